@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "agent/pack/parcel.h"
+#include "base/mailbox.h"
+#include "config/config.h"
+
+#include <tidegate/error.h>
+
+/*
+ * The spool: keeps every pack until the broker has acknowledged it.
+ *
+ * Its own thread owns SQLite and everything else in here; all functions but
+ * _new, _stop and _free only post a message, and any thread may call them.
+ *
+ * What it promises (DESIGN section 7): a pack is in memory until
+ * acknowledged; it is written to the disk when that has not happened within
+ * commit-interval, at once when the link is down, at shutdown, or when the
+ * memory ring is full; acknowledged rows are deleted in bulk.
+ *
+ * Packs go out through @out of tg_spool_link_up(): at most `window` handed out
+ * and unacknowledged, at most rate-limit a second, live packs first up to
+ * their share, the backlog from the disk oldest first in pages. After
+ * tg_spool_link_down() everything handed out counts as not sent.
+ */
+struct tg_spool;
+
+/* What the link gets to publish. The receiver owns one reference of the parcel. */
+struct tg_spool_out {
+	unsigned session; /* the one of tg_spool_link_up(); of an older one: drop it */
+	enum tg_stream stream;
+	struct tg_parcel *parcel;
+};
+
+struct tg_spool_state {
+	uint64_t memory_packs, memory_bytes; /* in the ring */
+	uint64_t disk_packs, disk_bytes;     /* in the database file: rows, and its size */
+	uint64_t in_flight;
+	int64_t oldest_wall_us;		     /* when the oldest pack on disk was made; 0: none */
+	uint64_t dropped, set_aside;	     /* since the spool was made (kept in the file) */
+	uint64_t acknowledged;		     /* since start */
+	int error;			     /* 0, or -errno of the medium: packs stay in memory */
+	char error_text[160];
+	uint64_t progress_us;		     /* CLOCK_BOOTTIME of the thread's last turn, for the watchdog */
+};
+/* Called on the spool's thread when the state has changed, at most once a second, and once a second while idle; must only post. */
+typedef void (*tg_spool_state_fn)(void *user, const struct tg_spool_state *state);
+
+/*
+ * Opens (or makes, or sets aside as spool.bad-TIME and makes anew) `spool.db` in @state_dir and starts the thread.
+ * A damaged or refused file is no failure: the state says so. Returns 0, or -errno when no thread can be had;
+ * -EPROTONOSUPPORT when the file was written by a newer version (it is left alone).
+ */
+int tg_spool_new(const char *state_dir, const struct tg_config *cfg, tg_spool_state_fn changed, void *user,
+		 struct tg_spool **ret, struct tg_fault *reterr) TG_CHECKED;
+/* Takes over one reference. Returns 0, or -EAGAIN when the mailbox is full: the caller keeps the parcel and counts a loss. */
+int tg_spool_put(struct tg_spool *s, struct tg_parcel *p) TG_CHECKED;
+/* New limits from a reloaded configuration. */
+int tg_spool_configure(struct tg_spool *s, const struct tg_config *cfg) TG_CHECKED;
+/* A session is up: hand out packs to @out (struct tg_spool_out) from now. @out must outlive the session and _stop. */
+int tg_spool_link_up(struct tg_spool *s, unsigned session, unsigned window, struct tg_mailbox *out) TG_CHECKED;
+int tg_spool_link_down(struct tg_spool *s, unsigned session) TG_CHECKED;
+/* The broker acknowledged @seq. Unknown ones are ignored. */
+int tg_spool_ack(struct tg_spool *s, unsigned session, uint64_t seq) TG_CHECKED;
+/* The pack cannot be published at all (too large, refused): set it aside and tell. */
+int tg_spool_refuse(struct tg_spool *s, unsigned session, uint64_t seq) TG_CHECKED;
+/*
+ * Commits what is not acknowledged, closes, ends the thread. Waits at most @timeout_us; returns 0 when all is on stable
+ * storage, -ETIMEDOUT or the medium's -errno otherwise.
+ */
+int tg_spool_stop(struct tg_spool *s, uint64_t timeout_us) TG_CHECKED;
+struct tg_spool *tg_spool_free(struct tg_spool *s);

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdint.h>
+
+/*
+ * Microseconds everywhere. Deadlines and intervals are on CLOCK_BOOTTIME,
+ * which counts suspend and never jumps; the wall clock is only for people,
+ * certificates and payloads.
+ */
+#define TG_US_PER_S UINT64_C(1000000)
+#define TG_US_PER_MS UINT64_C(1000)
+#define TG_US_FOREVER UINT64_MAX
+
+/* CLOCK_BOOTTIME. Never fails. */
+uint64_t tg_clock_boot_us(void);
+/* CLOCK_REALTIME since 1970; may be nonsense, see timekeeping. Never fails. */
+int64_t tg_clock_wall_us(void);
+/* a + b without wrapping: TG_US_FOREVER absorbs. */
+uint64_t tg_us_add(uint64_t a, uint64_t b);
+/* Milliseconds for poll() from now until @deadline_us: 0 when past, -1 for TG_US_FOREVER, rounded up, clamped to INT_MAX. */
+int tg_us_to_poll_ms(uint64_t now_us, uint64_t deadline_us);
+/* "2026-11-21T10:15:10Z" of @wall_us (floored to seconds) to @out. Returns @out; "?" for years outside 0..9999. */
+const char *tg_clock_iso(int64_t wall_us, char out[static 32]);
+/* This boot's id (/proc/sys/kernel/random/boot_id) as 16 bytes. Returns 0 or -errno. */
+int tg_clock_boot_id(uint8_t ret_id[static 16]);
+/* 64 uniform random bits from the kernel, for jitter; never for keys. Never fails after boot. */
+uint64_t tg_random_u64(void);

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <tidegate/cleanup.h>
+#include <tidegate/error.h>
+#include <tidegate/sample.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The configuration as the programs see it: checked, typed, immutable.
+ *
+ * Made by lib/config/load.h from /etc/tidegate/tidegate.conf and conf.d. One
+ * struct per load, shared by reference count between the loop and whoever
+ * works with it; a reload makes a new one. Every string is owned by the
+ * struct, never NULL ("" when not given), with specifiers (%i, %t ...) not
+ * yet expanded: what they stand for may become known later (specifier.h).
+ * Durations are microseconds, sizes bytes.
+ */
+#define TG_CONFIG_BUSES 64
+#define TG_CONFIG_DEVICES 512
+#define TG_CONFIG_POINTS 8192 /* of all devices; one device has at most TG_PACK_SAMPLES */
+#define TG_CONFIG_PAIRS 64    /* labels, template parameters */
+
+enum tg_tpm_provider { TG_PROVIDER_BUILTIN, TG_PROVIDER_TPM2 };
+enum tg_enrol_method { TG_ENROL_NONE, TG_ENROL_AWS_FLEET, TG_ENROL_EST, TG_ENROL_MANUAL };
+enum tg_on_failure { TG_ON_FAILURE_HOLD, TG_ON_FAILURE_CLAIM };
+enum tg_format { TG_FORMAT_SENML_JSON, TG_FORMAT_SENML_CBOR, TG_FORMAT_JSON };
+enum tg_durability { TG_DURABILITY_FULL, TG_DURABILITY_NORMAL };
+enum tg_when_full { TG_DROP_OLDEST, TG_DROP_NEWEST };
+enum tg_publish { TG_PUBLISH_ALWAYS, TG_PUBLISH_CHANGE };
+enum tg_bus_type {
+	TG_BUS_MODBUS_RTU,
+	TG_BUS_MODBUS_TCP,
+	TG_BUS_I2C,
+	TG_BUS_SPI,
+	TG_BUS_CAN,
+	TG_BUS_GPIO,
+	TG_BUS_W1,
+	TG_BUS_HWMON,
+	TG_BUS_IIO,
+	TG_BUS_SERIAL,
+	TG_BUS_MQTT,
+	TG_BUS_EXEC,
+	TG_BUS_SIM,
+};
+
+struct tg_pair {
+	char *name, *value;
+};
+
+struct tg_pairs {
+	struct tg_pair *items; /* in the order of the files */
+	size_t n;
+};
+
+/* Where a Modbus value is and how it is coded: `read = holding 10 float32 order=CDAB`. */
+enum tg_modbus_table { TG_MODBUS_COIL, TG_MODBUS_DISCRETE, TG_MODBUS_INPUT, TG_MODBUS_HOLDING };
+enum tg_modbus_type {
+	TG_MODBUS_BOOL,
+	TG_MODBUS_INT16,
+	TG_MODBUS_UINT16,
+	TG_MODBUS_INT32,
+	TG_MODBUS_UINT32,
+	TG_MODBUS_FLOAT32,
+	TG_MODBUS_INT64,
+	TG_MODBUS_UINT64,
+	TG_MODBUS_FLOAT64,
+};
+/* Of the bytes on the wire, for a value whose bytes from most to least significant are A B C D (and on, in 8-byte values). */
+enum tg_modbus_order { TG_ORDER_ABCD, TG_ORDER_CDAB, TG_ORDER_BADC, TG_ORDER_DCBA };
+
+struct tg_modbus_read {
+	enum tg_modbus_table table;
+	uint16_t address; /* from 0, as on the wire */
+	enum tg_modbus_type type;
+	enum tg_modbus_order order;
+	int bit; /* 0..15: one bit of a register (type bool); -1: none */
+};
+
+struct tg_config_point {
+	char *name;
+	char *read; /* as written */
+	union {
+		struct tg_modbus_read modbus;
+	};
+	double scale, offset; /* shown = raw * scale + offset; 1 and 0 leave integers integers */
+	char *unit;
+	enum tg_publish publish;
+	double deadband; /* absolute, in units of the shown value, or percent of the last published value */
+	bool deadband_percent;
+	uint64_t max_silence_us;
+	bool write;
+	bool has_min, has_max;
+	double min, max;
+	const char *origin; /* "file:line" of its section */
+};
+
+struct tg_config_device {
+	char *name;
+	size_t bus; /* index into buses */
+	uint64_t every_us, timeout_us, backoff_us;
+	unsigned retries;
+	union {
+		struct {
+			unsigned unit;	  /* 0..255 */
+			unsigned max_gap; /* unused registers that a block read may span */
+		} modbus;
+	};
+	struct tg_config_point *points;
+	size_t n_points;
+	const char *origin;
+};
+
+struct tg_config_bus {
+	char *name;
+	enum tg_bus_type type;
+	union {
+		struct {
+			char *host;
+			uint16_t port;
+			uint64_t connect_timeout_us;
+			uint64_t connect_delay_us; /* pause after connecting, for slow gateways */
+			uint64_t gap_us;	   /* pause between requests */
+		} modbus_tcp;
+	};
+	const char *origin;
+};
+
+struct tg_config {
+	struct {
+		char *id; /* %i */
+		struct tg_pairs labels;
+	} gateway;
+	struct {
+		char *tcti;
+		uint32_t parent;
+		enum tg_tpm_provider provider;
+		uint64_t timeout_us;
+		char *owner_auth_file;
+	} tpm;
+	struct {
+		enum tg_enrol_method method;
+		char *subject;
+		struct tg_pairs dns_names; /* value only */
+		struct {
+			char *endpoint;
+			uint16_t port;
+			char *alpn;
+			char *ca, *claim_certificate, *claim_key, *template_name;
+			struct tg_pairs parameters;
+			char *rotation_template, *rotation_client_id;
+			bool forget_claim;
+		} aws;
+		struct {
+			char *url, *ca, *label, *username, *password_file, *certificate, *key;
+		} est;
+	} enrolment;
+	struct {
+		double renew_at, jitter; /* percent of the certificate's life */
+		uint64_t max_age_us;
+		bool rekey;
+		enum tg_on_failure on_expiry, on_refused;
+		uint64_t probation_us;
+	} rotation;
+	struct {
+		char *endpoint; /* "" when nothing is to be published */
+		uint16_t port;
+		char *alpn, *ca, *client_id;
+		unsigned version; /* 4 = MQTT 3.1.1, 5 */
+		uint64_t keep_alive_us;
+		unsigned in_flight;
+		char *topic, *status_topic, *command_topic;
+		enum tg_format format;
+		char *base_name;
+		uint64_t max_payload;
+		unsigned rate_limit; /* publishes a second; 0: none */
+		bool echo;
+	} mqtt;
+	struct {
+		uint64_t memory, max_size, max_age_us, commit_interval_us;
+		enum tg_durability durability;
+		enum tg_when_full when_full;
+	} spool;
+	struct {
+		char *textfile;
+	} metrics;
+	struct {
+		char *group;
+	} control;
+	struct tg_config_bus *buses;
+	size_t n_buses;
+	struct tg_config_device *devices;
+	size_t n_devices;
+};
+
+/* Counts references; any thread. tg_config_unref() accepts NULL and returns NULL. */
+struct tg_config *tg_config_ref(struct tg_config *c);
+struct tg_config *tg_config_unref(struct tg_config *c);
+TG_DEFINE_CLEANUP(struct tg_config *, tg_config_unref)
