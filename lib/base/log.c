@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <tidegate/log.h>
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <systemd/sd-journal.h>
+
+#define LINE_MAX_BYTES 2048
+#define FIELDS_MAX 16
+
+/*
+ * The MESSAGE_IDs are random and fixed for ever: catalogs and alert rules of
+ * operators name them. Never reuse one.
+ */
+static const char *const message_ids[TG_EV_COUNT_] = {
+	[TG_EV_STARTED] = "c9a2d597233ec0dbcb2536d8396d5977",
+	[TG_EV_STOPPING] = "b055b429517173f6a141b6b63773a1a5",
+	[TG_EV_CONFIG_REFUSED] = "d8c44d926d7201a8b2eb2a47255c8000",
+	[TG_EV_ENROLLED] = "9ba3a65ce768ebd0cb9abd36292803e6",
+	[TG_EV_ENROL_FAILED] = "b5ffa025ad984882aa70aa91812606d9",
+	[TG_EV_IDENTITY_PROMOTED] = "4b38e41157b2f02d4c976a875fe17122",
+	[TG_EV_IDENTITY_ROLLED_BACK] = "850e834520b0b3e4cf999a44e135fe64",
+	[TG_EV_IDENTITY_REFUSED] = "255693ca5e72696b6eca00b7e4e43488",
+	[TG_EV_TPM_LOST] = "2e1929bc807efeab8f9d089d2cfbf3c0",
+	[TG_EV_TPM_BACK] = "b3d196313e4fc32c59b15dcb5e3e42da",
+	[TG_EV_TPM_REPLACED] = "cc76e9743b0974d3ddfdff4c3481c648",
+	[TG_EV_LINK_UP] = "908cefbd84af19eacc233d290ad46371",
+	[TG_EV_LINK_LOST] = "ab58903ae1bb1232274c01e86893903a",
+	[TG_EV_SPOOL_DAMAGED] = "7a2bd1fe13df2166e002ec5ed11d9019",
+	[TG_EV_SPOOL_DROPPED] = "cb2d342bfc5a0764310793470556699c",
+	[TG_EV_SPOOL_FAILED] = "d0cee11fd08179e105d4e083b382467c",
+	[TG_EV_PACK_SET_ASIDE] = "0bb39c77df3f7beb2d273b511baf6759",
+	[TG_EV_DEVICE_LOST] = "57c9e030d8dd6f0ff58733e835f36d69",
+	[TG_EV_DEVICE_BACK] = "00fa0164fd25158a2bfe2396356ae219",
+};
+
+static int max_level = LOG_INFO;
+
+void tg_log_set_level(int level)
+{
+	max_level = level;
+}
+
+/* JOURNAL_STREAM names the socket that systemd gave as standard error ("device:inode", systemd.exec(5)). */
+static bool stderr_is_journal(void)
+{
+	static _Atomic int known = -1;
+	const char *stream;
+	char mine[64];
+	struct stat st;
+
+	if (known >= 0)
+		return known;
+	stream = getenv("JOURNAL_STREAM");
+	if (!stream || fstat(STDERR_FILENO, &st) < 0) {
+		known = 0;
+		return false;
+	}
+	(void) snprintf(mine, sizeof(mine), "%ju:%ju", (uintmax_t) st.st_dev, (uintmax_t) st.st_ino);
+	known = strcmp(stream, mine) == 0;
+	return known;
+}
+
+/* One write() a line, so that lines of several threads do not mix. */
+static void to_stderr(const char *area, const char *text)
+{
+	char line[LINE_MAX_BYTES + 64];
+	int n = snprintf(line, sizeof(line), "%s: %s\n", area, text);
+
+	if (n < 0)
+		return;
+	if ((size_t) n >= sizeof(line)) {
+		n = sizeof(line) - 1;
+		line[n - 1] = '\n';
+	}
+	/* Nobody is left to tell when standard error fails. */
+	if (write(STDERR_FILENO, line, (size_t) n) < 0)
+		return;
+}
+
+void tg_log(int level, const char *area, const char *fmt, ...)
+{
+	char text[LINE_MAX_BYTES];
+	va_list ap;
+	int n;
+
+	if (level > max_level)
+		return;
+	va_start(ap, fmt);
+	n = vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		return;
+	if (stderr_is_journal())
+		(void) sd_journal_send("MESSAGE=%s: %s", area, text, "PRIORITY=%i", level,
+				       "TIDEGATE_AREA=%s", area, NULL);
+	else
+		to_stderr(area, text);
+}
+
+struct fields {
+	struct iovec iov[FIELDS_MAX];
+	char text[LINE_MAX_BYTES];
+	size_t used;
+	int n;
+};
+
+static void add_field(struct fields *f, const char *name, const char *value)
+{
+	int len = snprintf(f->text + f->used, sizeof(f->text) - f->used, "%s=%s", name, value);
+
+	/* A field that does not fit is left out: the message itself comes first. */
+	if (len < 0 || (size_t) len >= sizeof(f->text) - f->used || f->n == FIELDS_MAX)
+		return;
+	f->iov[f->n++] = (struct iovec) { f->text + f->used, (size_t) len };
+	f->used += (size_t) len + 1;
+}
+
+void tg_event(enum tg_event_id id, int level, const char *text, ...)
+{
+	struct fields f = { .n = 0 };
+	const char *name, *value;
+	char number[12];
+	va_list ap;
+
+	if (level > max_level)
+		return;
+	if (!stderr_is_journal()) {
+		to_stderr("event", text);
+		return;
+	}
+	(void) snprintf(number, sizeof(number), "%d", level);
+	add_field(&f, "MESSAGE", text);
+	add_field(&f, "PRIORITY", number);
+	add_field(&f, "MESSAGE_ID", message_ids[id]);
+	va_start(ap, text);
+	while ((name = va_arg(ap, const char *)) && (value = va_arg(ap, const char *)))
+		add_field(&f, name, value);
+	va_end(ap);
+	(void) sd_journal_sendv(f.iov, f.n);
+}
+
+bool tg_log_allowed(struct tg_log_limit *l, unsigned long long now_us, unsigned burst,
+		    unsigned long long interval_us)
+{
+	if (now_us - l->window_us >= interval_us) {
+		l->window_us = now_us;
+		l->count = 0;
+	}
+	if (l->count >= burst) {
+		l->suppressed++;
+		return false;
+	}
+	l->count++;
+	return true;
+}
