@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <tidegate/cleanup.h>
+#include <tidegate/error.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Strict, bounded reading of JSON objects that others wrote: a peer, or a file
+ * that a power cut may have damaged. The only place with jansson.
+ *
+ * One object, nothing behind it, no duplicate names, valid UTF-8, at most
+ * TG_JSON_DEPTH levels (looked at before parsing, as the parser recurses).
+ * Members that nobody asks for are ignored. Pure: no I/O, any thread.
+ */
+struct json_t;
+
+#define TG_JSON_DEPTH 16
+
+/*
+ * Returns 0 and an owned object, or -EFBIG (longer than @max), -EBADMSG (not JSON, not an object,
+ * too deep; where is in @reterr), -ENOMEM.
+ */
+int tg_json_object(const char *text, size_t len, size_t max, struct json_t **ret,
+		   struct tg_fault *reterr) TG_CHECKED;
+struct json_t *tg_json_free(struct json_t *object); /* accepts NULL, returns NULL */
+TG_DEFINE_CLEANUP(struct json_t *, tg_json_free)
+
+/*
+ * Members. All return 0, -ENOENT when @key is absent or null, or -EBADMSG when it has the wrong
+ * type or is out of bounds; the text names the key, never the value. Outputs are set on success
+ * only.
+ */
+
+/* A string of at most @size - 1 bytes without control characters. */
+int tg_json_text(const struct json_t *object, const char *key, char *out, size_t size,
+		 struct tg_fault *reterr) TG_CHECKED;
+/* The same, owned, at most @max bytes; line breaks and tabs are allowed (PEM). */
+int tg_json_lines(const struct json_t *object, const char *key, size_t max, char **ret,
+		  struct tg_fault *reterr) TG_CHECKED;
+/* An integer in @min..@max; a real number is not one. */
+int tg_json_int(const struct json_t *object, const char *key, int64_t min, int64_t max,
+		int64_t *ret, struct tg_fault *reterr) TG_CHECKED;
+/* An object; borrowed from @object. */
+int tg_json_member(const struct json_t *object, const char *key, const struct json_t **ret,
+		   struct tg_fault *reterr) TG_CHECKED;
+
+/*
+ * From now on memory that a parsed document gives back is cleared first, in the whole process. For
+ * programs that parse secrets; once, before the first document.
+ */
+void tg_json_clear_memory(void);
