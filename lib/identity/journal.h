@@ -15,10 +15,10 @@
  */
 enum tg_enrol_step {
 	TG_STEP_NONE,
-	TG_STEP_KEY,	    /* key.pem is there */
-	TG_STEP_CSR,	    /* request.pem is there */
+	TG_STEP_KEY,        /* key.pem is there */
+	TG_STEP_CSR,        /* request.pem is there */
 	TG_STEP_REQUEST,    /* the request is about to go out, or is out: the answer may be lost */
-	TG_STEP_ISSUED,	    /* chain.pem and the ownership token are there */
+	TG_STEP_ISSUED,     /* chain.pem and the ownership token are there */
 	TG_STEP_REGISTERED, /* the service has accepted the registration */
 	TG_STEP_VERIFIED,
 	TG_STEP_WRITTEN,
@@ -28,27 +28,28 @@ enum tg_enrol_step {
 /* How the last attempt failed, which decides when the next is made. */
 enum tg_enrol_class {
 	TG_ENROL_OK,
-	TG_ENROL_RETRY,	   /* network, throttling, 5xx, time-out: retried with back-off */
-	TG_ENROL_REFUSED,  /* the service said no (400, 401, 403, 404, hook): an operator must act; retried slowly */
+	TG_ENROL_RETRY,   /* network, throttling, 5xx, time-out: retried with back-off */
+	TG_ENROL_REFUSED, /* the service said no (400, 401, 403, 404, hook): an operator must act;
+			     retried slowly */
 	TG_ENROL_BAD_ANSWER, /* what came back did not verify */
-	TG_ENROL_LOCAL,	   /* TPM, disk, files, configuration */
+	TG_ENROL_LOCAL,      /* TPM, disk, files, configuration */
 };
 
 struct tg_journal {
-	enum tg_enrol_step step;      /* the last one that is done */
+	enum tg_enrol_step step; /* the last one that is done */
 	char method[16];
 	char endpoint[256];
-	int64_t started, updated;     /* wall clock, seconds */
-	int64_t issued;		      /* when ISSUED was reached: the token lives one hour */
+	int64_t started, updated; /* wall clock, seconds */
+	int64_t issued;           /* when ISSUED was reached: the token lives one hour */
 	unsigned attempts;
-	char token[4096];	      /* certificateOwnershipToken; secret: never logged, never in status */
+	char token[4096]; /* certificateOwnershipToken; secret: never logged, never in status */
 	char certificate_id[65];
 	char thing[129];
 	/* of the last failure; cleared by success */
 	enum tg_enrol_class error_class;
 	enum tg_enrol_step error_step; /* the step that was being taken */
-	int error_status;	       /* the service's statusCode, 0 for none */
-	char error_code[64];	       /* verbatim, made printable */
+	int error_status;              /* the service's statusCode, 0 for none */
+	char error_code[64];           /* verbatim, made printable */
 	char error_text[TG_FAULT_MAX];
 };
 
@@ -56,9 +57,14 @@ struct tg_journal {
 const char *tg_enrol_step_name(enum tg_enrol_step step);
 const char *tg_enrol_class_name(enum tg_enrol_class c);
 
-/* 0, -ENOENT when no enrolment is under way, -EBADMSG when the file is damaged (the caller starts anew). */
-int tg_journal_read(const char *state_dir, struct tg_journal *ret, struct tg_fault *reterr) TG_CHECKED;
+/* 0, -ENOENT when no enrolment is under way, -EBADMSG when the file is damaged (the caller starts
+ * anew). */
+int tg_journal_read(const char *state_dir, struct tg_journal *ret,
+		    struct tg_fault *reterr) TG_CHECKED;
+/* Makes identity/pending, durably, for the first of the files in it. */
+int tg_journal_dir(const char *state_dir, struct tg_fault *reterr) TG_CHECKED;
 /* Durable when it returns 0. Sets @j->updated. */
-int tg_journal_write(const char *state_dir, struct tg_journal *j, struct tg_fault *reterr) TG_CHECKED;
+int tg_journal_write(const char *state_dir, struct tg_journal *j,
+		     struct tg_fault *reterr) TG_CHECKED;
 /* Removes identity/pending and what is in it. 0 also when there is none. */
 int tg_journal_clear(const char *state_dir, struct tg_fault *reterr) TG_CHECKED;

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "identity/generation.h"
+
+#include "base/file.h"
+#include "identity/manifest.h"
+#include "identity/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/*
+ * The order of the steps is what makes a power cut harmless:
+ *
+ *	write		.new/ whole -> rename to NNNNNN -> candidate
+ *	promote		previous -> old current; current -> candidate (here it counts); candidate
+ *removed; old keys stripped roll back	candidate removed; its key stripped
+ *
+ * Each arrow is durable before the next begins. What a cut leaves in between is
+ * told apart by which links are equal, see recover.c.
+ */
+
+/* The group may use the key beside the agent (it is of no use without the TPM); certificates are
+ * public. */
+#define KEY_MODE    0640
+#define PUBLIC_MODE 0644
+#define DIR_MODE    0750
+
+static int next_number(const struct tg_store *s, unsigned *ret, struct tg_fault *reterr)
+{
+	tg_cleanup(closedirp) DIR *list = tg_store_list(s->generations);
+	const struct dirent *e;
+	unsigned highest = 0;
+
+	if (!list)
+		return tg_fault_set(reterr, -errno, "cannot list generations: %s", strerror(errno));
+	while ((e = readdir(list))) {
+		unsigned number = tg_store_number(e->d_name);
+
+		if (number > highest)
+			highest = number;
+	}
+	if (highest >= TG_GENERATION_MAX)
+		return tg_fault_set(reterr, -EOVERFLOW, "generation numbers are used up");
+	*ret = highest + 1;
+	return 0;
+}
+
+static int make_bundle(const struct tg_generation_files *f, struct tg_buffer *bundle,
+		       struct tg_fault *reterr)
+{
+	size_t len = strlen(f->chain_pem);
+	int r;
+
+	/* The armour of the key must start on a line of its own. */
+	if (len == 0 || f->chain_pem[len - 1] != '\n' || f->key_pem[0] == '\0')
+		return tg_fault_set(reterr, -EINVAL, "chain or key is not PEM text");
+	tg_buffer_adds(bundle, f->chain_pem);
+	tg_buffer_adds(bundle, f->key_pem);
+	r = tg_buffer_error(bundle);
+	if (r < 0)
+		return tg_fault_set(reterr, r == -EMSGSIZE ? -EFBIG : r,
+				    "chain and key are longer than %u bytes",
+				    TG_GENERATION_FILE_MAX);
+	return 0;
+}
+
+struct part {
+	const char *name;
+	const char *data;
+	size_t len;
+	mode_t mode;
+};
+
+static int write_parts(int dir, const struct part *parts, size_t n, struct tg_fault *reterr)
+{
+	for (size_t i = 0; i < n; i++) {
+		int r = tg_file_create(dir, parts[i].name, parts[i].data, parts[i].len,
+				       parts[i].mode, reterr);
+
+		if (r < 0)
+			return r;
+	}
+	return tg_file_sync_dir(dir, ".", reterr);
+}
+
+static int write_new_dir(const struct tg_store *s, const struct part *parts, size_t n,
+			 struct tg_fault *reterr)
+{
+	tg_autoclose int dir = -1;
+	int r = tg_store_remove_dir(s->generations, TG_STORE_NEW, reterr);
+
+	if (r < 0)
+		return r;
+	if (mkdirat(s->generations, TG_STORE_NEW, DIR_MODE) < 0)
+		return tg_fault_set(reterr, -errno, "cannot make a generation: %s",
+				    strerror(errno));
+	dir = openat(s->generations, TG_STORE_NEW, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return tg_fault_set(reterr, -errno, "cannot open a generation: %s",
+				    strerror(errno));
+	return write_parts(dir, parts, n, reterr);
+}
+
+static int write_generation(const struct tg_store *s, const struct tg_generation_files *f,
+			    const struct tg_manifest *m, struct tg_fault *reterr)
+{
+	tg_cleanup(tg_buffer_done) struct tg_buffer bundle = TG_BUFFER_INIT(TG_GENERATION_FILE_MAX);
+	tg_cleanup(tg_buffer_done) struct tg_buffer manifest = TG_BUFFER_INIT(TG_MANIFEST_MAX);
+	char name[TG_NUMBER_NAME], digest[TG_DIGEST_HEX];
+	int r = make_bundle(f, &bundle, reterr);
+
+	if (r < 0)
+		return r;
+	if (tg_store_digest(bundle.data, bundle.len, digest) < 0)
+		return tg_fault_set(reterr, -EIO, "cannot compute a digest");
+	tg_manifest_write(m, digest, &manifest);
+	r = tg_buffer_error(&manifest);
+	if (r < 0)
+		return tg_fault_set(reterr, r, "manifest too long");
+
+	const struct part parts[] = {
+		{ TG_FILE_KEY, f->key_pem, strlen(f->key_pem), KEY_MODE },
+		{ TG_FILE_CHAIN, f->chain_pem, strlen(f->chain_pem), PUBLIC_MODE },
+		{ TG_FILE_BUNDLE, bundle.data, bundle.len, KEY_MODE },
+		{ TG_FILE_MANIFEST, manifest.data, manifest.len, PUBLIC_MODE },
+	};
+	r = write_new_dir(s, parts, TG_ARRAY_SIZE(parts), reterr);
+	if (r < 0) {
+		/* On a full disk every block counts. If it cannot go now, it is hidden, and goes
+		 * next time. */
+		int left = tg_store_remove_dir(s->generations, TG_STORE_NEW, NULL);
+
+		(void) left;
+		return r;
+	}
+	tg_store_number_name(m->number, name);
+	if (renameat(s->generations, TG_STORE_NEW, s->generations, name) < 0)
+		return tg_fault_set(reterr, -errno, "cannot name generation %s: %s", name,
+				    strerror(errno));
+	return tg_file_sync_dir(s->generations, ".", reterr);
+}
+
+int tg_generation_write(const char *state_dir, const struct tg_generation_files *files,
+			struct tg_manifest *m, struct tg_fault *reterr)
+{
+	tg_cleanup(tg_store_done) struct tg_store s = TG_STORE_NULL;
+	struct tg_manifest made = *m;
+	int r = tg_store_make(state_dir, &s, reterr);
+
+	if (r == 0)
+		r = next_number(&s, &made.number, reterr);
+	if (r == 0)
+		r = write_generation(&s, files, &made, reterr);
+	/* Read back before it counts: a manifest that we cannot read is found now, not after a
+	 * restart. */
+	if (r == 0)
+		r = tg_store_load(&s, made.number, true, &made, reterr);
+	if (r == 0)
+		r = tg_store_point(&s, TG_SLOT_CANDIDATE, made.number, reterr);
+	if (r < 0)
+		return r;
+	m->number = made.number;
+	return 0;
+}
+
+int tg_generation_read(const char *state_dir, enum tg_slot slot, struct tg_manifest *ret,
+		       struct tg_fault *reterr)
+{
+	tg_cleanup(tg_store_done) struct tg_store s = TG_STORE_NULL;
+	unsigned number = 0;
+	int r = tg_store_open(state_dir, &s, reterr);
+
+	if (r == 0)
+		r = tg_store_slot(&s, slot, &number, reterr);
+	if (r < 0)
+		return r;
+	/* Of the previous one only the history is left once its key is forgotten. */
+	return tg_store_load(&s, number, slot != TG_SLOT_PREVIOUS, ret, reterr);
+}
+
+int tg_generation_path(const char *state_dir, enum tg_slot slot, const char *file, char *out,
+		       size_t size)
+{
+	tg_cleanup(tg_store_done) struct tg_store s = TG_STORE_NULL;
+	unsigned number = 0;
+	int r = tg_store_open(state_dir, &s, NULL), n;
+
+	if (r == 0)
+		r = tg_store_slot(&s, slot, &number, NULL);
+	if (r < 0)
+		return r;
+	n = snprintf(out, size, "%s/%s/%06u/%s", state_dir, TG_DIR_GENERATIONS, number, file);
+	return n < 0 || (size_t) n >= size ? -ENAMETOOLONG : 0;
+}
+
+/* After a promotion that is complete: the old key goes when it is told to. */
+static int forget(const struct tg_store *s, struct tg_fault *reterr)
+{
+	unsigned previous = 0, current = 0;
+	int r = tg_store_slot(s, TG_SLOT_PREVIOUS, &previous, NULL);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r == 0)
+		r = tg_store_slot(s, TG_SLOT_CURRENT, &current, reterr);
+	if (r < 0 || previous == current)
+		return r;
+	return tg_store_strip(s, previous, reterr);
+}
+
+static int switch_links(const struct tg_store *s, unsigned candidate, struct tg_fault *reterr)
+{
+	unsigned current = 0, before = 0;
+	int r = tg_store_slot(s, TG_SLOT_CURRENT, &current, NULL);
+
+	/* The one before the old current is history from now on; its key must not stay behind
+	 * without a link. */
+	if (r == 0 && current != candidate &&
+	    tg_store_slot(s, TG_SLOT_PREVIOUS, &before, NULL) == 0 && before != current &&
+	    before != candidate) {
+		r = tg_store_strip(s, before, reterr);
+		if (r < 0)
+			return r;
+	}
+	if (r == 0 && current != candidate)
+		r = tg_store_point(s, TG_SLOT_PREVIOUS, current, reterr);
+	if (r == 0 || r == -ENOENT || r == -EBADMSG)
+		r = tg_store_point(s, TG_SLOT_CURRENT, candidate, reterr);
+	if (r < 0)
+		return r;
+	return tg_store_clear(s, TG_SLOT_CANDIDATE, reterr);
+}
+
+int tg_generation_promote(const char *state_dir, bool forget_previous, struct tg_fault *reterr)
+{
+	tg_cleanup(tg_store_done) struct tg_store s = TG_STORE_NULL;
+	struct tg_manifest m;
+	unsigned candidate = 0, current = 0;
+	int r = tg_store_lock(state_dir, &s, reterr);
+
+	if (r < 0)
+		return r;
+	r = tg_store_slot(&s, TG_SLOT_CANDIDATE, &candidate, reterr);
+	if (r == 0) {
+		r = tg_store_load(&s, candidate, true, &m, reterr);
+		if (r == 0)
+			r = switch_links(&s, candidate, reterr);
+	} else if (r == -ENOENT) {
+		/* A promotion that was cut behind its last link is done but for the old key. */
+		r = tg_store_slot(&s, TG_SLOT_CURRENT, &current, reterr);
+	}
+	if (r < 0)
+		return r;
+	return forget_previous ? forget(&s, reterr) : 0;
+}
+
+int tg_generation_roll_back(const char *state_dir, struct tg_fault *reterr)
+{
+	tg_cleanup(tg_store_done) struct tg_store s = TG_STORE_NULL;
+	unsigned candidate = 0, current = 0;
+	int r = tg_store_lock(state_dir, &s, reterr);
+
+	if (r < 0)
+		return r;
+	r = tg_store_slot(&s, TG_SLOT_CANDIDATE, &candidate, reterr);
+	if (r < 0 && r != -EBADMSG)
+		return r == -ENOENT ? 0 : r;
+	r = tg_store_clear(&s, TG_SLOT_CANDIDATE, reterr);
+	if (r < 0 || !candidate)
+		return r;
+	/* A promotion that was cut has made it current already: only the link was in excess. */
+	if (tg_store_slot(&s, TG_SLOT_CURRENT, &current, NULL) == 0 && current == candidate)
+		return 0;
+	return tg_store_strip(&s, candidate, reterr);
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "identity/generation.h"
+
+#include "base/file.h"
+#include "identity/store.h"
+
+#include <errno.h>
+#include <string.h>
+
+/*
+ * What a power cut can leave, and what becomes of it:
+ *
+ *	hidden names (temporary files, .new/, a cleared journal)	removed
+ *	a link to nothing, or current/candidate not whole		removed; current falls back to
+ *previous
+ *	previous == current (promotion cut before it counted)		previous removed; the
+ *candidate stays one candidate == current (promotion cut after it counted)		candidate
+ *removed
+ *	a generation that no link names					its key is stripped, the rest
+ *is history
+ *
+ * Something that cannot be looked at (-EIO, -EACCES) stops the recovery: nothing is judged
+ * damaged because the disk did not answer.
+ */
+
+/* Removes hidden entries of @dirfd: files, links and flat directories. */
+static int sweep(int dirfd, const char *what, struct tg_fault *reterr)
+{
+	tg_cleanup(closedirp) DIR *list = tg_store_list(dirfd);
+	const struct dirent *e;
+	bool changed = false;
+
+	if (!list)
+		return tg_fault_set(reterr, -errno, "cannot list %s: %s", what, strerror(errno));
+	while ((e = readdir(list))) {
+		int r = 0;
+
+		if (e->d_name[0] != '.' || strcmp(e->d_name, ".") == 0 ||
+		    strcmp(e->d_name, "..") == 0)
+			continue;
+		changed = true;
+		if (unlinkat(dirfd, e->d_name, 0) < 0)
+			r = tg_store_remove_dir(dirfd, e->d_name, reterr);
+		if (r < 0)
+			return r;
+	}
+	return changed ? tg_file_sync_dir(dirfd, ".", reterr) : 0;
+}
+
+/* Whether @slot names a generation that is usable (0 or 1), or -errno when it could not be looked
+ * at. */
+static int usable(const struct tg_store *s, enum tg_slot slot, bool whole, unsigned *ret,
+		  struct tg_fault *reterr)
+{
+	struct tg_manifest m;
+	int r = tg_store_slot(s, slot, ret, reterr);
+
+	if (r == 0)
+		r = tg_store_load(s, *ret, whole, &m, reterr);
+	if (r == -EBADMSG || r == -ENOENT)
+		return 0;
+	return r < 0 ? r : 1;
+}
+
+/* Removes @slot's link when what it names is not usable. */
+static int check_slot(const struct tg_store *s, enum tg_slot slot, bool whole,
+		      struct tg_fault *reterr)
+{
+	unsigned number = 0;
+	int r = usable(s, slot, whole, &number, reterr);
+
+	return r == 0 ? tg_store_clear(s, slot, reterr) : (r < 0 ? r : 0);
+}
+
+/* A damaged current falls back to a previous that still has its key. */
+static int check_current(const struct tg_store *s, struct tg_fault *reterr)
+{
+	unsigned number = 0;
+	int r = usable(s, TG_SLOT_CURRENT, true, &number, reterr);
+
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = usable(s, TG_SLOT_PREVIOUS, true, &number, reterr);
+	if (r < 0)
+		return r;
+	return r ? tg_store_point(s, TG_SLOT_CURRENT, number, reterr)
+		 : tg_store_clear(s, TG_SLOT_CURRENT, reterr);
+}
+
+static int settle_promotion(const struct tg_store *s, struct tg_fault *reterr)
+{
+	unsigned current = 0, candidate = 0, previous = 0;
+	int r = 0;
+
+	if (tg_store_slot(s, TG_SLOT_CURRENT, &current, NULL) < 0)
+		return 0;
+	if (tg_store_slot(s, TG_SLOT_CANDIDATE, &candidate, NULL) == 0 && candidate == current)
+		r = tg_store_clear(s, TG_SLOT_CANDIDATE, reterr);
+	if (r == 0 && tg_store_slot(s, TG_SLOT_PREVIOUS, &previous, NULL) == 0 &&
+	    previous == current)
+		r = tg_store_clear(s, TG_SLOT_PREVIOUS, reterr);
+	return r;
+}
+
+/* Strips every generation that no link names. */
+static int strip_orphans(const struct tg_store *s, struct tg_fault *reterr)
+{
+	static const enum tg_slot slots[] = { TG_SLOT_CURRENT, TG_SLOT_CANDIDATE,
+					      TG_SLOT_PREVIOUS };
+	tg_cleanup(closedirp) DIR *list = tg_store_list(s->generations);
+	const struct dirent *e;
+
+	if (!list)
+		return tg_fault_set(reterr, -errno, "cannot list generations: %s", strerror(errno));
+	while ((e = readdir(list))) {
+		unsigned number = tg_store_number(e->d_name), linked = 0;
+		bool named = number == 0;
+		int r;
+
+		for (size_t i = 0; i < TG_ARRAY_SIZE(slots) && !named; i++)
+			named = tg_store_slot(s, slots[i], &linked, NULL) == 0 && linked == number;
+		r = named ? 0 : tg_store_strip(s, number, reterr);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int tg_generation_recover(const char *state_dir, struct tg_fault *reterr)
+{
+	tg_cleanup(tg_store_done) struct tg_store s = TG_STORE_NULL;
+	int r = tg_store_lock(state_dir, &s, reterr);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	r = sweep(s.identity, TG_DIR_IDENTITY, reterr);
+	if (r == 0)
+		r = sweep(s.generations, TG_DIR_GENERATIONS, reterr);
+	if (r == 0)
+		r = check_slot(&s, TG_SLOT_CANDIDATE, true, reterr);
+	if (r == 0)
+		r = check_current(&s, reterr);
+	if (r == 0)
+		r = check_slot(&s, TG_SLOT_PREVIOUS, false, reterr);
+	if (r == 0)
+		r = settle_promotion(&s, reterr);
+	if (r == 0)
+		r = strip_orphans(&s, reterr);
+	return r;
+}

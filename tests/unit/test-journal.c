@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "identity/journal.h"
+#include "identity/journal_text.h"
+
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+static char dir[] = "/tmp/tidegate-journal-XXXXXX";
+
+static const struct tg_journal sample = {
+	.step = TG_STEP_ISSUED,
+	.method = "aws-fleet",
+	.endpoint = "iot.example.com",
+	.started = INT64_C(4102444800),
+	.issued = -3,
+	.attempts = 4,
+	.token = "s3cr3t/+=",
+	.certificate_id = "ab",
+	.thing = "gw",
+	.error_class = TG_ENROL_REFUSED,
+	.error_step = TG_STEP_REGISTERED,
+	.error_status = 403,
+	.error_code = "AccessDenied",
+	.error_text = "said \"no\"",
+};
+
+static void reads_back_what_it_wrote(void **state)
+{
+	struct tg_journal in = sample, out;
+	struct stat st;
+	char path[128];
+
+	(void) state;
+	assert_int_equal(tg_journal_write(dir, &in, NULL), 0);
+	assert_true(in.updated != 0);
+	assert_int_equal(tg_journal_read(dir, &out, NULL), 0);
+	assert_int_equal(out.step, TG_STEP_ISSUED);
+	assert_string_equal(out.token, sample.token);
+	assert_true(out.started == sample.started && out.issued == -3);
+	assert_int_equal(out.error_class, TG_ENROL_REFUSED);
+	assert_int_equal(out.error_step, TG_STEP_REGISTERED);
+	assert_int_equal(out.error_status, 403);
+	assert_string_equal(out.error_text, sample.error_text);
+	snprintf(path, sizeof(path), "%s/identity/pending/journal", dir);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+}
+
+static void clearing_leaves_nothing_and_can_be_repeated(void **state)
+{
+	struct tg_journal j = sample;
+	char path[128];
+
+	(void) state;
+	assert_int_equal(tg_journal_write(dir, &j, NULL), 0);
+	snprintf(path, sizeof(path), "%s/identity/pending/key.pem", dir);
+	assert_int_equal(tg_file_replace(AT_FDCWD, path, "k", 1, 0600, NULL), 0);
+	assert_int_equal(tg_journal_clear(dir, NULL), 0);
+	assert_int_equal(access(path, F_OK), -1);
+	assert_int_equal(tg_journal_read(dir, &j, NULL), -ENOENT);
+	assert_int_equal(tg_journal_clear(dir, NULL), 0);
+}
+
+static void damage_is_told_and_sets_nothing(void **state)
+{
+	tg_cleanup(tg_buffer_done) struct tg_buffer text = TG_BUFFER_INIT(TG_JOURNAL_MAX);
+	struct tg_journal out = { .attempts = 77 };
+	struct tg_fault fault;
+	char path[128];
+
+	(void) state;
+	tg_journal_print(&sample, &text);
+	for (size_t len = 0; len < text.len - 1; len++)
+		assert_int_equal(tg_journal_parse(text.data, len, &out, NULL), -EBADMSG);
+	assert_int_equal(out.attempts, 77);
+	assert_int_equal(tg_journal_dir(dir, NULL), 0);
+	snprintf(path, sizeof(path), "%s/identity/pending/journal", dir);
+	assert_int_equal(tg_file_replace(AT_FDCWD, path, "{\"token\":\"s3cr3t", 16, 0600, NULL), 0);
+	assert_int_equal(tg_journal_read(dir, &out, &fault), -EBADMSG);
+	assert_null(strstr(fault.text, "s3cr3t"));
+	assert_int_equal(tg_journal_clear(dir, NULL), 0);
+}
+
+static void the_longest_members_fit(void **state)
+{
+	tg_cleanup(tg_buffer_done) struct tg_buffer text = TG_BUFFER_INIT(TG_JOURNAL_MAX);
+	struct tg_journal j = sample, out;
+
+	(void) state;
+	memset(j.token, '"', sizeof(j.token) - 1);
+	memset(j.error_text, '\\', sizeof(j.error_text) - 1);
+	memset(j.endpoint, '"', sizeof(j.endpoint) - 1);
+	tg_journal_print(&j, &text);
+	assert_int_equal(tg_buffer_error(&text), 0);
+	assert_int_equal(tg_journal_parse(text.data, text.len, &out, NULL), 0);
+	assert_string_equal(out.token, j.token);
+}
+
+static int make_dir(void **state)
+{
+	(void) state;
+	return mkdtemp(dir) ? 0 : -1;
+}
+
+static int remove_dir(void **state)
+{
+	char path[128];
+
+	(void) state;
+	snprintf(path, sizeof(path), "%s/identity/generations", dir);
+	(void) rmdir(path);
+	snprintf(path, sizeof(path), "%s/identity", dir);
+	(void) rmdir(path);
+	return rmdir(dir);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(reads_back_what_it_wrote),
+		cmocka_unit_test(clearing_leaves_nothing_and_can_be_repeated),
+		cmocka_unit_test(damage_is_told_and_sets_nothing),
+		cmocka_unit_test(the_longest_members_fit),
+	};
+
+	return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
