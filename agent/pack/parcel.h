@@ -26,10 +26,15 @@ struct tg_parcel {
 	uint8_t bytes[];
 };
 
-/* Returns 0 and a parcel with one reference, or -EINVAL (a name or value out of bounds), -EMSGSIZE, -ENOMEM. */
+/*
+ * Returns 0 and a parcel with one reference, or -EMSGSIZE, -ENOMEM, or -EINVAL: a name, unit, text or reason too long or
+ * of other characters; a real that is not finite; a good sample without a value or with a reason, a bad or stale one with a
+ * value; seq of 2^53 or more; a time beyond 2^60 us.
+ */
 int tg_parcel_new(const struct tg_pack *pack, struct tg_parcel **ret) TG_CHECKED;
 /*
- * The same from stored bytes, which are copied. Returns 0, or -EBADMSG when they are no whole, well-formed pack.
+ * The same from stored bytes, which are copied. Returns 0, -EBADMSG when they are no whole, well-formed pack, or -ENOMEM.
+ * What is accepted unpacks to a pack from which tg_parcel_new() makes the same bytes.
  */
 int tg_parcel_from_bytes(const uint8_t *bytes, size_t len, struct tg_parcel **ret) TG_CHECKED;
 struct tg_parcel *tg_parcel_ref(struct tg_parcel *p);

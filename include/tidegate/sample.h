@@ -18,6 +18,7 @@
  * that a clock that is repaired later repairs every sample by one number.
  */
 #define TG_NAME_MAX 64	     /* bus, device and point names, without the NUL; [A-Za-z0-9._-] */
+#define TG_UNIT_MAX 32	     /* longer than any in the RFC 8428 registry; the loader refuses more */
 #define TG_TEXT_MAX 1024     /* a string value; longer ones are refused by the drivers */
 #define TG_REASON_MAX 120    /* why a reading is bad, without the NUL */
 #define TG_PACK_SAMPLES 1024 /* points of one device; bounds packs, polls and stack */
