@@ -22,42 +22,51 @@
  */
 struct tg_mqtt;
 
-#define TG_MQTT_TOPIC_MAX 512	      /* bytes, without the NUL; more than any cloud takes */
-#define TG_MQTT_MESSAGE_MAX (256u * 1024) /* larger messages from the broker are dropped and told */
+#define TG_MQTT_TOPIC_MAX   512           /* bytes, without the NUL; more than any cloud takes */
+#define TG_MQTT_MESSAGE_MAX (256u * 1024) /* larger messages from the broker are dropped and told  \
+					   */
 
 enum tg_mqtt_event_type {
-	TG_MQTT_CONNECTED,	/* CONNACK 0 */
-	TG_MQTT_CONNECT_FAILED, /* text says why; the handle is of no more use */
-	TG_MQTT_LOST,		/* the connection ended; the handle is of no more use */
-	TG_MQTT_SUBSCRIBED,	/* SUBACK; granted says whether the broker agreed */
-	TG_MQTT_PUBLISHED,	/* PUBACK of cookie */
-	TG_MQTT_PUBLISH_FAILED, /* of cookie; text */
-	TG_MQTT_MESSAGE,	/* owned topic and payload */
-	TG_MQTT_DISCONNECTED,	/* our DISCONNECT is out */
+	TG_MQTT_CONNECTED,       /* CONNACK 0 */
+	TG_MQTT_CONNECT_FAILED,  /* text says why; the handle is of no more use */
+	TG_MQTT_LOST,            /* the connection ended; the handle is of no more use */
+	TG_MQTT_SUBSCRIBED,      /* SUBACK; granted says whether the broker agreed */
+	TG_MQTT_PUBLISHED,       /* PUBACK of cookie */
+	TG_MQTT_PUBLISH_FAILED,  /* of cookie; text */
+	TG_MQTT_MESSAGE,         /* owned topic and payload */
+	TG_MQTT_MESSAGE_DROPPED, /* code: how many since the session began; text: why the last one
+				    was */
+	TG_MQTT_DISCONNECTED,    /* our DISCONNECT is out */
 };
 
 /* Why a connect failed, as far as it can be told: decides back-off and wording. */
 enum tg_mqtt_cause {
 	TG_MQTT_CAUSE_NONE,
-	TG_MQTT_CAUSE_DNS,	     /* name not resolved */
-	TG_MQTT_CAUSE_TCP,	     /* refused, unreachable, timed out */
-	TG_MQTT_CAUSE_TLS_PEER,	     /* the broker's certificate was refused by us: wrong name, chain, expired ... */
-	TG_MQTT_CAUSE_TLS_REFUSED,   /* the broker refused our certificate, or closed in the handshake */
-	TG_MQTT_CAUSE_TPM,	     /* the signature failed */
-	TG_MQTT_CAUSE_REFUSED,	     /* CONNACK other than 0; code */
-	TG_MQTT_CAUSE_CLOSED,	     /* closed before CONNACK: at AWS, policy or unknown certificate */
-	TG_MQTT_CAUSE_LOCAL,	     /* our files or memory */
+	TG_MQTT_CAUSE_DNS,         /* name not resolved */
+	TG_MQTT_CAUSE_TCP,         /* refused, unreachable, timed out */
+	TG_MQTT_CAUSE_TLS_PEER,    /* the broker's certificate was refused by us: wrong name, chain,
+				      expired ... */
+	TG_MQTT_CAUSE_TLS_REFUSED, /* the broker refused our certificate, or closed in the handshake
+				    */
+	TG_MQTT_CAUSE_TPM,         /* the signature failed */
+	TG_MQTT_CAUSE_REFUSED,     /* CONNACK other than 0; code */
+	TG_MQTT_CAUSE_CLOSED, /* closed before CONNACK: at AWS, policy or unknown certificate */
+	TG_MQTT_CAUSE_LOCAL,  /* our files or memory */
 };
 
 struct tg_mqtt_event {
 	enum tg_mqtt_event_type type;
 	unsigned session; /* the number given in the options: drop events of older ones */
 	enum tg_mqtt_cause cause;
-	int code;	  /* CONNACK or SUBACK code where there is one */
+	int code; /* CONNACK or SUBACK code where there is one; with CAUSE_TLS_PEER the X509_V_ERR_*
+		     or 0 */
+	int64_t peer_not_before; /* CONNECTED, and CONNECT_FAILED when "not yet valid" was all that
+				    was wrong: seconds since 1970 that a verified certificate of the
+				    broker proves; else 0 */
 	bool granted;
 	bool retained, duplicate;
 	uint64_t cookie;
-	char *topic;	  /* MESSAGE: owned, NUL-terminated */
+	char *topic;      /* MESSAGE: owned, NUL-terminated */
 	uint8_t *payload; /* MESSAGE: owned */
 	size_t payload_len;
 	char text[256];
@@ -79,34 +88,64 @@ struct tg_mqtt_options {
 	uint16_t port;
 	const char *alpn; /* NULL or "": none */
 	const char *client_id;
-	const char *ca_file;	 /* the only trust anchors */
-	const char *bundle_file; /* chain and key in one PEM; or */
+	const char *ca_file;               /* the only trust anchors */
+	const char *bundle_file;           /* chain and key in one PEM; or */
 	const char *chain_file, *key_file; /* both, when the key has a file of its own (claim) */
-	unsigned version;	 /* 4 or 5 */
+	unsigned version;                  /* 4 or 5 */
 	uint64_t keep_alive_us;
 	uint64_t connect_timeout_us;
 	unsigned in_flight;
 	const struct tg_mqtt_will *will; /* QoS 1, retained; NULL: none */
-	int64_t verify_at; /* seconds since 1970 at which certificates are judged when the clock is behind it; 0: the clock */
+	int64_t verify_at; /* seconds since 1970 at which certificates are judged when the clock is
+			      behind it; 0: the clock */
 };
 
-/* Once a process, before the first session; providers (tpm/provider.h) are loaded before. */
+/*
+ * Once a process, before the first session and before threads are started; providers
+ * (tpm/provider.h) are loaded before. Unsets http_proxy, https_proxy and Paho's trace variables,
+ * which Paho would obey, and ignores SIGPIPE.
+ */
 int tg_mqtt_global_init(struct tg_fault *reterr) TG_CHECKED;
 
-/* Everything in @o is copied. Events go to @events (messages of struct tg_mqtt_event), which outlives the session. */
-int tg_mqtt_new(const struct tg_mqtt_options *o, struct tg_mailbox *events, struct tg_mqtt **ret, struct tg_fault *reterr) TG_CHECKED;
 /*
- * Resolves the name (bounded by the connect time-out, on a thread of its own, so that Paho never sits in DNS), then connects.
- * Returns 0 when under way: CONNECTED or CONNECT_FAILED follows.
+ * Everything in @o is copied. Events go to @events (messages of struct tg_mqtt_event), which
+ * outlives the session. It should have in_flight + TG_MQTT_MAILBOX_EXTRA slots for each session:
+ * messages are dropped when half of the extra ones wait, but when another event finds no room the
+ * connection is ended, and the calls below return -EPIPE. Returns 0; -EOPNOTSUPP for version 5;
+ * -EINVAL; -EBUSY while Paho has not given a freed session back (tg_mqtt_stuck()).
+ */
+#define TG_MQTT_MAILBOX_EXTRA 32
+int tg_mqtt_new(const struct tg_mqtt_options *o, struct tg_mailbox *events, struct tg_mqtt **ret,
+		struct tg_fault *reterr) TG_CHECKED;
+/*
+ * Looks at the files, resolves the name (bounded by the connect time-out, on a thread of its own,
+ * so that Paho never sits in DNS), then connects. Returns 0: CONNECTED or CONNECT_FAILED follows,
+ * the latter also for bad files and names (so that every cause comes the same way). <0 only for a
+ * second call or when memory is short. The time-out is kept to about 4 s.
  */
 int tg_mqtt_connect(struct tg_mqtt *m, struct tg_fault *reterr) TG_CHECKED;
 /* QoS 1. SUBSCRIBED follows. */
 int tg_mqtt_subscribe(struct tg_mqtt *m, const char *filter, struct tg_fault *reterr) TG_CHECKED;
-/* QoS 1. PUBLISHED or PUBLISH_FAILED with @cookie follows; @payload is copied. -EAGAIN: too many in flight. */
-int tg_mqtt_publish(struct tg_mqtt *m, const char *topic, const void *payload, size_t len, bool retain, uint64_t cookie,
-		    struct tg_fault *reterr) TG_CHECKED;
-/* Sends what is queued, then DISCONNECT, for at most @timeout_us. DISCONNECTED or LOST follows. */
+/*
+ * QoS 1. PUBLISHED or PUBLISH_FAILED with @cookie follows, or LOST for all that have neither;
+ * @payload is copied. -EAGAIN: too many in flight. -ENOTCONN, -EINVAL (topic), -EMSGSIZE (more than
+ * TG_MQTT_MESSAGE_MAX), -ENOMEM.
+ */
+int tg_mqtt_publish(struct tg_mqtt *m, const char *topic, const void *payload, size_t len,
+		    bool retain, uint64_t cookie, struct tg_fault *reterr) TG_CHECKED;
+/*
+ * Sends what is queued, waits for acknowledgements for about @timeout_us, sends DISCONNECT.
+ * DISCONNECTED or LOST follows. -ENOTCONN when there is no connection.
+ */
 int tg_mqtt_disconnect(struct tg_mqtt *m, uint64_t timeout_us) TG_CHECKED;
-/* Accepts NULL; drops the connection if it still stands (the broker then publishes the will). No event comes after it. */
+/*
+ * Accepts NULL; drops the connection if it still stands (the broker then publishes the will). No
+ * event comes after it. Blocks about 1 s, as Paho's threads end; never more than
+ * TG_MQTT_FREE_MAX_US: then the handle is left behind, counted.
+ */
+#define TG_MQTT_FREE_MAX_US (UINT64_C(15) * 1000 * 1000) /* more than the longest TPM signature */
 struct tg_mqtt *tg_mqtt_free(struct tg_mqtt *m);
 TG_DEFINE_CLEANUP(struct tg_mqtt *, tg_mqtt_free)
+/* Sessions whose end Paho has not come back from; while it is not 0 no new one can be made. Any
+ * thread. Never fails. */
+unsigned tg_mqtt_stuck(void);

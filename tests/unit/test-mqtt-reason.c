@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mqtt/attempt.h"
+#include "tests/unit/test.h"
+
+#include <openssl/x509_vfy.h>
+
+#include <errno.h>
+#include <string.h>
+
+static struct tg_mqtt_attempt attempt_at(enum tg_mqtt_stage stage)
+{
+	return (struct tg_mqtt_attempt){
+		.host = "broker.example", .port = 8883, .address = "192.0.2.7", .stage = stage
+	};
+}
+
+static void note(struct tg_mqtt_attempt *a, const char *line)
+{
+	tg_mqtt_reason_note(a, line, strlen(line));
+}
+
+static enum tg_mqtt_cause explain(const struct tg_mqtt_attempt *a, int code, bool timed_out,
+				  char text[256])
+{
+	return tg_mqtt_reason(a, code, timed_out, text, 256);
+}
+
+static void a_connack_code_outranks_everything(void **state)
+{
+	struct tg_mqtt_attempt a = attempt_at(TG_MQTT_STAGE_TLS);
+	char text[256];
+
+	(void) state;
+	a.alerted = true;
+	assert_int_equal(explain(&a, 5, false, text), TG_MQTT_CAUSE_REFUSED);
+	assert_non_null(strstr(text, "broker.example:8883: "));
+	assert_non_null(strstr(text, "CONNACK 5"));
+	assert_non_null(strstr(text, "not authorised"));
+	assert_int_equal(explain(&a, 200, false, text), TG_MQTT_CAUSE_REFUSED);
+	assert_non_null(strstr(text, "CONNACK 200"));
+}
+
+static void a_tcp_refusal_names_the_address_and_the_reason(void **state)
+{
+	struct tg_mqtt_attempt a = attempt_at(TG_MQTT_STAGE_DIALLED);
+	char text[256];
+
+	(void) state;
+	a.tcp_errno = ECONNREFUSED;
+	assert_int_equal(explain(&a, -1, false, text), TG_MQTT_CAUSE_TCP);
+	assert_string_equal(text, "broker.example:8883: no TCP connection (192.0.2.7): Connection "
+				  "refused");
+}
+
+static void a_tcp_connection_without_answer_is_told(void **state)
+{
+	struct tg_mqtt_attempt a = attempt_at(TG_MQTT_STAGE_DIALLED);
+	char text[256];
+
+	(void) state;
+	assert_int_equal(explain(&a, -1, true, text), TG_MQTT_CAUSE_TCP);
+	assert_non_null(strstr(text, "no answer"));
+}
+
+static void a_wrong_name_says_whose_the_certificate_is(void **state)
+{
+	struct tg_mqtt_attempt a = attempt_at(TG_MQTT_STAGE_TCP);
+	char text[256];
+
+	(void) state;
+	a.verify_error = X509_V_ERR_HOSTNAME_MISMATCH;
+	(void) strncpy(a.peer_name, "other.example", sizeof(a.peer_name) - 1);
+	note(&a, "7F:error:0A000086:SSL routines::certificate verify failed:../ssl/x.c:1889:\n");
+	assert_int_equal(explain(&a, -1, false, text), TG_MQTT_CAUSE_TLS_PEER);
+	assert_non_null(strstr(text, "certificate is for other.example (no match"));
+}
+
+static void each_verdict_has_its_own_words(void **state)
+{
+	static const struct {
+		int error;
+		const char *words;
+	} cases[] = {
+		{ X509_V_ERR_CERT_HAS_EXPIRED, "has expired" },
+		{ X509_V_ERR_CERT_NOT_YET_VALID, "not valid yet" },
+		{ X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, "does not lead to the configured "
+								"ca" },
+		{ X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, "does not lead to the configured ca" },
+		{ X509_V_ERR_EE_KEY_TOO_SMALL, "key too weak" },
+	};
+	struct tg_mqtt_attempt a = attempt_at(TG_MQTT_STAGE_TCP);
+	char text[256];
+
+	(void) state;
+	for (size_t i = 0; i < TG_ARRAY_SIZE(cases); i++) {
+		a.verify_error = cases[i].error;
+		assert_int_equal(explain(&a, -1, false, text), TG_MQTT_CAUSE_TLS_PEER);
+		assert_non_null(strstr(text, cases[i].words));
+	}
+}
+
+static void an_alert_about_our_certificate_is_the_brokers_refusal(void **state)
+{
+	struct tg_mqtt_attempt a = attempt_at(TG_MQTT_STAGE_TLS);
+	char text[256];
+
+	(void) state;
+	a.alerted = true;
+	a.alert = 44;
+	assert_int_equal(explain(&a, -1, false, text), TG_MQTT_CAUSE_TLS_REFUSED);
+	assert_non_null(strstr(text, "refused our certificate: certificate revoked (TLS alert "
+				     "44)"));
+	a.alert = 250;
+	assert_int_equal(explain(&a, -1, false, text), TG_MQTT_CAUSE_TLS_REFUSED);
+	assert_non_null(strstr(text, "alert 250"));
+}
+
+static void an_early_alert_is_known_by_openssl_words(void **state)
+{
+	struct tg_mqtt_attempt a = attempt_at(TG_MQTT_STAGE_TCP);
+	char text[256];
+
+	(void) state;
+	note(&a, "7F:error:0A00042E:SSL routines::tlsv1 alert protocol version:../ssl/r.c:1586:SSL "
+		 "alert number 70\n");
+	assert_int_equal(explain(&a, -1, false, text), TG_MQTT_CAUSE_TLS_REFUSED);
+	assert_non_null(strstr(text, "broke TLS off: protocol version"));
+}
+
+static void an_end_in_the_handshake_is_a_refusal(void **state)
+{
+	struct tg_mqtt_attempt a = attempt_at(TG_MQTT_STAGE_PEER);
+	char text[256];
+
+	(void) state;
+	note(&a, "7F:error:0A000126:SSL routines::unexpected eof while reading:../ssl/r.c:303:\n");
+	assert_int_equal(explain(&a, -1, false, text), TG_MQTT_CAUSE_TLS_REFUSED);
+	assert_non_null(strstr(text, "after our certificate was sent"));
+}
+
+static void a_peer_without_tls_is_recognised(void **state)
+{
+	struct tg_mqtt_attempt a = attempt_at(TG_MQTT_STAGE_TCP);
+	char text[256];
+
+	(void) state;
+	note(&a, "7F:error:0A00010B:SSL routines::wrong version number:../ssl/r.c:354:\n");
+	assert_int_equal(explain(&a, -1, false, text), TG_MQTT_CAUSE_TLS_PEER);
+	assert_non_null(strstr(text, "does not speak TLS"));
+}
+
+static void a_reason_of_the_tpm_wins_wherever_it_stands(void **state)
+{
+	struct tg_mqtt_attempt a = attempt_at(TG_MQTT_STAGE_PEER);
+	char text[256];
+
+	(void) state;
+	note(&a, "7F:error:0A080006:SSL routines::EVP lib:../ssl/s.c:1:\n");
+	note(&a, "7F:error:40000003:tidegate::TPM does not answer:x.c:1:\n");
+	note(&a, "7F:error:40000003:tidegate::TPM second:x.c:1:\n");
+	assert_int_equal(explain(&a, -1, false, text), TG_MQTT_CAUSE_TPM);
+	assert_string_equal(text, "broker.example:8883: TPM does not answer");
+}
+
+static void silence_is_not_mistaken_for_a_refusal(void **state)
+{
+	struct tg_mqtt_attempt a = attempt_at(TG_MQTT_STAGE_TCP);
+	char text[256];
+
+	(void) state;
+	assert_int_equal(explain(&a, -1, true, text), TG_MQTT_CAUSE_TCP);
+	assert_non_null(strstr(text, "no answer to the TLS handshake"));
+	a.stage = TG_MQTT_STAGE_TLS;
+	assert_int_equal(explain(&a, -1, true, text), TG_MQTT_CAUSE_TCP);
+	assert_non_null(strstr(text, "no answer to CONNECT"));
+}
+
+static void an_end_before_connack_points_at_the_policy(void **state)
+{
+	struct tg_mqtt_attempt a = attempt_at(TG_MQTT_STAGE_TLS);
+	char text[256];
+
+	(void) state;
+	assert_int_equal(explain(&a, -1, false, text), TG_MQTT_CAUSE_CLOSED);
+	assert_non_null(strstr(text, "before CONNACK"));
+	assert_non_null(strstr(text, "policy"));
+}
+
+static void a_library_that_never_dialled_is_a_local_fault(void **state)
+{
+	struct tg_mqtt_attempt a = attempt_at(TG_MQTT_STAGE_WAITING);
+	char text[256];
+
+	(void) state;
+	assert_int_equal(explain(&a, -1, false, text), TG_MQTT_CAUSE_LOCAL);
+}
+
+static void lines_that_are_no_openssl_lines_are_ignored(void **state)
+{
+	struct tg_mqtt_attempt a = attempt_at(TG_MQTT_STAGE_TCP);
+
+	(void) state;
+	note(&a, "");
+	note(&a, "a:b:c");
+	note(&a, "a:b:c:d:e:");
+	note(&a, "a:b:c:d:e::");
+	assert_string_equal(a.tls_text, "");
+}
+
+static void a_hostile_name_does_not_reach_the_log_raw(void **state)
+{
+	struct tg_mqtt_attempt a = attempt_at(TG_MQTT_STAGE_TCP);
+	char text[256];
+
+	(void) state;
+	a.verify_error = X509_V_ERR_HOSTNAME_MISMATCH;
+	(void) strncpy(a.peer_name, "evil\n\x1b[2J", sizeof(a.peer_name) - 1);
+	(void) explain(&a, -1, false, text);
+	assert_null(strchr(text, '\n'));
+	assert_null(strchr(text, '\x1b'));
+}
+
+static void a_long_text_is_cut_within_its_bound(void **state)
+{
+	struct tg_mqtt_attempt a = attempt_at(TG_MQTT_STAGE_TLS);
+	char text[256];
+
+	(void) state;
+	memset(a.host, 'h', sizeof(a.host) - 1);
+	(void) explain(&a, 5, false, text);
+	assert_true(strlen(text) < sizeof(text));
+	assert_string_equal(text + strlen(text) - 3, "...");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_connack_code_outranks_everything),
+		cmocka_unit_test(a_tcp_refusal_names_the_address_and_the_reason),
+		cmocka_unit_test(a_tcp_connection_without_answer_is_told),
+		cmocka_unit_test(a_wrong_name_says_whose_the_certificate_is),
+		cmocka_unit_test(each_verdict_has_its_own_words),
+		cmocka_unit_test(an_alert_about_our_certificate_is_the_brokers_refusal),
+		cmocka_unit_test(an_early_alert_is_known_by_openssl_words),
+		cmocka_unit_test(an_end_in_the_handshake_is_a_refusal),
+		cmocka_unit_test(a_peer_without_tls_is_recognised),
+		cmocka_unit_test(a_reason_of_the_tpm_wins_wherever_it_stands),
+		cmocka_unit_test(silence_is_not_mistaken_for_a_refusal),
+		cmocka_unit_test(an_end_before_connack_points_at_the_policy),
+		cmocka_unit_test(a_library_that_never_dialled_is_a_local_fault),
+		cmocka_unit_test(lines_that_are_no_openssl_lines_are_ignored),
+		cmocka_unit_test(a_hostile_name_does_not_reach_the_log_raw),
+		cmocka_unit_test(a_long_text_is_cut_within_its_bound),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
