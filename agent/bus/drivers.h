@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "agent/bus/driver.h"
+
+/* The drivers of this build; registry.c lists them. */
+extern const struct tg_bus_driver tg_modbus_tcp_driver;

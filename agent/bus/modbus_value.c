@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/bus/modbus_value.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+_Static_assert(sizeof(float) == 4 && sizeof(double) == 8, "IEEE 754 is taken for granted");
+
+unsigned tg_modbus_width(enum tg_modbus_type type)
+{
+	switch (type) {
+	case TG_MODBUS_BOOL:
+	case TG_MODBUS_INT16:
+	case TG_MODBUS_UINT16:
+		return 1;
+	case TG_MODBUS_INT32:
+	case TG_MODBUS_UINT32:
+	case TG_MODBUS_FLOAT32:
+		return 2;
+	case TG_MODBUS_INT64:
+	case TG_MODBUS_UINT64:
+	case TG_MODBUS_FLOAT64:
+		return 4;
+	}
+	assert(false);
+	return 1;
+}
+
+bool tg_modbus_is_bits(enum tg_modbus_table table)
+{
+	return table == TG_MODBUS_COIL || table == TG_MODBUS_DISCRETE;
+}
+
+static void good(struct tg_sample *out, struct tg_value value)
+{
+	out->value = value;
+	out->quality = TG_GOOD;
+	out->reason = "";
+}
+
+static void bad(struct tg_sample *out, const char *reason)
+{
+	out->value = (struct tg_value){ .type = TG_VALUE_NONE };
+	out->quality = TG_BAD;
+	out->reason = reason;
+}
+
+/* Which byte of the wire is the i-th most significant one, in a value of @size bytes. */
+static size_t wire_index(enum tg_modbus_order order, size_t size, size_t i)
+{
+	switch (order) {
+	case TG_ORDER_ABCD:
+		return i;
+	case TG_ORDER_CDAB:
+		return (size - 2 - (i & ~(size_t) 1)) + (i & 1);
+	case TG_ORDER_BADC:
+		return i ^ 1;
+	case TG_ORDER_DCBA:
+		return size - 1 - i;
+	}
+	assert(false);
+	return i;
+}
+
+static uint64_t assemble(enum tg_modbus_order order, const uint8_t *wire, size_t size)
+{
+	uint64_t v = 0;
+
+	for (size_t i = 0; i < size; i++)
+		v = v << 8 | wire[wire_index(order, size, i)];
+	return v;
+}
+
+static double real_of_32(uint32_t bits)
+{
+	float f;
+
+	memcpy(&f, &bits, sizeof(f));
+	return f;
+}
+
+static double real_of_64(uint64_t bits)
+{
+	double d;
+
+	memcpy(&d, &bits, sizeof(d));
+	return d;
+}
+
+/*
+ * raw * scale + offset. A scale such as 0.1 has no exact binary form while its inverse has:
+ * dividing by 10 gives the double nearest to the decimal result, where multiplying gives
+ * 0.30000000000000004 for a raw 3.
+ */
+static double scaled(double raw, double scale, double offset)
+{
+	double inverse = nearbyint(1.0 / scale);
+
+	if (fabs(scale) < 1.0 && isfinite(inverse) && 1.0 / inverse == scale)
+		return raw / inverse + offset;
+	return raw * scale + offset;
+}
+
+static bool is_plain(const struct tg_config_point *p)
+{
+	return p->scale == 1.0 && p->offset == 0.0;
+}
+
+static void put_real(const struct tg_config_point *p, double raw, struct tg_sample *out)
+{
+	double v;
+
+	if (!isfinite(raw))
+		return bad(out, "not a number");
+	v = is_plain(p) ? raw : scaled(raw, p->scale, p->offset);
+	if (!isfinite(v))
+		return bad(out, "out of range when scaled");
+	good(out, (struct tg_value){ .type = TG_VALUE_REAL, .real = v });
+}
+
+/* Integers stay integers when nothing is done to them: beyond 2^53 a double would not hold them. */
+static void put_int(const struct tg_config_point *p, int64_t raw, struct tg_sample *out)
+{
+	if (!is_plain(p))
+		return put_real(p, (double) raw, out);
+	good(out, (struct tg_value){ .type = TG_VALUE_INT, .i = raw });
+}
+
+static void put_uint(const struct tg_config_point *p, uint64_t raw, struct tg_sample *out)
+{
+	if (!is_plain(p))
+		return put_real(p, (double) raw, out);
+	good(out, (struct tg_value){ .type = TG_VALUE_UINT, .u = raw });
+}
+
+void tg_modbus_decode_bit(const struct tg_config_point *p, bool bit, struct tg_sample *out)
+{
+	(void) p; /* scale and offset mean nothing to a truth value */
+	good(out, (struct tg_value){ .type = TG_VALUE_BOOL, .b = bit });
+}
+
+void tg_modbus_decode(const struct tg_config_point *p, const uint8_t *wire, struct tg_sample *out)
+{
+	const struct tg_modbus_read *r = &p->modbus;
+	uint64_t raw = assemble(r->order, wire, 2 * (size_t) tg_modbus_width(r->type));
+
+	switch (r->type) {
+	case TG_MODBUS_BOOL:
+		return tg_modbus_decode_bit(p, r->bit < 0 ? raw != 0 : raw >> (r->bit & 15) & 1,
+					    out);
+	case TG_MODBUS_INT16:
+		return put_int(p, (int16_t) raw, out);
+	case TG_MODBUS_UINT16:
+	case TG_MODBUS_UINT32:
+	case TG_MODBUS_UINT64:
+		return put_uint(p, raw, out);
+	case TG_MODBUS_INT32:
+		return put_int(p, (int32_t) raw, out);
+	case TG_MODBUS_INT64:
+		return put_int(p, (int64_t) raw, out);
+	case TG_MODBUS_FLOAT32:
+		return put_real(p, real_of_32((uint32_t) raw), out);
+	case TG_MODBUS_FLOAT64:
+		return put_real(p, real_of_64(raw), out);
+	}
+	assert(false);
+}
