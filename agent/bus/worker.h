@@ -30,14 +30,19 @@ struct tg_device_state {
 /* Called on the worker's thread after each poll; must only post. */
 typedef void (*tg_device_state_fn)(void *user, const struct tg_device_state *state);
 
-/* Starts the thread for bus @bus of @cfg (kept by reference). Returns 0, -EOPNOTSUPP when the build has no such driver, or -errno. */
-int tg_worker_new(struct tg_config *cfg, size_t bus, struct tg_pipeline *pipeline, tg_device_state_fn changed, void *user,
-		  struct tg_worker **ret, struct tg_fault *reterr) TG_CHECKED;
-/* Asks for a poll of @device now, even when it is backed off: `tidegate read`. Any thread; -EAGAIN when too many wait. */
+/* Starts the thread for bus @bus of @cfg (kept by reference). Returns 0, -EOPNOTSUPP when the build
+ * has no such driver, or -errno. */
+int tg_worker_new(struct tg_config *cfg, size_t bus, struct tg_pipeline *pipeline,
+		  tg_device_state_fn changed, void *user, struct tg_worker **ret,
+		  struct tg_fault *reterr) TG_CHECKED;
+/* Asks for a poll of @device now, even when it is backed off: `tidegate read`. Any thread; -EAGAIN
+ * when too many wait. */
 int tg_worker_poll_now(struct tg_worker *w, size_t device) TG_CHECKED;
-/* CLOCK_BOOTTIME of the last turn, and how long a turn may last (time-outs times retries and a margin), for the watchdog. Any thread. */
+/* CLOCK_BOOTTIME of the last turn, and how long a turn may last (time-outs times retries and a
+ * margin), for the watchdog. Any thread. */
 uint64_t tg_worker_progress_us(const struct tg_worker *w);
 uint64_t tg_worker_patience_us(const struct tg_worker *w);
-/* Ask all first, then wait: stopping takes as long as one poll. _free accepts NULL, waits for the thread, returns NULL. */
+/* Ask all first, then wait: stopping takes as long as one poll. _free accepts NULL, waits for the
+ * thread, returns NULL. */
 void tg_worker_ask_stop(struct tg_worker *w);
 struct tg_worker *tg_worker_free(struct tg_worker *w);

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/bus/drivers.h"
+
+static const struct tg_bus_driver *const drivers[] = {
+	&tg_modbus_tcp_driver,
+};
+
+const struct tg_bus_driver *tg_bus_driver_get(enum tg_bus_type type)
+{
+	for (size_t i = 0; i < TG_ARRAY_SIZE(drivers); i++) {
+		if (drivers[i]->type == type)
+			return drivers[i];
+	}
+	return NULL;
+}
