@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/encode/encode.h"
+
+#include "agent/encode/json.h"
+
+#include <assert.h>
+
+const struct tg_encoder *tg_encoder_get(enum tg_format format)
+{
+	switch (format) {
+	case TG_FORMAT_SENML_JSON:
+		return &tg_encoder_senml_json;
+	case TG_FORMAT_JSON:
+		return &tg_encoder_flat_json;
+	case TG_FORMAT_SENML_CBOR:
+		break;
+	}
+	assert(!"the loader lets no format pass that has no encoder");
+	return &tg_encoder_senml_json;
+}

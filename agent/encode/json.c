@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/encode/json.h"
+
+#include "base/clock.h"
+
+#include <assert.h>
+#include <inttypes.h>
+
+/* RFC 8428 section 4.5.3: numbers below are relative to now. */
+#define ABSOLUTE_MIN_US ((INT64_C(1) << 28) * (int64_t) TG_US_PER_S)
+
+int64_t tg_sample_wall_us(const struct tg_pack *pack, const struct tg_sample *s)
+{
+	return (int64_t) s->boot_us + pack->wall_offset_us;
+}
+
+bool tg_pack_dated(const struct tg_pack *pack)
+{
+	if (pack->clock == TG_CLOCK_SUSPECT)
+		return false;
+	for (size_t i = 0; i < pack->n_samples; i++) {
+		if (tg_sample_wall_us(pack, &pack->samples[i]) < ABSOLUTE_MIN_US)
+			return false;
+	}
+	return true;
+}
+
+const char *tg_stream_name(enum tg_stream stream)
+{
+	return stream == TG_STREAM_LIVE ? "live" : "replay";
+}
+
+void tg_json_add_seconds(struct tg_buffer *out, int64_t us)
+{
+	uint64_t abs = us < 0 ? -(uint64_t) us : (uint64_t) us;
+	uint64_t fraction = abs % TG_US_PER_S;
+	int digits = 6;
+
+	tg_buffer_addf(out, "%s%" PRIu64, us < 0 ? "-" : "", abs / TG_US_PER_S);
+	if (fraction == 0)
+		return;
+	for (; fraction % 10 == 0; fraction /= 10)
+		digits--;
+	tg_buffer_addf(out, ".%0*" PRIu64, digits, fraction);
+}
+
+bool tg_json_value_is_text(const struct tg_value *v)
+{
+	switch (v->type) {
+	case TG_VALUE_NONE:
+	case TG_VALUE_BOOL:
+	case TG_VALUE_REAL:
+		return false;
+	case TG_VALUE_INT:
+		return v->i > (int64_t) TG_JSON_INTEGER_MAX ||
+		       v->i < -(int64_t) TG_JSON_INTEGER_MAX;
+	case TG_VALUE_UINT:
+		return v->u > TG_JSON_INTEGER_MAX;
+	case TG_VALUE_TEXT:
+		return true;
+	}
+	return false;
+}
+
+void tg_json_add_value(struct tg_buffer *out, const struct tg_value *v)
+{
+	const char *quote = tg_json_value_is_text(v) ? "\"" : "";
+
+	switch (v->type) {
+	case TG_VALUE_NONE:
+		assert(!"a value to show");
+		tg_buffer_adds(out, "null");
+		break;
+	case TG_VALUE_BOOL:
+		tg_buffer_adds(out, v->b ? "true" : "false");
+		break;
+	case TG_VALUE_INT:
+		tg_buffer_addf(out, "%s%" PRId64 "%s", quote, v->i, quote);
+		break;
+	case TG_VALUE_UINT:
+		tg_buffer_addf(out, "%s%" PRIu64 "%s", quote, v->u, quote);
+		break;
+	case TG_VALUE_REAL:
+		tg_buffer_add_real(out, v->real);
+		break;
+	case TG_VALUE_TEXT:
+		tg_buffer_add_json(out, v->text);
+		break;
+	}
+}
+
+void tg_json_add_boot_id(struct tg_buffer *out, const uint8_t id[static 16])
+{
+	tg_buffer_addc(out, '"');
+	for (size_t i = 0; i < 16; i++)
+		tg_buffer_addf(out, "%02x", id[i]);
+	tg_buffer_addc(out, '"');
+}
