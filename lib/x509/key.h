@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <tidegate/cleanup.h>
+#include <tidegate/error.h>
+
+#include <openssl/types.h>
+#include <stdbool.h>
+
+/*
+ * Keys as OpenSSL sees them, and OpenSSL's words as ours. Which kinds of PEM can be read depends on
+ * the providers that are loaded: with tpm/provider.h, "TSS2 PRIVATE KEY" too.
+ */
+
+/*
+ * The first private key in @pem; certificates around it are skipped. Never asks for a passphrase. 0
+ * and an owned key (EVP_PKEY_free), -ENOENT (no private key in there), -EACCES (it is encrypted),
+ * -EBADMSG (damaged or of an unknown kind), or -ENOMEM. May ask the TPM, and so block as long as a
+ * TPM command may.
+ */
+int tg_key_from_pem(const char *pem, size_t len, EVP_PKEY **ret,
+		    struct tg_fault *reterr) TG_CHECKED;
+
+/* Whether both have the same public key; false when either cannot tell. */
+bool tg_key_same(const EVP_PKEY *a, const EVP_PKEY *b);
+
+/*
+ * Empties OpenSSL's error queue of this thread into @reterr as "what: reason", the innermost reason
+ * first, and returns @r.
+ */
+int tg_x509_fault(struct tg_fault *reterr, int r, const char *what);
