@@ -31,8 +31,8 @@ void tg_complaints_done(struct tg_complaints *c);
 /*
  * Loads the file @path and, beside it, conf.d with its .conf files in lexical order; @path may also be a directory, which
  * then holds tidegate.conf and conf.d. Returns 0 and an owned configuration, or -errno: -EBADMSG when the contents are
- * refused (@c then says why), -ENOENT and the like when @path cannot be read. @c is initialised by the call
- * and gets warnings on success too; the caller frees it.
+ * refused, -ENOENT and the like when @path cannot be read; @c says why in both cases. @c is initialised by the call
+ * and gets warnings on success too, in the order of files and lines; the caller frees it.
  */
 int tg_config_load(const char *path, struct tg_complaints *c, struct tg_config **ret) TG_CHECKED;
 

@@ -27,7 +27,7 @@ void tg_specifiers_system(struct tg_specifiers *s);
 
 /*
  * Expands @in to @out of @size. Returns 0, or -EAGAIN when a value that is not known yet is named (try later),
- * -EINVAL for an unknown letter or a %d without device, -ENAMETOOLONG.
+ * -ENODATA for one that this machine does not have, -EINVAL for an unknown letter or a %d without device, -ENAMETOOLONG.
  */
 int tg_specifiers_expand(const struct tg_specifiers *s, const char *in, char *out, size_t size, struct tg_fault *reterr) TG_CHECKED;
 
