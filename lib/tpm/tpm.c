@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tpm/job.h"
+
+#include "base/clock.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+/*
+ * The object, its thread and the queue of jobs between callers and thread.
+ *
+ * A TPM that has stopped answering cannot be interrupted: the thread sits in a
+ * read() that has no time-out. So nobody ever waits for the thread, only for a
+ * job and only until its deadline, and the lock is never held across a command.
+ * The caller that runs into the deadline of the job that is with the TPM
+ * declares the thread hung; the thread takes that back when the TPM answers.
+ */
+struct tg_tpm {
+	char *tcti;
+	uint64_t timeout_us;
+	TPM2B_AUTH owner_auth;
+	struct tg_tpm_conn conn; /* the thread's; others touch it only in the child of a fork */
+
+	pthread_mutex_t lock;   /* guards what follows */
+	pthread_cond_t work;    /* for the thread: a job, or stop */
+	pthread_cond_t changed; /* for callers: a job is done, the thread hung or gone */
+	pthread_t thread;
+	bool started, running, stop;
+	unsigned refs; /* the owner's, and the thread's while it runs */
+	struct tg_tpm_job *first, **last;
+	struct tg_tpm_state state;
+
+	struct tg_tpm *next; /* guarded by all_lock */
+};
+
+/* Every object, for the fork handlers. */
+static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct tg_tpm *all;
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+
+static void init_conds(struct tg_tpm *t)
+{
+	pthread_condattr_t attr;
+
+	/* Condition variables do not know CLOCK_BOOTTIME; over a suspend the wait is longer, as the
+	 * TPM slept too. */
+	(void) pthread_condattr_init(&attr);
+	(void) pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void) pthread_cond_init(&t->work, &attr);
+	(void) pthread_cond_init(&t->changed, &attr);
+	(void) pthread_condattr_destroy(&attr);
+}
+
+static void before_fork(void)
+{
+	(void) pthread_mutex_lock(&all_lock);
+	for (struct tg_tpm *t = all; t; t = t->next)
+		(void) pthread_mutex_lock(&t->lock);
+}
+
+static void after_fork_parent(void)
+{
+	for (struct tg_tpm *t = all; t; t = t->next)
+		(void) pthread_mutex_unlock(&t->lock);
+	(void) pthread_mutex_unlock(&all_lock);
+}
+
+/*
+ * The child has the memory but not the thread, and the TPM answers the parent.
+ * What the thread was in the middle of is dropped where it stands, not
+ * finalised: that would speak to the TPM, or free what is half built.
+ */
+static void after_fork_child(void)
+{
+	for (struct tg_tpm *t = all; t; t = t->next) {
+		tg_tpm_conn_abandon(&t->conn);
+		if (t->running)
+			t->refs--;
+		t->started = t->running = false;
+		t->state.hung = false;
+		t->first = NULL;
+		t->last = &t->first;
+		init_conds(t);
+		(void) pthread_mutex_unlock(&t->lock);
+	}
+	(void) pthread_mutex_unlock(&all_lock);
+}
+
+static void install_fork_handlers(void)
+{
+	(void) pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+}
+
+static void destroy(struct tg_tpm *t)
+{
+	(void) pthread_cond_destroy(&t->work);
+	(void) pthread_cond_destroy(&t->changed);
+	(void) pthread_mutex_destroy(&t->lock);
+	explicit_bzero(&t->owner_auth, sizeof(t->owner_auth));
+	free(t->tcti);
+	free(t);
+}
+
+int tg_tpm_new(const struct tg_tpm_options *o, struct tg_tpm **ret, struct tg_fault *reterr)
+{
+	size_t auth_len = o->owner_auth ? strlen(o->owner_auth) : 0;
+	struct tg_tpm *t;
+
+	assert(o->tcti && *o->tcti && o->timeout_us > 0);
+	if (auth_len > TPM2_SHA256_DIGEST_SIZE)
+		return tg_fault_set(reterr, -EINVAL,
+				    "owner authorisation: longer than %d bytes, which is what "
+				    "every "
+				    "TPM takes",
+				    TPM2_SHA256_DIGEST_SIZE);
+
+	t = calloc(1, sizeof(*t));
+	if (!t || !(t->tcti = strdup(o->tcti))) {
+		free(t);
+		return tg_fault_set(reterr, -ENOMEM, "TPM: out of memory");
+	}
+	t->timeout_us = o->timeout_us;
+	t->owner_auth.size = (UINT16) auth_len;
+	if (auth_len > 0)
+		memcpy(t->owner_auth.buffer, o->owner_auth, auth_len);
+	tg_tpm_conn_init(&t->conn, t->tcti);
+	(void) pthread_mutex_init(&t->lock, NULL);
+	init_conds(t);
+	t->refs = 1;
+	t->last = &t->first;
+
+	/* The library writes to standard error on its own; our errors say the same once. The
+	 * operator's word counts. */
+	(void) setenv("TSS2_LOG", "all+none", 0);
+	(void) pthread_once(&fork_once, install_fork_handlers);
+	(void) pthread_mutex_lock(&all_lock);
+	t->next = all;
+	all = t;
+	(void) pthread_mutex_unlock(&all_lock);
+
+	*ret = t;
+	return 0;
+}
+
+/* Waits on @cond until CLOCK_BOOTTIME reaches @deadline_us or earlier; the caller looks again. */
+static void wait_until(struct tg_tpm *t, pthread_cond_t *cond, uint64_t deadline_us)
+{
+	uint64_t now = tg_clock_boot_us(), left = deadline_us > now ? deadline_us - now : 0;
+	struct timespec ts;
+
+	(void) clock_gettime(CLOCK_MONOTONIC, &ts);
+	ts.tv_sec += (time_t) (left / TG_US_PER_S);
+	ts.tv_nsec += (long) (left % TG_US_PER_S * 1000);
+	if (ts.tv_nsec >= 1000000000) {
+		ts.tv_sec++;
+		ts.tv_nsec -= 1000000000;
+	}
+	(void) pthread_cond_timedwait(cond, &t->lock, &ts);
+}
+
+static void unlist(struct tg_tpm *t)
+{
+	(void) pthread_mutex_lock(&all_lock);
+	for (struct tg_tpm **p = &all; *p; p = &(*p)->next)
+		if (*p == t) {
+			*p = t->next;
+			break;
+		}
+	(void) pthread_mutex_unlock(&all_lock);
+}
+
+struct tg_tpm *tg_tpm_free(struct tg_tpm *t)
+{
+	uint64_t deadline;
+	bool last;
+
+	if (!t)
+		return NULL;
+
+	unlist(t);
+	deadline = tg_us_add(tg_clock_boot_us(), t->timeout_us);
+	(void) pthread_mutex_lock(&t->lock);
+	t->stop = true;
+	(void) pthread_cond_broadcast(&t->work);
+	while (t->running && !t->state.hung && tg_clock_boot_us() < deadline)
+		wait_until(t, &t->changed, deadline);
+	if (t->started) {
+		if (t->running) {
+			/* Hung: it frees the object itself, should the TPM ever answer. */
+			(void) pthread_detach(t->thread);
+		} else {
+			/* It has let go of the lock for good, or is about to. */
+			(void) pthread_mutex_unlock(&t->lock);
+			(void) pthread_join(t->thread, NULL);
+			(void) pthread_mutex_lock(&t->lock);
+		}
+	}
+	last = --t->refs == 0;
+	(void) pthread_mutex_unlock(&t->lock);
+	if (last)
+		destroy(t);
+	return NULL;
+}
+
+void tg_tpm_state(struct tg_tpm *t, struct tg_tpm_state *ret)
+{
+	(void) pthread_mutex_lock(&t->lock);
+	*ret = t->state;
+	(void) pthread_mutex_unlock(&t->lock);
+}
+
+const TPM2B_AUTH *tg_tpm_owner_auth(const struct tg_tpm *t)
+{
+	return t->owner_auth.size > 0 ? &t->owner_auth : NULL;
+}
+
+void *tg_tpm_job_new(size_t size,
+		     int (*run)(struct tg_tpm_conn *, struct tg_tpm_job *, struct tg_fault *),
+		     void (*free_job)(struct tg_tpm_job *))
+{
+	struct tg_tpm_job *job = calloc(1, size);
+
+	if (job) {
+		job->run = run;
+		job->free = free_job;
+		job->refs = 1;
+	}
+	return job;
+}
+
+/* Both references are counted under the lock; free() runs outside it. */
+static bool job_drop(struct tg_tpm_job *job)
+{
+	return --job->refs == 0;
+}
+
+void tg_tpm_job_unref(struct tg_tpm *t, struct tg_tpm_job *job)
+{
+	bool last;
+
+	(void) pthread_mutex_lock(&t->lock);
+	last = job_drop(job);
+	(void) pthread_mutex_unlock(&t->lock);
+	if (last)
+		job->free(job);
+}
+
+static void record(struct tg_tpm *t, int r, const struct tg_fault *fault)
+{
+	t->state.error = r;
+	if (r < 0) {
+		t->state.failures++;
+		(void) snprintf(t->state.text, sizeof(t->state.text), "%s", fault->text);
+	} else {
+		t->state.text[0] = '\0';
+		t->state.last_ok_us = tg_clock_boot_us();
+	}
+}
+
+/*
+ * On the thread, unlocked. A context that proves dead is made anew at once and
+ * the job run again: the TPM may have been restarted between two jobs, which
+ * is nothing that a caller should have to know.
+ */
+static int run_job(struct tg_tpm_conn *c, struct tg_tpm_job *job)
+{
+	int r = 0;
+
+	c->deadline_us = job->deadline_us;
+	for (unsigned attempt = 0; attempt < 2; attempt++) {
+		r = tg_tpm_conn_ready(c, &job->fault);
+		if (r == 0)
+			r = job->run(c, job, &job->fault);
+		if (r == 0 || !c->lost || tg_clock_boot_us() >= job->deadline_us)
+			break;
+	}
+	if (c->lost)
+		tg_tpm_conn_close(c);
+	return r;
+}
+
+static struct tg_tpm_job *next_job(struct tg_tpm *t)
+{
+	struct tg_tpm_job *job = t->first;
+
+	if (job) {
+		t->first = job->next;
+		if (!t->first)
+			t->last = &t->first;
+	}
+	return job;
+}
+
+static void finish(struct tg_tpm *t, struct tg_tpm_job *job, int r)
+{
+	bool last;
+
+	(void) pthread_mutex_lock(&t->lock);
+	job->result = r;
+	job->state = TG_TPM_JOB_DONE;
+	t->state.hung = false;
+	record(t, r, &job->fault);
+	(void) pthread_cond_broadcast(&t->changed);
+	last = job_drop(job);
+	(void) pthread_mutex_unlock(&t->lock);
+	if (last)
+		job->free(job);
+}
+
+static void *thread_main(void *arg)
+{
+	struct tg_tpm *t = arg;
+	struct tg_tpm_job *job;
+	bool last;
+
+	(void) pthread_mutex_lock(&t->lock);
+	for (;;) {
+		while (!t->stop && !t->first)
+			(void) pthread_cond_wait(&t->work, &t->lock);
+		if (t->stop)
+			break;
+		job = next_job(t);
+		job->state = TG_TPM_JOB_RUNNING;
+		(void) pthread_mutex_unlock(&t->lock);
+		finish(t, job, run_job(&t->conn, job));
+		(void) pthread_mutex_lock(&t->lock);
+	}
+	(void) pthread_mutex_unlock(&t->lock);
+	tg_tpm_conn_close(&t->conn);
+
+	(void) pthread_mutex_lock(&t->lock);
+	t->running = false;
+	(void) pthread_cond_broadcast(&t->changed);
+	last = --t->refs == 0;
+	(void) pthread_mutex_unlock(&t->lock);
+	if (last)
+		destroy(t);
+	return NULL;
+}
+
+static int start_thread(struct tg_tpm *t, struct tg_fault *reterr)
+{
+	sigset_t every, before;
+	int r;
+
+	if (t->running)
+		return 0;
+	/* Signals belong to the loop. */
+	(void) sigfillset(&every);
+	(void) pthread_sigmask(SIG_SETMASK, &every, &before);
+	r = pthread_create(&t->thread, NULL, thread_main, t);
+	(void) pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (r != 0)
+		return tg_fault_set(reterr, -r, "cannot start the TPM thread: %s", strerror(r));
+	(void) pthread_setname_np(t->thread, "tpm");
+	t->started = t->running = true;
+	t->refs++;
+	return 0;
+}
+
+static void enqueue(struct tg_tpm *t, struct tg_tpm_job *job)
+{
+	job->refs++;
+	job->next = NULL;
+	*t->last = job;
+	t->last = &job->next;
+	t->state.jobs++;
+	(void) pthread_cond_signal(&t->work);
+}
+
+static void dequeue(struct tg_tpm *t, struct tg_tpm_job *job)
+{
+	for (struct tg_tpm_job **p = &t->first; *p; p = &(*p)->next)
+		if (*p == job) {
+			*p = job->next;
+			break;
+		}
+	t->last = &t->first;
+	while (*t->last)
+		t->last = &(*t->last)->next;
+	(void) job_drop(job);
+}
+
+static int fail_hung(struct tg_tpm *t, struct tg_fault *reterr)
+{
+	return tg_fault_set(reterr, -ETIMEDOUT,
+			    "the TPM has not answered for more than %llu ms; tried again once it "
+			    "does",
+			    (unsigned long long) (t->timeout_us / TG_US_PER_MS));
+}
+
+/* Locked. Waits for @job to end one way or another. */
+static int wait_job(struct tg_tpm *t, struct tg_tpm_job *job, struct tg_fault *reterr)
+{
+	struct tg_fault fault;
+	int r;
+
+	while (job->state != TG_TPM_JOB_DONE) {
+		bool late = tg_clock_boot_us() >= job->deadline_us;
+
+		if (job->state == TG_TPM_JOB_RUNNING && late) {
+			t->state.hung = true;
+			r = fail_hung(t, &fault);
+			record(t, r, &fault);
+			(void) pthread_cond_broadcast(&t->changed);
+			return tg_fault_set(reterr, r, "%s", fault.text);
+		}
+		if (job->state == TG_TPM_JOB_QUEUED && t->state.hung) {
+			dequeue(t, job);
+			return fail_hung(t, reterr);
+		}
+		if (job->state == TG_TPM_JOB_QUEUED && late) {
+			dequeue(t, job);
+			return tg_fault_set(reterr, -EBUSY,
+					    "the TPM was busy with other requests until the "
+					    "time-out");
+		}
+		wait_until(t, &t->changed, job->deadline_us);
+	}
+	return job->result < 0 ? tg_fault_set(reterr, job->result, "%s", job->fault.text)
+			       : job->result;
+}
+
+int tg_tpm_job_run(struct tg_tpm *t, struct tg_tpm_job *job, struct tg_fault *reterr)
+{
+	int r;
+
+	job->deadline_us = tg_us_add(tg_clock_boot_us(), t->timeout_us);
+	(void) pthread_mutex_lock(&t->lock);
+	if (t->state.hung)
+		r = fail_hung(t, reterr);
+	else
+		r = start_thread(t, reterr);
+	if (r == 0) {
+		enqueue(t, job);
+		r = wait_job(t, job, reterr);
+	}
+	(void) pthread_mutex_unlock(&t->lock);
+	return r;
+}
