@@ -78,6 +78,9 @@ int tg_mqtt_overrides_check(struct tg_fault *reterr) TG_CHECKED;
 /* Makes @ctx judge the peer as @a wants it and report to @a; with NULL it refuses every peer. Never
  * fails open. */
 void tg_mqtt_tls_prepare(SSL_CTX *ctx, struct tg_mqtt_attempt *a);
+/* SSL_write() on Paho's @ssl gave @r: if the connection is gone, takes note of the alert that came
+ * before its end. */
+void tg_mqtt_tls_last_words(SSL *ssl, int r);
 /*
  * Loads anchors, chain and key into a scratch context, as Paho will: its own report of a bad file
  * is "TLS connect failure". Returns 0 or -errno with the file and the reason; -EIO with @ret_tpm

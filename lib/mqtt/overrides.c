@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -14,13 +15,13 @@
 #include <sys/socket.h>
 
 /*
- * THIS FILE DEFINES FOUR FUNCTIONS THAT BELONG TO OTHER LIBRARIES.
+ * THIS FILE DEFINES FIVE FUNCTIONS THAT BELONG TO OTHER LIBRARIES.
  *
  * The Paho library offers no socket options, no bound on DNS, no minimum TLS
  * version, no verification parameters and no reason when a connect fails. But
- * it calls connect(), getaddrinfo(), getsockopt() and SSL_CTX_new() through
- * the dynamic linker, which looks in the executable first. So the executable
- * defines them:
+ * it calls connect(), getaddrinfo(), getsockopt(), SSL_CTX_new() and SSL_write()
+ * through the dynamic linker, which looks in the executable first. So the
+ * executable defines them:
  *
  *	getaddrinfo()	answers with the address that was looked up beforehand
  *			(resolve.c); Paho would sit in DNS holding its lock
@@ -28,6 +29,8 @@
  *	getsockopt()	keeps the reason that SO_ERROR gives once and Paho drops
  *	SSL_CTX_new()	TLS 1.2 or better and our own judgement of the peer
  *			(tls.c)
+ *	SSL_write()	when CONNECT cannot be written because the broker has
+ *			hung up, reads the alert that says why
  *
  * Only calls from Paho's own shared object are changed: the return address
  * tells. All others, of other libraries and of this program, go straight
@@ -54,7 +57,8 @@ static int (*next_getaddrinfo)(const char *, const char *, const struct addrinfo
 			       struct addrinfo **);
 static int (*next_getsockopt)(int, int, int, void *, socklen_t *);
 static SSL_CTX *(*next_ssl_ctx_new)(const SSL_METHOD *);
-static const void *paho_base;
+static int (*next_ssl_write)(SSL *, const void *, int);
+static uintptr_t paho_begin, paho_end; /* where the library is mapped */
 static pthread_once_t bind_once = PTHREAD_ONCE_INIT;
 
 /* ISO C has no conversion from an object pointer to a function pointer; POSIX promises that the
@@ -66,25 +70,47 @@ static void bind_next(void *function, const char *name)
 	memcpy(function, &found, sizeof(found));
 }
 
+/* Called for each object in memory until it returns non-zero: finds the one that @data is an
+ * address of. */
+static int find_paho(struct dl_phdr_info *object, size_t size, void *data)
+{
+	uintptr_t begin = UINTPTR_MAX, end = 0, within = (uintptr_t) data;
+
+	(void) size;
+	for (int i = 0; i < object->dlpi_phnum; i++) {
+		const ElfW(Phdr) *p = &object->dlpi_phdr[i];
+
+		if (p->p_type != PT_LOAD)
+			continue;
+		if (object->dlpi_addr + p->p_vaddr < begin)
+			begin = object->dlpi_addr + p->p_vaddr;
+		if (object->dlpi_addr + p->p_vaddr + p->p_memsz > end)
+			end = object->dlpi_addr + p->p_vaddr + p->p_memsz;
+	}
+	if (within < begin || within >= end)
+		return 0;
+	paho_begin = begin;
+	paho_end = end;
+	return 1;
+}
+
 static void bind_all(void)
 {
 	void *paho = dlsym(RTLD_DEFAULT, "MQTTAsync_global_init");
-	Dl_info info;
 
 	bind_next(&next_connect, "connect");
 	bind_next(&next_getaddrinfo, "getaddrinfo");
 	bind_next(&next_getsockopt, "getsockopt");
 	bind_next(&next_ssl_ctx_new, "SSL_CTX_new");
-	if (paho && dladdr(paho, &info))
-		paho_base = info.dli_fbase;
+	bind_next(&next_ssl_write, "SSL_write");
+	if (paho)
+		(void) dl_iterate_phdr(find_paho, paho);
 }
 
 static bool from_paho(const void *return_address)
 {
-	Dl_info info;
-
 	(void) pthread_once(&bind_once, bind_all);
-	return paho_base && dladdr(return_address, &info) && info.dli_fbase == paho_base;
+	return (uintptr_t) return_address >= paho_begin && (uintptr_t) return_address < paho_end;
 }
 
 static struct tg_mqtt_attempt *find_id(uint64_t id)
@@ -254,6 +280,23 @@ EXPORTED SSL_CTX *SSL_CTX_new(const SSL_METHOD *method)
 	return ctx;
 }
 
+/* --- SSL_write ---------------------------------------------------------------------------- */
+
+/*
+ * In TLS 1.3 a broker judges our certificate after our side of the handshake is done. While its
+ * alert is on the way Paho writes CONNECT, finds the connection reset, and never reads what the
+ * broker said.
+ */
+EXPORTED int SSL_write(SSL *ssl, const void *data, int len)
+{
+	bool paho = from_paho(__builtin_return_address(0));
+	int r = next_ssl_write(ssl, data, len);
+
+	if (paho && r <= 0)
+		tg_mqtt_tls_last_words(ssl, r);
+	return r;
+}
+
 /* --- the registry ------------------------------------------------------------------------- */
 
 void tg_mqtt_attempt_begin(struct tg_mqtt_attempt *a)
@@ -325,7 +368,7 @@ int tg_mqtt_overrides_check(struct tg_fault *reterr)
 	Dl_info ours, bound;
 
 	(void) pthread_once(&bind_once, bind_all);
-	if (!paho_base || !dladdr(&registry_lock, &ours) || ours.dli_fbase == paho_base)
+	if (!paho_end || !dladdr(&registry_lock, &ours) || from_paho(&registry_lock))
 		return tg_fault_set(reterr, -ENOTSUP,
 				    "libpaho-mqtt3as is not a shared library here");
 	for (size_t i = 0; i < TG_ARRAY_SIZE(names); i++) {

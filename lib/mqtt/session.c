@@ -324,7 +324,8 @@ static int on_tls_error(const char *line, size_t len, void *context)
 
 int tg_mqtt_global_init(struct tg_fault *reterr)
 {
-	static const char *const obeyed[] = { "http_proxy", "https_proxy", "MQTT_C_CLIENT_TRACE",
+	static const char *const obeyed[] = { "http_proxy", "https_proxy",
+					      "PAHO_C_CLIENT_USE_HTTP_PROXY", "MQTT_C_CLIENT_TRACE",
 					      "MQTT_C_CLIENT_TRACE_LEVEL" };
 	MQTTAsync_init_options o = MQTTAsync_init_options_initializer;
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
