@@ -1,10 +1,5 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of the AWS IoT stand-in: every row of its fidelity table, and of the files in packaging/aws.
-
-One stand-in serves most tests; each test uses client ids and serial numbers of its own, and clears the
-faults and settings that it has changed.
-"""
+"""What tests in Python need to run the AWS IoT stand-in and talk to it."""
 
 import json
 import os
@@ -15,17 +10,15 @@ import tempfile
 import time
 import unittest
 
-sys.dont_write_bytecode = True
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+
+from aws_iot import certs, control
+from aws_iot.config import Config
+from mqtt_client import Client
+
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, HERE)
-
-from cryptography import x509                                               # noqa: E402
-from cryptography.hazmat.primitives import hashes, serialization            # noqa: E402
-from cryptography.hazmat.primitives.asymmetric import ec                    # noqa: E402
-
-from aws_iot import certs, control, mqtt                                    # noqa: E402
-from mqtt_client import Client, Closed                                      # noqa: E402
-
+PACKAGING = os.path.join(HERE, "..", "..", "packaging", "aws")
 CREATE = "$aws/certificates/create-from-csr/json"
 REGISTER = "$aws/provisioning-templates/tidegate-fleet/provision/json"
 ROTATE = "$aws/provisioning-templates/tidegate-rotation/provision/json"
@@ -133,6 +126,8 @@ class StandIn:
 
 
 class WithStandIn(unittest.TestCase):
+    """One stand-in for a class; each test uses client ids and serial numbers of its own."""
+
     OPTIONS = ()
 
     @classmethod
@@ -141,7 +136,10 @@ class WithStandIn(unittest.TestCase):
 
     @classmethod
     def tearDownClass(cls):
+        broken = cls.aws.events("internal-error")
         cls.aws.stop()
+        if broken:
+            raise AssertionError(broken[0]["detail"])
 
     def setUp(self):
         self.serial = "gw-" + self.id().rpartition(".")[2].replace("_", "-")[:60]
@@ -153,28 +151,4 @@ class WithStandIn(unittest.TestCase):
     def setting(self, name, value):
         """Changes a setting for the length of a test."""
         self.aws.ask("set", name=name, value=value)
-        self.addCleanup(self.aws.ask, "set", name=name, value=DEFAULTS[name])
-
-
-DEFAULTS = {"token_life": 3600, "certificate_life": 0, "hook_timeout": 5, "refuse_at": "tls",
-            "deny_subscribe": "suback", "connack_denied": 7, "connect_interval": 0, "connect_timeout": 10,
-            "keep_alive_min": 30, "publish_rate": 100, "byte_rate": 524288, "subscriptions_max": 50,
-            "require_alpn": False, "log_payloads": False}
-
-
-class Enrolment(WithStandIn):
-    def test_gateway_enrols_and_publishes_to_an_observer(self):
-        id_ = self.aws.enrol(self.serial)
-        with self.aws.client("observer") as observer, self.aws.gateway(self.serial) as gateway:
-            self.assertEqual(observer.connect("observer-1"), 0)
-            self.assertEqual(observer.subscribe("tidegate/#"), [1])
-            gateway.publish(f"tidegate/{self.serial}/meter", "[1]")
-            message = observer.message()
-            self.assertEqual((message.topic, message.payload), (f"tidegate/{self.serial}/meter", b"[1]"))
-        connect = self.aws.event("connect", client=self.serial)
-        self.assertEqual((connect["certificate"], connect["thing"]), (id_, self.serial))
-        self.assertEqual(connect["subject"], "CN=AWS IoT Certificate")
-
-
-if __name__ == "__main__":
-    unittest.main()
+        self.addCleanup(self.aws.ask, "set", name=name, value=getattr(Config(), name))
