@@ -66,9 +66,15 @@ void tg_mqtt_attempt_kill(struct tg_mqtt_attempt *a);
 /* Closes kill_fd: the connection is Paho's to close. Any thread. */
 void tg_mqtt_attempt_release(struct tg_mqtt_attempt *a);
 
+/*
+ * Waits (0.5 s at most) until the threads that Paho ran are gone. MQTTAsync_destroy() of the last
+ * session returns when they are about to end; a program that exits then races with them for what
+ * OpenSSL keeps for each thread.
+ */
+void tg_mqtt_overrides_settle(void);
 /* How often each override was reached from Paho in this process; for tests. */
 struct tg_mqtt_overrides {
-	unsigned connect, getaddrinfo, getsockopt, ssl_ctx_new;
+	unsigned connect, getaddrinfo, getsockopt, ssl_ctx_new, ssl_write;
 };
 void tg_mqtt_overrides_count(struct tg_mqtt_overrides *ret);
 /* Whether Paho's calls land here. Returns 0, or -ENOTSUP when the dynamic linker has bound them

@@ -10,9 +10,11 @@
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 /*
  * THIS FILE DEFINES FIVE FUNCTIONS THAT BELONG TO OTHER LIBRARIES.
@@ -48,7 +50,13 @@
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct tg_mqtt_attempt *registry; /* oldest first */
 static uint64_t registry_ids;
-static atomic_uint seen_connect, seen_getaddrinfo, seen_getsockopt, seen_ssl_ctx_new;
+static atomic_uint seen_connect, seen_getaddrinfo, seen_getsockopt, seen_ssl_ctx_new,
+	seen_ssl_write;
+/* Two at a time; the caller of MQTTAsync_destroy() may be a third, and one that is being replaced a
+ * fourth. */
+#define THREADS_MAX 16
+static pid_t threads[THREADS_MAX];
+static unsigned threads_n;
 /* The attempt that this thread of Paho's is at: its id, as the attempt may be gone. */
 static _Thread_local uint64_t current;
 
@@ -107,10 +115,32 @@ static void bind_all(void)
 		(void) dl_iterate_phdr(find_paho, paho);
 }
 
+/* Remembers this thread as one of Paho's, for tg_mqtt_overrides_settle(). */
+static void note_thread(void)
+{
+	static _Thread_local bool noted;
+
+	if (noted)
+		return;
+	noted = true;
+	(void) pthread_mutex_lock(&registry_lock);
+	if (threads_n < THREADS_MAX)
+		threads[threads_n++] = gettid();
+	(void) pthread_mutex_unlock(&registry_lock);
+}
+
+static bool in_paho(const void *address)
+{
+	return (uintptr_t) address >= paho_begin && (uintptr_t) address < paho_end;
+}
+
 static bool from_paho(const void *return_address)
 {
 	(void) pthread_once(&bind_once, bind_all);
-	return (uintptr_t) return_address >= paho_begin && (uintptr_t) return_address < paho_end;
+	if (!in_paho(return_address))
+		return false;
+	note_thread();
+	return true;
 }
 
 static struct tg_mqtt_attempt *find_id(uint64_t id)
@@ -292,6 +322,8 @@ EXPORTED int SSL_write(SSL *ssl, const void *data, int len)
 	bool paho = from_paho(__builtin_return_address(0));
 	int r = next_ssl_write(ssl, data, len);
 
+	if (paho)
+		atomic_fetch_add_explicit(&seen_ssl_write, 1, memory_order_relaxed);
 	if (paho && r <= 0)
 		tg_mqtt_tls_last_words(ssl, r);
 	return r;
@@ -314,7 +346,7 @@ void tg_mqtt_attempt_begin(struct tg_mqtt_attempt *a)
 	(void) pthread_mutex_unlock(&registry_lock);
 }
 
-static int take_kill_fd(struct tg_mqtt_attempt *a)
+static void drop_connection(struct tg_mqtt_attempt *a, bool kill)
 {
 	int fd = -1;
 
@@ -322,26 +354,26 @@ static int take_kill_fd(struct tg_mqtt_attempt *a)
 	if (a->id)
 		fd = tg_take_fd(a->kill_fd);
 	(void) pthread_mutex_unlock(&registry_lock);
-	return fd;
+	if (fd < 0)
+		return;
+	if (kill)
+		(void) shutdown(fd, SHUT_RDWR);
+	(void) close(fd);
 }
 
 void tg_mqtt_attempt_release(struct tg_mqtt_attempt *a)
 {
-	tg_autoclose int fd = take_kill_fd(a);
+	drop_connection(a, false);
 }
 
 void tg_mqtt_attempt_kill(struct tg_mqtt_attempt *a)
 {
-	tg_autoclose int fd = take_kill_fd(a);
-
-	if (fd >= 0)
-		(void) shutdown(fd, SHUT_RDWR);
+	drop_connection(a, true);
 }
 
 void tg_mqtt_attempt_end(struct tg_mqtt_attempt *a)
 {
-	tg_autoclose int fd = take_kill_fd(a);
-
+	drop_connection(a, false);
 	(void) pthread_mutex_lock(&registry_lock);
 	for (struct tg_mqtt_attempt **at = &registry; *at; at = &(*at)->next) {
 		if (*at == a) {
@@ -353,12 +385,39 @@ void tg_mqtt_attempt_end(struct tg_mqtt_attempt *a)
 	(void) pthread_mutex_unlock(&registry_lock);
 }
 
+/* Forgets the threads that have ended. Returns whether one other than the caller is left. */
+static bool threads_left(void)
+{
+	unsigned kept = 0;
+	bool left = false;
+
+	(void) pthread_mutex_lock(&registry_lock);
+	for (unsigned i = 0; i < threads_n; i++) {
+		if (threads[i] == gettid() || tgkill(getpid(), threads[i], 0) < 0)
+			continue;
+		threads[kept++] = threads[i];
+		left = true;
+	}
+	threads_n = kept;
+	(void) pthread_mutex_unlock(&registry_lock);
+	return left;
+}
+
+void tg_mqtt_overrides_settle(void)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+
+	for (int i = 0; i < 500 && threads_left(); i++)
+		(void) nanosleep(&pause, NULL);
+}
+
 void tg_mqtt_overrides_count(struct tg_mqtt_overrides *ret)
 {
 	*ret = (struct tg_mqtt_overrides){ .connect = atomic_load(&seen_connect),
 					   .getaddrinfo = atomic_load(&seen_getaddrinfo),
 					   .getsockopt = atomic_load(&seen_getsockopt),
-					   .ssl_ctx_new = atomic_load(&seen_ssl_ctx_new) };
+					   .ssl_ctx_new = atomic_load(&seen_ssl_ctx_new),
+					   .ssl_write = atomic_load(&seen_ssl_write) };
 }
 
 int tg_mqtt_overrides_check(struct tg_fault *reterr)
@@ -368,7 +427,7 @@ int tg_mqtt_overrides_check(struct tg_fault *reterr)
 	Dl_info ours, bound;
 
 	(void) pthread_once(&bind_once, bind_all);
-	if (!paho_end || !dladdr(&registry_lock, &ours) || from_paho(&registry_lock))
+	if (!paho_end || !dladdr(&registry_lock, &ours) || in_paho(&registry_lock))
 		return tg_fault_set(reterr, -ENOTSUP,
 				    "libpaho-mqtt3as is not a shared library here");
 	for (size_t i = 0; i < TG_ARRAY_SIZE(names); i++) {
