@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/loaded.h"
-#include "config/modbus-read.h"
 #include "config/source.h"
 #include "config/unit.h"
 

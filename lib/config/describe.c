@@ -98,8 +98,10 @@ int tg_config_sample(struct tg_buffer *out)
 	int r;
 
 	tg_buffer_adds(out, "# tidegate.conf: what can be set, with its default. Files of conf.d "
-			    "beside this one are read\n"
-			    "# after it, in the order of their names; what they set wins.\n");
+			    "beside this\n"
+			    "# one are read after it, in the order of their names; what they set "
+			    "wins, lists\n"
+			    "# as a whole.\n");
 	r = tg_config_describe(add_entry, &s);
 	return r < 0 ? r : tg_buffer_error(out);
 }

@@ -197,6 +197,24 @@ static void more_buses_than_there_may_be_are_refused(void **state)
 	refused("tidegate.conf", -EBADMSG, "tidegate.conf:193: more than 64 buses");
 }
 
+static void a_device_has_no_more_points_than_a_pack_holds(void **state)
+{
+	tg_cleanup(tg_buffer_done) struct tg_buffer text = TG_BUFFER_INIT(1 << 20);
+	struct tg_config *config = NULL;
+	struct tg_complaints c;
+
+	(void) state;
+	tg_buffer_adds(&text, "[bus b]\ntype = modbus-tcp\nhost = h\n[device d]\nbus = b\n");
+	for (int i = 0; i <= TG_PACK_SAMPLES; i++)
+		tg_buffer_addf(&text, "[point d/p%d]\nread = holding %d\n", i, i);
+	put("tidegate.conf", tg_buffer_text(&text));
+	assert_int_equal(tg_config_load("tidegate.conf", &c, &config), -EBADMSG);
+	assert_int_equal(c.errors, 1);
+	assert_non_null(strstr(c.items[1].text, "tidegate.conf:4: [device d] has 1025 points, more "
+						"than 1024"));
+	tg_complaints_done(&c);
+}
+
 static void a_claim_key_in_the_tpm_may_be_forgotten(void **state)
 {
 	tg_autofree char *text = NULL;
@@ -318,6 +336,7 @@ int main(void)
 		TEST(what_everyone_may_write_is_refused),
 		TEST(files_that_cannot_be_read_say_why),
 		TEST(more_buses_than_there_may_be_are_refused),
+		TEST(a_device_has_no_more_points_than_a_pack_holds),
 		TEST(a_claim_key_in_the_tpm_may_be_forgotten),
 		TEST(the_sample_names_every_key_and_loads),
 		TEST(defaults_are_legal_in_a_file_and_change_nothing),
