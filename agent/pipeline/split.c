@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <string.h>
 
-/* The longest thing that a specifier stands for: %i of 128 bytes. */
-#define SPECIFIER_ROOM 128
 /* One byte of a string as JSON: \u001f. */
 #define ESCAPED 6
 /* Keys, braces, numbers and the records of every pack; a point's record without its strings. Both
@@ -16,21 +14,36 @@
  * within 32 bits. */
 #define PAYLOAD_MAX (64u << 20)
 
-/* Each specifier ("%" and a letter) becomes as long as it may get; letters, as nothing that it
- * stands for is escaped. */
+/* The longest thing that %@letter stands for (config/specifier.h). */
+static size_t specifier_room(char letter)
+{
+	static const struct {
+		char letter;
+		size_t room;
+	} known[] = { { '%', 1 },  { 't', 16 }, { 'm', 32 },
+		      { 'H', 64 }, { 's', 64 }, { 'd', TG_NAME_MAX } };
+
+	for (size_t i = 0; i < TG_ARRAY_SIZE(known); i++) {
+		if (known[i].letter == letter)
+			return known[i].room;
+	}
+	return 128; /* %i */
+}
+
+/* Each specifier becomes as long as it may get; of letters, as nothing that it stands for is
+ * escaped. */
 static char *widen(const char *s)
 {
 	struct tg_buffer b = TG_BUFFER_INIT(1u << 20);
-	char room[SPECIFIER_ROOM];
 
-	memset(room, 'x', sizeof(room));
 	for (; *s; s++) {
-		if (*s == '%' && s[1]) {
-			tg_buffer_add(&b, room, sizeof(room));
-			s++;
-		} else {
-			tg_buffer_addc(&b, *s);
-		}
+		size_t room = 1;
+
+		if (*s == '%' && s[1])
+			room = specifier_room(*++s);
+		for (; room > 1; room--)
+			tg_buffer_addc(&b, 'x');
+		tg_buffer_addc(&b, *s);
 	}
 	if (tg_buffer_error(&b) < 0) {
 		tg_buffer_done(&b);
