@@ -38,21 +38,18 @@ char *tg_pool_copy(struct tg_pool *p, const char *s)
 
 char *tg_pool_format(struct tg_pool *p, const char *fmt, ...)
 {
-	char *text = NULL;
+	char *text = NULL, *copy;
 	va_list ap;
 	int n;
 
 	va_start(ap, fmt);
-	n = vsnprintf(NULL, 0, fmt, ap);
+	n = vasprintf(&text, fmt, ap);
 	va_end(ap);
-	if (n >= 0)
-		text = tg_pool_alloc(p, (size_t) n + 1);
-	if (!text)
+	if (n < 0)
 		return NULL;
-	va_start(ap, fmt);
-	(void) vsnprintf(text, (size_t) n + 1, fmt, ap);
-	va_end(ap);
-	return text;
+	copy = tg_pool_copy(p, text);
+	free(text);
+	return copy;
 }
 
 void tg_pool_done(struct tg_pool *p)

@@ -228,16 +228,13 @@ def parse_packet_id(packet):
 
 
 def matches(filter_, topic):
-    """Whether a topic filter takes a topic. A leading wildcard never takes a $ topic.
-
-    Unlike the standard's, AWS's a/# does not take its parent a.
-    """
+    """Whether a topic filter takes a topic. A leading wildcard never takes a $ topic."""
     if topic.startswith("$") and filter_[:1] in ("+", "#"):
         return False
     wanted, have = filter_.split("/"), topic.split("/")
     for number, level in enumerate(wanted):
         if level == "#":
-            return number < len(have)
+            return True
         if number >= len(have) or level not in ("+", have[number]):
             return False
     return len(wanted) == len(have)
