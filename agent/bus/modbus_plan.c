@@ -160,10 +160,39 @@ static bool is_one_range(const struct tg_modbus_plan *p, const struct tg_modbus_
 	return first->address == last->address && width_of(first) == width_of(last);
 }
 
+static size_t distance(size_t a, size_t b)
+{
+	return a > b ? a - b : b - a;
+}
+
+/*
+ * How many points the first half of @b gets. A block that was joined again and is refused has no
+ * bad point in it: what it trips over lies between points, or it is too long. So it is cut at its
+ * widest gap, the one nearest to the middle.
+ */
+static size_t cut_at(const struct tg_modbus_plan *p, const struct tg_modbus_block *b)
+{
+	size_t half = b->n / 2, best = half;
+	uint32_t end = end_of(read_at(p, b->first)), widest = 0;
+
+	for (size_t k = 1; b->settled && k < b->n; k++) {
+		const struct tg_modbus_read *r = read_at(p, b->first + k);
+		uint32_t gap = r->address > end ? r->address - end : 0;
+
+		if (gap > widest ||
+		    (gap > 0 && gap == widest && distance(k, half) < distance(best, half))) {
+			widest = gap;
+			best = k;
+		}
+		end = end_of(r) > end ? end_of(r) : end;
+	}
+	return best;
+}
+
 bool tg_modbus_plan_split(struct tg_modbus_plan *p, size_t i)
 {
 	struct tg_modbus_block b = p->blocks[i];
-	size_t half = b.n / 2;
+	size_t half = cut_at(p, &b);
 
 	assert(i < p->n_blocks);
 	if (is_one_range(p, &b)) {

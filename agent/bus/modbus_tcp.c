@@ -430,14 +430,19 @@ static int fail_all(struct round *rd, int r, const struct tg_fault *fault, struc
 	return tg_fault_set(reterr, r, "%s", fault->text);
 }
 
-static uint64_t budget_us(struct tg_bus *bus, const struct tg_config_device *dev, void *user)
+static uint64_t connect_us(const struct tg_bus *bus)
 {
-	const struct device_plan *plan = user;
-	uint64_t request = dev->timeout_us + bus->cfg->modbus_tcp.gap_us + BUSY_PAUSE_US;
-	uint64_t setup = TG_TCP_RESOLVER_US + bus->cfg->modbus_tcp.connect_timeout_us +
-			 bus->cfg->modbus_tcp.connect_delay_us;
+	return tg_tcp_patience_us(bus->cfg->modbus_tcp.host,
+				  bus->cfg->modbus_tcp.connect_timeout_us) +
+	       bus->cfg->modbus_tcp.connect_delay_us;
+}
 
-	return setup + request * (dev->retries + 1) * plan->requests;
+static uint64_t budget_us(const struct tg_bus *bus, const struct tg_config_device *dev,
+			  const struct device_plan *plan)
+{
+	uint64_t request = dev->timeout_us + bus->cfg->modbus_tcp.gap_us + BUSY_PAUSE_US;
+
+	return connect_us(bus) + request * (dev->retries + 1) * plan->requests;
 }
 
 /* What may be under way when the budget is spent: one more request, with the reconnect before it.
@@ -445,9 +450,7 @@ static uint64_t budget_us(struct tg_bus *bus, const struct tg_config_device *dev
 static uint64_t modbus_tcp_patience_us(struct tg_bus *bus, const struct tg_config_device *dev,
 				       void *user)
 {
-	return budget_us(bus, dev, user) + TG_TCP_RESOLVER_US +
-	       bus->cfg->modbus_tcp.connect_timeout_us + bus->cfg->modbus_tcp.connect_delay_us +
-	       2 * dev->timeout_us;
+	return budget_us(bus, dev, user) + connect_us(bus) + 2 * dev->timeout_us;
 }
 
 static int modbus_tcp_poll(struct tg_bus *bus, const struct tg_config_device *dev, void *user,
@@ -467,7 +470,9 @@ static int modbus_tcp_poll(struct tg_bus *bus, const struct tg_config_device *de
 	if (r < 0 && !rd.answered)
 		return fail_all(&rd, r, &fault, reterr);
 
-	tell_reasons(&rd, r == -ENOTCONN ? fault.text : "not asked: the device stopped answering");
+	tell_reasons(&rd, r == -ENOTCONN || r == -ETIME ? fault.text
+							: "not asked: the device stopped "
+							  "answering");
 	return (int) rd.retries;
 }
 

@@ -5,17 +5,30 @@
 
 #include <tidegate/cleanup.h>
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 
+/* Three servers of resolv.conf that are silent, at the resolver's defaults. */
+#define RESOLVER_US (30 * TG_US_PER_S)
+
 TG_DEFINE_CLEANUP(struct addrinfo *, freeaddrinfo)
+
+uint64_t tg_tcp_patience_us(const char *host, uint64_t timeout_us)
+{
+	struct in6_addr any;
+	bool numeric = inet_pton(AF_INET, host, &any) == 1 || inet_pton(AF_INET6, host, &any) == 1;
+
+	return tg_us_add(timeout_us, numeric ? 0 : RESOLVER_US);
+}
 
 static int resolve(const char *host, uint16_t port, struct addrinfo **ret, struct tg_fault *reterr)
 {

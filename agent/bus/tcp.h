@@ -12,11 +12,9 @@
  * that does not exist, waits the whole time-out for each address of a name,
  * and hands any descriptor to select(), where one above 1023 writes beyond the set.
  *
- * Blocks. The resolver keeps its own time (/etc/resolv.conf: by default 10 s for each
- * server that is silent), which nothing here can shorten; TG_TCP_RESOLVER_US is what callers reckon
- * with.
+ * Blocks. The resolver keeps its own time (/etc/resolv.conf: by default 10 s for each server that
+ * is silent), which nothing here can shorten.
  */
-#define TG_TCP_RESOLVER_US (30 * UINT64_C(1000000))
 
 /*
  * Connects within @timeout_us (shared among the addresses of the name, so that one that leads
@@ -26,3 +24,6 @@
  */
 int tg_tcp_connect(const char *host, uint16_t port, uint64_t timeout_us, int *ret_fd,
 		   struct tg_fault *reterr) TG_CHECKED;
+/* How long that may take: @timeout_us, and 30 s for the resolver when @host is a name. Never fails.
+ */
+uint64_t tg_tcp_patience_us(const char *host, uint64_t timeout_us);

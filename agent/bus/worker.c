@@ -170,6 +170,7 @@ static void poll_device(struct tg_worker *w, struct device *d, bool extra)
 	uint64_t start = tg_clock_boot_us(), end;
 	int r;
 
+	atomic_store(&w->progress_us, start);
 	prepare_samples(w, d->cfg, start);
 	r = w->driver->poll(w->bus, d->cfg, d->plan, w->samples, &fault);
 	end = tg_clock_boot_us();
@@ -320,8 +321,8 @@ static int add_devices(struct tg_worker *w, size_t bus, struct tg_fault *reterr)
 		if (r < 0)
 			return r;
 	}
-	/* A turn is a request and a poll, and before that a sleep. */
-	w->patience_us = 2 * w->patience_us + 2 * TURN_US;
+	/* Progress is noted before each poll and each sleep. */
+	w->patience_us += 2 * TURN_US;
 	return 0;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/buffer.h"
 
+#include "base/parse.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -93,25 +95,11 @@ void tg_buffer_addf(struct tg_buffer *b, const char *fmt, ...)
 	b->len += (size_t) n;
 }
 
-/* The length of the well-formed UTF-8 sequence at @s (RFC 3629), or 0. The string's NUL ends every read in time. */
-static size_t utf8_length(const unsigned char *s)
-{
-	if (s[0] < 0x80)
-		return 1;
-	if (s[0] >= 0xc2 && s[0] <= 0xdf && (s[1] & 0xc0) == 0x80)
-		return 2;
-	if ((s[0] & 0xf0) == 0xe0 && (s[1] & 0xc0) == 0x80 && (s[2] & 0xc0) == 0x80)
-		return (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ? 0 : 3;
-	if (s[0] >= 0xf0 && s[0] <= 0xf4 && (s[1] & 0xc0) == 0x80 && (s[2] & 0xc0) == 0x80 &&
-	    (s[3] & 0xc0) == 0x80)
-		return (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f) ? 0 : 4;
-	return 0;
-}
-
 static void add_json_char(struct tg_buffer *b, unsigned char c)
 {
-	static const char shorts[][2] = { { '"', '"' },	 { '\\', '\\' }, { '\b', 'b' }, { '\f', 'f' },
-					  { '\n', 'n' }, { '\r', 'r' },	 { '\t', 't' } };
+	static const char shorts[][2] = { { '"', '"' },  { '\\', '\\' }, { '\b', 'b' },
+					  { '\f', 'f' }, { '\n', 'n' },  { '\r', 'r' },
+					  { '\t', 't' } };
 
 	for (size_t i = 0; i < TG_ARRAY_SIZE(shorts); i++) {
 		if ((char) c == shorts[i][0]) {
@@ -132,7 +120,7 @@ void tg_buffer_add_json(struct tg_buffer *b, const char *str)
 
 	tg_buffer_addc(b, '"');
 	while (*s) {
-		size_t n = utf8_length(s);
+		size_t n = tg_utf8_length(s, 4); /* the NUL ends what it reads */
 
 		if (n == 0)
 			tg_buffer_adds(b, "\xef\xbf\xbd");
@@ -145,7 +133,8 @@ void tg_buffer_add_json(struct tg_buffer *b, const char *str)
 	tg_buffer_addc(b, '"');
 }
 
-/* printf() and strtod() follow LC_NUMERIC alike, so the round trip holds in any locale; JSON wants the point. */
+/* printf() and strtod() follow LC_NUMERIC alike, so the round trip holds in any locale; JSON wants
+ * the point. */
 static void fix_point(char *s)
 {
 	char *comma = s + strspn(s, "+-0123456789");

@@ -16,8 +16,8 @@ int tg_parse_bool(const char *s, bool *ret)
 		const char *word;
 		bool value;
 	} words[] = {
-		{ "yes", true }, { "no", false }, { "true", true }, { "false", false },
-		{ "on", true },	 { "off", false }, { "1", true },   { "0", false },
+		{ "yes", true }, { "no", false },  { "true", true }, { "false", false },
+		{ "on", true },  { "off", false }, { "1", true },    { "0", false },
 	};
 
 	for (size_t i = 0; i < TG_ARRAY_SIZE(words); i++) {
@@ -42,7 +42,8 @@ static int digit(char c, unsigned base)
 	return v >= 0 && (unsigned) v < base ? v : -1;
 }
 
-/* Reads digits from @s; *ret_end is the first character that is none. -EINVAL when there is no digit. */
+/* Reads digits from @s; *ret_end is the first character that is none. -EINVAL when there is no
+ * digit. */
 static int read_digits(const char *s, unsigned base, uint64_t *ret, const char **ret_end)
 {
 	uint64_t v = 0;
@@ -222,4 +223,33 @@ unsigned tg_parse_distance(const char *a, const char *b, unsigned cap)
 		}
 	}
 	return row[lb] > cap ? cap + 1 : row[lb];
+}
+
+size_t tg_utf8_length(const void *text, size_t len)
+{
+	/* By leading byte; the second byte of some forms is narrower: no overlong forms,
+	 * surrogates, or code points past U+10FFFF. */
+	static const struct {
+		unsigned char lead_min, lead_max, second_min, second_max;
+		size_t len;
+	} forms[] = {
+		{ 0x00, 0x7f, 0, 0, 1 },       { 0xc2, 0xdf, 0x80, 0xbf, 2 },
+		{ 0xe0, 0xe0, 0xa0, 0xbf, 3 }, { 0xe1, 0xec, 0x80, 0xbf, 3 },
+		{ 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 },
+		{ 0xf0, 0xf0, 0x90, 0xbf, 4 }, { 0xf1, 0xf3, 0x80, 0xbf, 4 },
+		{ 0xf4, 0xf4, 0x80, 0x8f, 4 },
+	};
+	const unsigned char *s = text;
+	size_t i = 0;
+
+	while (i < TG_ARRAY_SIZE(forms) && (s[0] < forms[i].lead_min || s[0] > forms[i].lead_max))
+		i++;
+	if (i == TG_ARRAY_SIZE(forms) || forms[i].len > len)
+		return 0;
+	if (forms[i].len > 1 && (s[1] < forms[i].second_min || s[1] > forms[i].second_max))
+		return 0;
+	for (size_t k = 2; k < forms[i].len; k++)
+		if ((s[k] & 0xc0) != 0x80)
+			return 0;
+	return forms[i].len;
 }

@@ -4,6 +4,7 @@
 #include <tidegate/cleanup.h>
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /*
@@ -22,3 +23,5 @@ int tg_parse_size(const char *s, uint64_t *ret_bytes) TG_CHECKED;  /* 512 64K 25
 int tg_parse_percent(const char *s, double *ret) TG_CHECKED;	   /* "66%" gives 66.0; 0..100 */
 /* The number of single-character edits between @a and @b (Levenshtein), capped at @cap + 1; for "did you mean". */
 unsigned tg_parse_distance(const char *a, const char *b, unsigned cap);
+/* The bytes, 1 to 4, of the well-formed UTF-8 character (RFC 3629) at @s, of which @len > 0 may be read; 0: there is none. */
+size_t tg_utf8_length(const void *s, size_t len);

@@ -46,7 +46,8 @@ static int parse_value(struct tg_loaded *l, const struct tg_config_key *key,
 static int build_pairs(struct tg_loaded *l, const struct tg_config_key *key,
 		       const struct tg_section *section, void *base)
 {
-	struct tg_pairs *pairs = (struct tg_pairs *) ((char *) base + key->offset);
+	void *field = (char *) base + key->offset;
+	struct tg_pairs *pairs = field;
 	size_t n = 0;
 	int r;
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/loaded.h"
-#include "config/modbus-read.h"
 #include "config/source.h"
 #include "config/unit.h"
 
@@ -109,7 +108,7 @@ static void check_forget_claim(const struct tg_loaded *l)
 		if (*files[i] && !is_in_claim_dir(files[i]))
 			tg_warn(l->doc.complain, place_of(l, TG_KIND_AWS_FLEET, keys[i]),
 				"%s = %s: outside " CLAIM_DIR " the agent cannot remove it; "
-							      "'tidegate forget-claim' as root can",
+				"'tidegate forget-claim' as root can",
 				keys[i], files[i]);
 }
 
@@ -124,10 +123,10 @@ static void check_enrolment(const struct tg_loaded *l)
 		check_aws(l);
 		check_forget_claim(l);
 	}
-	if (aws && !fleet)
+	if (aws && aws->settings && !fleet)
 		tg_warn(l->doc.complain, aws->place,
 			"[enrolment.aws-fleet] has no effect without method = aws-fleet");
-	if (est)
+	if (est && est->settings)
 		tg_warn(l->doc.complain, est->place,
 			"[enrolment.est] has no effect, as method 'est' is not in this version");
 	if (by_claim && !fleet)

@@ -211,12 +211,13 @@ static void unknown_key(struct reading *rd, struct tg_place place, const char *n
 {
 	struct tg_guess guess = TG_GUESS_INIT(name);
 	const struct tg_config_key *elsewhere = NULL;
+	bool explain = tg_complainer_has_room(rd->doc->complain);
 	const char *member;
 
-	for (size_t i = 0; i < tg_config_n_keys && tg_complainer_has_room(rd->doc->complain); i++)
+	for (size_t i = 0; explain && i < tg_config_n_keys; i++)
 		if (tg_config_keys[i].kind == rd->current->kind)
 			tg_guess_consider(&guess, tg_config_keys[i].name);
-	for (enum tg_config_kind k = 0; !elsewhere && k < TG_KINDS; k++)
+	for (enum tg_config_kind k = 0; explain && !elsewhere && k < TG_KINDS; k++)
 		elsewhere = tg_config_key_find(k, name, &member);
 	if (guess.best)
 		tg_complain(rd->doc->complain, place, "unknown key '%s', did you mean '%s'?", name,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/ini.h"
 
+#include "base/parse.h"
+
 #include <errno.h>
 #include <ini.h>
 #include <stdbool.h>
@@ -38,34 +40,13 @@ static bool is_blank(const char *s, size_t n)
 	return true;
 }
 
-/* The bytes of the UTF-8 character at @s (shortest form, no surrogates, at most U+10FFFF), or 0. */
-static size_t utf8_length(const unsigned char *s, size_t n)
-{
-	size_t want = s[0] < 0x80   ? 1
-		      : s[0] < 0xc2 ? 0
-		      : s[0] < 0xe0 ? 2
-		      : s[0] < 0xf0 ? 3
-		      : s[0] < 0xf5 ? 4
-				    : 0;
-
-	if (want > n)
-		return 0;
-	for (size_t i = 1; i < want; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return want;
-}
-
 static const char *bytes_problem(const char *text, size_t n)
 {
 	const unsigned char *s = (const unsigned char *) text;
 	size_t i = 0;
 
 	while (i < n) {
-		size_t step = utf8_length(s + i, n - i);
+		size_t step = tg_utf8_length(s + i, n - i);
 
 		if (!step)
 			return "not UTF-8";

@@ -164,7 +164,7 @@ int tg_config_load(const char *path, struct tg_complaints *c, struct tg_config *
 {
 	tg_cleanup(tg_loaded_freep) struct tg_loaded *l = calloc(1, sizeof(*l));
 	tg_cleanup(tg_complainer_done) struct tg_complainer out = { .n = 0 };
-	int r, kept;
+	int r;
 
 	*c = (struct tg_complaints){ .items = NULL };
 	if (!l)
@@ -174,9 +174,14 @@ int tg_config_load(const char *path, struct tg_complaints *c, struct tg_config *
 	l->doc.complain = &out;
 	r = load(l, path, &out);
 	l->doc.complain = NULL;
-	kept = r == -ENOMEM ? 0 : tg_complainer_finish(&out, c);
-	if (r < 0 || kept < 0)
-		return r < 0 ? r : kept;
+	if (r != -ENOMEM) {
+		/* A refusal without its reasons is no use: the failure to keep them comes first. */
+		int kept = tg_complainer_finish(&out, c);
+
+		r = kept < 0 ? kept : r;
+	}
+	if (r < 0)
+		return r;
 	*ret = &tg_take(l)->config;
 	return 0;
 }

@@ -38,18 +38,21 @@ char *tg_pool_copy(struct tg_pool *p, const char *s)
 
 char *tg_pool_format(struct tg_pool *p, const char *fmt, ...)
 {
-	char *text = NULL, *copy;
+	char *text = NULL;
 	va_list ap;
 	int n;
 
 	va_start(ap, fmt);
-	n = vasprintf(&text, fmt, ap);
+	n = vsnprintf(NULL, 0, fmt, ap);
 	va_end(ap);
-	if (n < 0)
+	if (n >= 0)
+		text = tg_pool_alloc(p, (size_t) n + 1);
+	if (!text)
 		return NULL;
-	copy = tg_pool_copy(p, text);
-	free(text);
-	return copy;
+	va_start(ap, fmt);
+	(void) vsnprintf(text, (size_t) n + 1, fmt, ap);
+	va_end(ap);
+	return text;
 }
 
 void tg_pool_done(struct tg_pool *p)

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define PREFIX_MIN 3
+
 /* How far a typing error goes: a third of the word, at least one letter, at most three. */
 static unsigned reach(const char *word)
 {
@@ -18,6 +20,11 @@ static unsigned reach(const char *word)
 void tg_guess_consider(struct tg_guess *g, const char *candidate)
 {
 	unsigned limit = reach(g->word), distance = tg_parse_distance(g->word, candidate, limit);
+	size_t len = strlen(g->word);
+
+	/* A word cut short, as `float`, is near to what it is the start of. */
+	if (len >= PREFIX_MIN && strncmp(g->word, candidate, len) == 0)
+		distance = distance < limit ? distance : limit;
 
 	/* A word of one letter is one edit away from every other: no guess is better than that. */
 	if (distance > limit || distance >= strlen(candidate) ||

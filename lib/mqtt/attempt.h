@@ -66,9 +66,15 @@ void tg_mqtt_attempt_kill(struct tg_mqtt_attempt *a);
 /* Closes kill_fd: the connection is Paho's to close. Any thread. */
 void tg_mqtt_attempt_release(struct tg_mqtt_attempt *a);
 
+/*
+ * Waits (0.5 s at most) until the threads that Paho ran are gone. MQTTAsync_destroy() of the last
+ * session returns when they are about to end; a program that exits then races with them for what
+ * OpenSSL keeps for each thread.
+ */
+void tg_mqtt_overrides_settle(void);
 /* How often each override was reached from Paho in this process; for tests. */
 struct tg_mqtt_overrides {
-	unsigned connect, getaddrinfo, getsockopt, ssl_ctx_new;
+	unsigned connect, getaddrinfo, getsockopt, ssl_ctx_new, ssl_write;
 };
 void tg_mqtt_overrides_count(struct tg_mqtt_overrides *ret);
 /* Whether Paho's calls land here. Returns 0, or -ENOTSUP when the dynamic linker has bound them
@@ -78,6 +84,9 @@ int tg_mqtt_overrides_check(struct tg_fault *reterr) TG_CHECKED;
 /* Makes @ctx judge the peer as @a wants it and report to @a; with NULL it refuses every peer. Never
  * fails open. */
 void tg_mqtt_tls_prepare(SSL_CTX *ctx, struct tg_mqtt_attempt *a);
+/* SSL_write() on Paho's @ssl gave @r: if the connection is gone, takes note of the alert that came
+ * before its end. */
+void tg_mqtt_tls_last_words(SSL *ssl, int r);
 /*
  * Loads anchors, chain and key into a scratch context, as Paho will: its own report of a bad file
  * is "TLS connect failure". Returns 0 or -errno with the file and the reason; -EIO with @ret_tpm

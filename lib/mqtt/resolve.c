@@ -17,8 +17,9 @@
  * So it runs on a detached thread, and the caller walks away when its time is
  * up. Whoever of the two leaves last frees the look-up.
  */
-#define LOOKUPS_MAX 4 /* that have not ended; the resolver's own limits end them within a minute   \
-		       */
+#define LOOKUPS_MAX                                                                                \
+	4 /* that have not ended; the resolver's own limits end them within a minute               \
+	   */
 #define ADDRESSES_MAX 16           /* of one name; more are not looked at */
 #define THREAD_STACK  (256 * 1024) /* bytes; NSS modules want some */
 

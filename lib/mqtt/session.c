@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "mqtt/session.h"
+#include "mqtt/internal.h"
 
 #include "base/clock.h"
-#include "mqtt/attempt.h"
 
 #include <tidegate/log.h>
 
-#include <MQTTAsync.h>
-
 #include <errno.h>
-#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -20,10 +16,8 @@
 
 /*
  * Paho is used as little as it allows: one handle for one connect, no
- * persistence, no reconnect, no buffering, MQTT 3.1.1 only. Its callbacks run
- * on its own threads with its global lock held; here they take the session's
- * lock, change a few words and post. The session's lock is never held while
- * Paho is called.
+ * persistence, no reconnect, no buffering, MQTT 3.1.1 only. What it tells
+ * comes through callbacks.c.
  *
  * A publish is found again by the slot that is its context, not by its token:
  * the callback may come before MQTTAsync_sendMessage() has returned the token.
@@ -31,300 +25,18 @@
 #define AREA "mqtt"
 /* Subscriptions that may wait beside the publishes; Paho counts both as in flight. */
 #define SUBSCRIPTIONS_MAX 8
-/* AEAD with forward secrecy. Debian 12's Paho lowers the security level to 1 before it reads this.
- */
+/* AEAD with forward secrecy; Debian 12's Paho lowers the security level to 1 before it reads it. */
 #define CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20:@SECLEVEL=2"
 
-enum state { STATE_NEW, STATE_CONNECTING, STATE_UP, STATE_LEAVING, STATE_DOWN };
-
-struct slot {
-	struct tg_mqtt *m;
-	uint64_t cookie;
-	bool used;
-};
-
-struct tg_mqtt {
-	MQTTAsync handle;
-	struct tg_mailbox *events;
-	struct tg_mqtt_attempt attempt;
-	unsigned session;
-	char *ca_file, *chain_file, *key_file; /* key_file: NULL when the chain's file has it */
-	char *will_topic;
-	void *will_payload;
-	size_t will_len;
-	uint64_t connect_timeout_us;
-	int keep_alive_s;
-
-	pthread_mutex_t lock; /* guards what follows */
-	pthread_cond_t given_back;
-	enum state state;
-	bool muted;  /* tg_mqtt_free() was called: no more events */
-	bool broken; /* an event found no room */
-	bool destroyed, abandoned;
-	int dropped;
-	unsigned in_flight, in_flight_max;
-	struct slot slots[];
-};
-
 static atomic_uint stuck;
-
-/* --- events ------------------------------------------------------------------------------- */
-
-void tg_mqtt_event_done(struct tg_mqtt_event *e)
-{
-	free(e->topic);
-	free(e->payload);
-	e->topic = NULL;
-	e->payload = NULL;
-}
-
-void tg_mqtt_event_drop(void *event)
-{
-	tg_mqtt_event_done(event);
-}
-
-static struct tg_mqtt_event event_of(const struct tg_mqtt *m, enum tg_mqtt_event_type type)
-{
-	return (struct tg_mqtt_event){ .type = type, .session = m->session };
-}
-
-/* With the lock held. An event that cannot be told makes the session useless: end the connection
- * rather than lie. */
-static void post(struct tg_mqtt *m, const struct tg_mqtt_event *e)
-{
-	if (m->muted || m->broken || tg_mailbox_post(m->events, e) == 0)
-		return;
-	m->broken = true;
-	tg_mqtt_attempt_kill(&m->attempt);
-}
-
-static void lock(struct tg_mqtt *m)
-{
-	(void) pthread_mutex_lock(&m->lock);
-}
-
-static void unlock(struct tg_mqtt *m)
-{
-	(void) pthread_mutex_unlock(&m->lock);
-}
-
-static void say(struct tg_mqtt_event *e, const struct tg_mqtt *m, const char *what)
-{
-	char raw[sizeof(m->attempt.host) + 128];
-
-	(void) snprintf(raw, sizeof(raw), "%s:%u: %s", m->attempt.host, m->attempt.port, what);
-	tg_printable(e->text, sizeof(e->text), raw, strlen(raw));
-}
-
-/* --- Paho's callbacks --------------------------------------------------------------------- */
-
-static void on_connected(void *context, MQTTAsync_successData *data)
-{
-	struct tg_mqtt *m = context;
-	struct tg_mqtt_event e = event_of(m, TG_MQTT_CONNECTED);
-
-	(void) data;
-	e.peer_not_before = m->attempt.peer_not_before;
-	lock(m);
-	if (m->state == STATE_CONNECTING) {
-		m->state = STATE_UP;
-		post(m, &e);
-	}
-	unlock(m);
-}
-
-static void on_connect_failed(void *context, MQTTAsync_failureData *data)
-{
-	struct tg_mqtt *m = context;
-	struct tg_mqtt_event e = event_of(m, TG_MQTT_CONNECT_FAILED);
-	int code = data ? data->code : 0;
-	bool timed_out = data && data->message && strstr(data->message, "timeout");
-
-	e.cause = tg_mqtt_reason(&m->attempt, code, timed_out, e.text, sizeof(e.text));
-	if (e.cause == TG_MQTT_CAUSE_REFUSED)
-		e.code = code;
-	if (e.cause == TG_MQTT_CAUSE_TLS_PEER) {
-		e.code = m->attempt.verify_error;
-		e.peer_not_before = m->attempt.early ? m->attempt.peer_not_before : 0;
-	}
-	tg_mqtt_attempt_release(&m->attempt);
-	lock(m);
-	if (m->state == STATE_CONNECTING) {
-		m->state = STATE_DOWN;
-		post(m, &e);
-	}
-	unlock(m);
-}
-
-static void on_lost(void *context, char *cause)
-{
-	struct tg_mqtt *m = context;
-	struct tg_mqtt_event e = event_of(m, TG_MQTT_LOST);
-	char why[96] = "the connection ended";
-
-	(void) cause; /* always NULL in the versions that Debian has */
-	if (m->attempt.alerted)
-		(void) snprintf(why, sizeof(why), "the broker ended TLS: %s (alert %u)",
-				tg_mqtt_alert_text(m->attempt.alert), m->attempt.alert);
-	say(&e, m, why);
-	tg_mqtt_attempt_release(&m->attempt);
-	lock(m);
-	if (m->state == STATE_UP || m->state == STATE_LEAVING) {
-		m->state = STATE_DOWN;
-		post(m, &e);
-	}
-	unlock(m);
-}
-
-static void on_disconnected(void *context, MQTTAsync_successData *data)
-{
-	struct tg_mqtt *m = context;
-	struct tg_mqtt_event e = event_of(m, TG_MQTT_DISCONNECTED);
-
-	(void) data;
-	tg_mqtt_attempt_release(&m->attempt);
-	lock(m);
-	if (m->state == STATE_LEAVING) {
-		m->state = STATE_DOWN;
-		post(m, &e);
-	}
-	unlock(m);
-}
-
-static void on_disconnect_failed(void *context, MQTTAsync_failureData *data)
-{
-	(void) data;
-	on_lost(context, NULL);
-}
-
-/* Ends the use of @s and tells how it went, once. */
-static void finish_publish(struct slot *s, enum tg_mqtt_event_type type)
-{
-	struct tg_mqtt *m = s->m;
-	struct tg_mqtt_event e = event_of(m, type);
-
-	lock(m);
-	if (s->used) {
-		s->used = false;
-		m->in_flight--;
-		e.cookie = s->cookie;
-		if (type == TG_MQTT_PUBLISH_FAILED)
-			say(&e, m,
-			    "the connection ended before the broker acknowledged the message");
-		post(m, &e);
-	}
-	unlock(m);
-}
-
-static void on_published(void *context, MQTTAsync_successData *data)
-{
-	(void) data;
-	finish_publish(context, TG_MQTT_PUBLISHED);
-}
-
-static void on_publish_failed(void *context, MQTTAsync_failureData *data)
-{
-	(void) data;
-	finish_publish(context, TG_MQTT_PUBLISH_FAILED);
-}
-
-static void tell_subscribed(struct tg_mqtt *m, bool granted, int code)
-{
-	struct tg_mqtt_event e = event_of(m, TG_MQTT_SUBSCRIBED);
-
-	e.granted = granted;
-	e.code = code;
-	if (!granted)
-		say(&e, m,
-		    "the broker refused the subscription: look at its access list or policy");
-	lock(m);
-	post(m, &e);
-	unlock(m);
-}
-
-static void on_subscribed(void *context, MQTTAsync_successData *data)
-{
-	tell_subscribed(context, true, data ? data->alt.qos : 0);
-}
-
-static void on_subscribe_failed(void *context, MQTTAsync_failureData *data)
-{
-	/* Interrupted subscriptions are told by LOST. */
-	if (data && data->code == MQTT_BAD_SUBSCRIBE)
-		tell_subscribed(context, false, data->code);
-}
-
-/* With the lock held. */
-static void drop_message(struct tg_mqtt *m, const char *why)
-{
-	struct tg_mqtt_event e = event_of(m, TG_MQTT_MESSAGE_DROPPED);
-
-	e.code = ++m->dropped;
-	say(&e, m, why);
-	/* When there is no room the next one tells the sum. */
-	if (!m->muted && !m->broken &&
-	    tg_mailbox_count(m->events) < m->in_flight_max + TG_MQTT_MAILBOX_EXTRA / 2)
-		(void) !tg_mailbox_post(m->events, &e);
-}
-
-static const char *copy_message(struct tg_mqtt_event *e, const char *topic, int topic_len,
-				const MQTTAsync_message *msg)
-{
-	/* Paho gives the length or, when it feels like it, 0 for a string. */
-	size_t len = topic_len > 0 ? (size_t) topic_len : strlen(topic);
-
-	if (memchr(topic, 0, len))
-		return "a message was dropped: its topic contains NUL";
-	if (len > TG_MQTT_TOPIC_MAX)
-		return "a message was dropped: its topic is too long";
-	if (msg->payloadlen < 0 || (unsigned) msg->payloadlen > TG_MQTT_MESSAGE_MAX)
-		return "a message was dropped: it is larger than 256 KiB";
-	e->topic = strndup(topic, len);
-	/* One byte more, so that an empty payload is not NULL. */
-	e->payload = malloc((size_t) msg->payloadlen + 1);
-	if (!e->topic || !e->payload)
-		return "a message was dropped: out of memory";
-	memcpy(e->payload, msg->payload, (size_t) msg->payloadlen);
-	e->payload[msg->payloadlen] = 0;
-	e->payload_len = (size_t) msg->payloadlen;
-	e->retained = msg->retained;
-	e->duplicate = msg->dup;
-	return NULL;
-}
-
-static int on_message(void *context, char *topic, int topic_len, MQTTAsync_message *msg)
-{
-	struct tg_mqtt *m = context;
-	struct tg_mqtt_event e = event_of(m, TG_MQTT_MESSAGE);
-	const char *why = copy_message(&e, topic, topic_len, msg);
-
-	lock(m);
-	if (!why && tg_mailbox_count(m->events) >= m->in_flight_max + TG_MQTT_MAILBOX_EXTRA / 2)
-		why = "a message was dropped: earlier ones still wait";
-	if (why)
-		drop_message(m, why);
-	else if (!m->muted && !m->broken && tg_mailbox_post(m->events, &e) == 0)
-		e.topic = NULL, e.payload = NULL; /* the taker's now */
-	unlock(m);
-	tg_mqtt_event_done(&e);
-	MQTTAsync_freeMessage(&msg);
-	MQTTAsync_free(topic);
-	return 1;
-}
-
-static int on_tls_error(const char *line, size_t len, void *context)
-{
-	struct tg_mqtt *m = context;
-
-	tg_mqtt_reason_note(&m->attempt, line, len);
-	return 1;
-}
+static atomic_uint handles; /* that Paho knows */
 
 /* --- making ------------------------------------------------------------------------------- */
 
 int tg_mqtt_global_init(struct tg_fault *reterr)
 {
-	static const char *const obeyed[] = { "http_proxy", "https_proxy", "MQTT_C_CLIENT_TRACE",
+	static const char *const obeyed[] = { "http_proxy", "https_proxy",
+					      "PAHO_C_CLIENT_USE_HTTP_PROXY", "MQTT_C_CLIENT_TRACE",
 					      "MQTT_C_CLIENT_TRACE_LEVEL" };
 	MQTTAsync_init_options o = MQTTAsync_init_options_initializer;
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
@@ -334,8 +46,8 @@ int tg_mqtt_global_init(struct tg_fault *reterr)
 	/* Paho does the same later, at a moment of its own. */
 	if (sigaction(SIGPIPE, &ignore, NULL) < 0)
 		return tg_fault_set(reterr, -errno, "SIGPIPE: %s", strerror(errno));
-	o.do_openssl_init =
-		0; /* OpenSSL 3 needs none, and Paho's would tear it down for everybody */
+	/* OpenSSL 3 needs none, and Paho would tear it down for everybody. */
+	o.do_openssl_init = 0;
 	MQTTAsync_global_init(&o);
 	return tg_mqtt_overrides_check(reterr);
 }
@@ -439,8 +151,11 @@ static int create_handle(struct tg_mqtt *m, const char *client_id, struct tg_fau
 	o.maxBufferedMessages = (int) m->in_flight_max + 1;
 	rc = MQTTAsync_createWithOptions(&m->handle, uri, client_id, MQTTCLIENT_PERSISTENCE_NONE,
 					 NULL, &o);
+	if (m->handle)
+		atomic_fetch_add(&handles, 1);
 	if (rc == MQTTASYNC_SUCCESS)
-		rc = MQTTAsync_setCallbacks(m->handle, m, on_lost, on_message, NULL);
+		rc = MQTTAsync_setCallbacks(m->handle, m, tg_mqtt_on_lost, tg_mqtt_on_message,
+					    NULL);
 	if (rc != MQTTASYNC_SUCCESS)
 		return tg_fault_set(reterr, rc == MQTTASYNC_BAD_UTF8_STRING ? -EINVAL : -ENOMEM,
 				    "MQTT: %s", MQTTAsync_strerror(rc));
@@ -485,20 +200,6 @@ int tg_mqtt_new(const struct tg_mqtt_options *o, struct tg_mailbox *events, stru
 
 /* --- connecting --------------------------------------------------------------------------- */
 
-/* A failure before Paho was asked comes the same way as one of Paho's. */
-static int fail_early(struct tg_mqtt *m, enum tg_mqtt_cause cause, const struct tg_fault *fault)
-{
-	struct tg_mqtt_event e = event_of(m, TG_MQTT_CONNECT_FAILED);
-
-	e.cause = cause;
-	tg_printable(e.text, sizeof(e.text), fault->text, strlen(fault->text));
-	lock(m);
-	m->state = STATE_DOWN;
-	post(m, &e);
-	unlock(m);
-	return 0;
-}
-
 static int start_connect(struct tg_mqtt *m, uint64_t timeout_us, struct tg_fault *reterr)
 {
 	MQTTAsync_connectOptions o = MQTTAsync_connectOptions_initializer;
@@ -513,7 +214,7 @@ static int start_connect(struct tg_mqtt *m, uint64_t timeout_us, struct tg_fault
 	ssl.enableServerCertAuth = 1;
 	ssl.verify = 1;
 	ssl.disableDefaultTrustStore = 1;
-	ssl.ssl_error_cb = on_tls_error;
+	ssl.ssl_error_cb = tg_mqtt_on_tls_error;
 	ssl.ssl_error_context = m;
 	will.topicName = m->will_topic;
 	will.payload.data = m->will_payload;
@@ -529,8 +230,8 @@ static int start_connect(struct tg_mqtt *m, uint64_t timeout_us, struct tg_fault
 	o.maxInflight = (int) m->in_flight_max + SUBSCRIPTIONS_MAX;
 	o.ssl = &ssl;
 	o.will = m->will_topic ? &will : NULL;
-	o.onSuccess = on_connected;
-	o.onFailure = on_connect_failed;
+	o.onSuccess = tg_mqtt_on_connected;
+	o.onFailure = tg_mqtt_on_connect_failed;
 	o.context = m;
 	rc = MQTTAsync_connect(m->handle, &o);
 	if (rc != MQTTASYNC_SUCCESS)
@@ -545,20 +246,24 @@ int tg_mqtt_connect(struct tg_mqtt *m, struct tg_fault *reterr)
 	bool tpm;
 	int r;
 
-	lock(m);
-	r = m->state == STATE_NEW ? 0 : -EALREADY;
-	m->state = r ? m->state : STATE_CONNECTING;
-	unlock(m);
+	tg_mqtt_lock(m);
+	r = m->state == TG_MQTT_STATE_NEW ? 0 : -EALREADY;
+	m->state = r ? m->state : TG_MQTT_STATE_CONNECTING;
+	tg_mqtt_unlock(m);
 	if (r < 0)
 		return tg_fault_set(reterr, r, "MQTT: a session connects once");
 	r = tg_mqtt_tls_files(m->ca_file, m->chain_file, m->key_file ? m->key_file : m->chain_file,
 			      &tpm, &fault);
-	if (r < 0)
-		return fail_early(m, tpm ? TG_MQTT_CAUSE_TPM : TG_MQTT_CAUSE_LOCAL, &fault);
+	if (r < 0) {
+		tg_mqtt_fail_early(m, tpm ? TG_MQTT_CAUSE_TPM : TG_MQTT_CAUSE_LOCAL, &fault);
+		return 0;
+	}
 	r = tg_mqtt_resolve(m->attempt.host, m->connect_timeout_us, m->session, m->attempt.address,
 			    &fault);
-	if (r < 0)
-		return fail_early(m, TG_MQTT_CAUSE_DNS, &fault);
+	if (r < 0) {
+		tg_mqtt_fail_early(m, TG_MQTT_CAUSE_DNS, &fault);
+		return 0;
+	}
 	left = tg_clock_boot_us() - begun;
 	left = left < m->connect_timeout_us ? m->connect_timeout_us - left : 1;
 	tg_mqtt_attempt_begin(&m->attempt);
@@ -596,7 +301,7 @@ static int usable(const struct tg_mqtt *m, struct tg_fault *reterr)
 	if (m->broken)
 		return tg_fault_set(reterr, -EPIPE,
 				    "MQTT: an event was lost, the session is of no more use");
-	if (m->state != STATE_UP)
+	if (m->state != TG_MQTT_STATE_UP)
 		return tg_fault_set(reterr, -ENOTCONN, "MQTT: not connected");
 	return 0;
 }
@@ -609,22 +314,23 @@ int tg_mqtt_subscribe(struct tg_mqtt *m, const char *filter, struct tg_fault *re
 	if (!*filter || strlen(filter) > TG_MQTT_TOPIC_MAX)
 		return tg_fault_set(reterr, -EINVAL, "MQTT: a topic filter must have 1 to %d bytes",
 				    TG_MQTT_TOPIC_MAX);
-	lock(m);
+	tg_mqtt_lock(m);
 	r = usable(m, reterr);
-	unlock(m);
+	tg_mqtt_unlock(m);
 	if (r < 0)
 		return r;
-	o.onSuccess = on_subscribed;
-	o.onFailure = on_subscribe_failed;
+	o.onSuccess = tg_mqtt_on_subscribed;
+	o.onFailure = tg_mqtt_on_subscribe_failed;
 	o.context = m;
 	return from_paho(MQTTAsync_subscribe(m->handle, filter, 1, &o), "subscribe", reterr);
 }
 
-static int take_slot(struct tg_mqtt *m, uint64_t cookie, struct slot **ret, struct tg_fault *reterr)
+static int take_slot(struct tg_mqtt *m, uint64_t cookie, struct tg_mqtt_slot **ret,
+		     struct tg_fault *reterr)
 {
 	int r;
 
-	lock(m);
+	tg_mqtt_lock(m);
 	r = usable(m, reterr);
 	if (r == 0 && m->in_flight >= m->in_flight_max)
 		r = tg_fault_set(reterr, -EAGAIN,
@@ -638,25 +344,25 @@ static int take_slot(struct tg_mqtt *m, uint64_t cookie, struct slot **ret, stru
 		*ret = &m->slots[i];
 		break;
 	}
-	unlock(m);
+	tg_mqtt_unlock(m);
 	return r;
 }
 
-static void give_slot_back(struct slot *s)
+static void give_slot_back(struct tg_mqtt_slot *s)
 {
-	lock(s->m);
+	tg_mqtt_lock(s->m);
 	if (s->used) {
 		s->used = false;
 		s->m->in_flight--;
 	}
-	unlock(s->m);
+	tg_mqtt_unlock(s->m);
 }
 
 int tg_mqtt_publish(struct tg_mqtt *m, const char *topic, const void *payload, size_t len,
 		    bool retain, uint64_t cookie, struct tg_fault *reterr)
 {
 	MQTTAsync_responseOptions o = MQTTAsync_responseOptions_initializer;
-	struct slot *s = NULL;
+	struct tg_mqtt_slot *s = NULL;
 	int r;
 
 	/* A broker answers a bad topic by dropping the connection. */
@@ -668,8 +374,8 @@ int tg_mqtt_publish(struct tg_mqtt *m, const char *topic, const void *payload, s
 	r = take_slot(m, cookie, &s, reterr);
 	if (r < 0)
 		return r;
-	o.onSuccess = on_published;
-	o.onFailure = on_publish_failed;
+	o.onSuccess = tg_mqtt_on_published;
+	o.onFailure = tg_mqtt_on_publish_failed;
 	o.context = s;
 	r = from_paho(MQTTAsync_send(m->handle, topic, (int) len, payload, 1, retain, &o),
 		      "publish", reterr);
@@ -685,16 +391,16 @@ int tg_mqtt_disconnect(struct tg_mqtt *m, uint64_t timeout_us)
 	MQTTAsync_disconnectOptions o = MQTTAsync_disconnectOptions_initializer;
 	int r;
 
-	lock(m);
+	tg_mqtt_lock(m);
 	r = usable(m, NULL);
 	if (r == 0)
-		m->state = STATE_LEAVING;
-	unlock(m);
+		m->state = TG_MQTT_STATE_LEAVING;
+	tg_mqtt_unlock(m);
 	if (r < 0)
 		return r;
 	o.timeout = timeout_us / TG_US_PER_MS > 60000 ? 60000 : (int) (timeout_us / TG_US_PER_MS);
-	o.onSuccess = on_disconnected;
-	o.onFailure = on_disconnect_failed;
+	o.onSuccess = tg_mqtt_on_disconnected;
+	o.onFailure = tg_mqtt_on_disconnect_failed;
 	o.context = m;
 	return from_paho(MQTTAsync_disconnect(m->handle, &o), "disconnect", NULL);
 }
@@ -705,11 +411,13 @@ static void *destroy_run(void *arg)
 	bool abandoned;
 
 	MQTTAsync_destroy(&m->handle);
-	lock(m);
+	if (atomic_fetch_sub(&handles, 1) == 1)
+		tg_mqtt_overrides_settle();
+	tg_mqtt_lock(m);
 	m->destroyed = true;
 	abandoned = m->abandoned;
 	(void) pthread_cond_signal(&m->given_back);
-	unlock(m);
+	tg_mqtt_unlock(m);
 	if (abandoned) {
 		session_free(m);
 		atomic_fetch_sub(&stuck, 1);
@@ -726,7 +434,7 @@ static bool wait_given_back(struct tg_mqtt *m)
 
 	(void) clock_gettime(CLOCK_MONOTONIC, &deadline);
 	deadline.tv_sec += (time_t) (TG_MQTT_FREE_MAX_US / TG_US_PER_S);
-	lock(m);
+	tg_mqtt_lock(m);
 	while (!m->destroyed)
 		if (pthread_cond_timedwait(&m->given_back, &m->lock, &deadline) == ETIMEDOUT)
 			break;
@@ -735,7 +443,7 @@ static bool wait_given_back(struct tg_mqtt *m)
 		m->abandoned = true;
 		atomic_fetch_add(&stuck, 1);
 	}
-	unlock(m);
+	tg_mqtt_unlock(m);
 	return destroyed;
 }
 
@@ -745,9 +453,9 @@ struct tg_mqtt *tg_mqtt_free(struct tg_mqtt *m)
 
 	if (!m)
 		return NULL;
-	lock(m);
+	tg_mqtt_lock(m);
 	m->muted = true;
-	unlock(m);
+	tg_mqtt_unlock(m);
 	/* MQTTAsync_destroy() would send DISCONNECT, and the broker forget the will. */
 	tg_mqtt_attempt_kill(&m->attempt);
 	if (!m->handle) {
@@ -760,13 +468,14 @@ struct tg_mqtt *tg_mqtt_free(struct tg_mqtt *m)
 		session_free(m);
 		return NULL;
 	}
-	(void) pthread_detach(thread);
-	if (wait_given_back(m))
+	if (wait_given_back(m)) {
+		(void) pthread_join(thread, NULL);
 		session_free(m);
-	else
-		tg_log(LOG_ERR, AREA,
-		       "The MQTT library does not end a connection; it is left behind and no new "
-		       "one is made");
+		return NULL;
+	}
+	(void) pthread_detach(thread);
+	tg_log(LOG_ERR, AREA,
+	       "The MQTT library does not end a connection, leaving it behind; no new one is made");
 	return NULL;
 }
 

@@ -22,9 +22,10 @@
  */
 struct tg_mqtt;
 
-#define TG_MQTT_TOPIC_MAX   512           /* bytes, without the NUL; more than any cloud takes */
-#define TG_MQTT_MESSAGE_MAX (256u * 1024) /* larger messages from the broker are dropped and told  \
-					   */
+#define TG_MQTT_TOPIC_MAX 512 /* bytes, without the NUL; more than any cloud takes */
+#define TG_MQTT_MESSAGE_MAX                                                                        \
+	(256u * 1024) /* larger messages from the broker are dropped and told                      \
+		       */
 
 enum tg_mqtt_event_type {
 	TG_MQTT_CONNECTED,       /* CONNACK 0 */

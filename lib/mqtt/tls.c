@@ -162,6 +162,21 @@ static int judge(X509_STORE_CTX *store, void *arg)
 	return 1;
 }
 
+void tg_mqtt_tls_last_words(SSL *ssl, int r)
+{
+	struct tg_mqtt_attempt *a = attempt_index >= 0 ? attempt_of(ssl) : NULL;
+	int error = errno;
+	char byte;
+
+	if (!a || a->alerted || a->stage != TG_MQTT_STAGE_TLS ||
+	    (error != ECONNRESET && error != EPIPE) || SSL_get_error(ssl, r) != SSL_ERROR_SYSCALL)
+		return;
+	/* Does not block, and cannot even ask to: at the end of a dead connection there is only an
+	 * end. on_info() listens. */
+	(void) SSL_read(ssl, &byte, 1);
+	errno = error;
+}
+
 void tg_mqtt_tls_prepare(SSL_CTX *ctx, struct tg_mqtt_attempt *a)
 {
 	(void) pthread_once(&index_once, make_index);

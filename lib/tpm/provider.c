@@ -189,13 +189,35 @@ static int init(const OSSL_CORE_HANDLE *core, const OSSL_DISPATCH *in, const OSS
 	return 1;
 }
 
+/* What tg_provider_...() has loaded, given back when OpenSSL cleans up at exit; in that order it
+ * still exists. */
+static OSSL_PROVIDER *loaded[4];
+static size_t n_loaded;
+
+static void unload_all(void)
+{
+	while (n_loaded > 0)
+		(void) OSSL_PROVIDER_unload(loaded[--n_loaded]);
+}
+
+static OSSL_PROVIDER *load(const char *name)
+{
+	OSSL_PROVIDER *p = OSSL_PROVIDER_load(NULL, name);
+
+	if (n_loaded == 0)
+		(void) OPENSSL_atexit(unload_all);
+	if (p && n_loaded < TG_ARRAY_SIZE(loaded))
+		loaded[n_loaded++] = p;
+	return p;
+}
+
 /*
  * Loading any provider by name switches off the automatic loading of `default`,
  * and where both know an algorithm the one that was loaded first is taken.
  */
 static int load_default(struct tg_fault *reterr)
 {
-	if (OSSL_PROVIDER_load(NULL, "default"))
+	if (load("default"))
 		return 0;
 	return tg_provider_error(reterr, "OpenSSL's default provider");
 }
@@ -208,8 +230,7 @@ int tg_provider_builtin(struct tg_tpm *tpm, struct tg_fault *reterr)
 	if (r < 0)
 		return r;
 	builtin_tpm = tpm;
-	if (!OSSL_PROVIDER_add_builtin(NULL, BUILTIN_NAME, init) ||
-	    !OSSL_PROVIDER_load(NULL, BUILTIN_NAME))
+	if (!OSSL_PROVIDER_add_builtin(NULL, BUILTIN_NAME, init) || !load(BUILTIN_NAME))
 		return tg_provider_error(reterr, "built-in OpenSSL provider");
 	return 0;
 }
@@ -283,12 +304,12 @@ int tg_provider_tpm2(const char *tcti, struct tg_fault *reterr)
 	if (setenv("TPM2OPENSSL_TCTI", tcti, 1) < 0)
 		return tg_fault_set(reterr, -errno, "tpm2-openssl: cannot set TPM2OPENSSL_TCTI");
 	ERR_clear_error();
-	prov = OSSL_PROVIDER_load(NULL, PACKAGED_NAME);
+	prov = load(PACKAGED_NAME);
 	if (!prov)
 		return load_failure(reterr);
 	r = check_version(prov, reterr);
 	if (r < 0)
-		(void) OSSL_PROVIDER_unload(prov);
+		(void) OSSL_PROVIDER_unload(loaded[--n_loaded]);
 	return r;
 }
 

@@ -37,8 +37,9 @@
  *	only UNIT		faults are for this unit alone; "only all"
  *	times N			after N faults, none again; 0: for ever
  *	hole FIRST LAST		one more hole, in all tables; "hole none" takes it out
- *	limit N			more registers in a read than this: exception 3; 0: none
- *	drop			close all connections now
+ *	mute FIRST LAST		no answer to a read that touches these addresses; "mute none" ends
+ *it limit N			more registers in a read than this: exception 3; 0: none drop
+ *close all connections now
  *	stats			"requests N connections N exceptions N" in place of "ok"
  *	quit
  */
@@ -90,8 +91,8 @@ static struct {
 	enum fault fault;
 	unsigned argument, only, times;
 	bool only_one;
-	unsigned hole_first, hole_last, limit;
-	bool has_hole, still;
+	unsigned hole_first, hole_last, mute_first, mute_last, limit;
+	bool has_hole, has_mute, still;
 	struct timespec start;
 	uint32_t requests, connections, exceptions;
 	int clients[CLIENTS]; /* 0: free */
@@ -274,11 +275,14 @@ static bool flood(int fd)
 	return true;
 }
 
-/* The fault that this request meets. */
-static enum fault take_fault(uint8_t unit, unsigned *ret_argument)
+/* The fault that the 12 bytes of @request meet. */
+static enum fault take_fault(const uint8_t *request, unsigned *ret_argument)
 {
+	unsigned first = get16(request + 8), past = first + get16(request + 10), unit = request[6];
 	enum fault f = server.fault;
 
+	if (server.has_mute && first <= server.mute_last && past > server.mute_first)
+		return FAULT_SILENCE;
 	if (server.only_one && server.only != unit)
 		return FAULT_NONE;
 	*ret_argument = server.argument;
@@ -350,7 +354,7 @@ static bool serve_one(int fd)
 	if (recv(fd, request, sizeof(request), MSG_WAITALL) != sizeof(request))
 		return false;
 	(void) pthread_mutex_lock(&server.lock);
-	f = take_fault(request[6], &argument);
+	f = take_fault(request, &argument);
 	len = answer_to(request, answer);
 	put16(answer + 4, (unsigned) (len - 6));
 	(void) pthread_mutex_unlock(&server.lock);
@@ -445,6 +449,12 @@ static bool obey(const char *a, const char *b, const char *c)
 		server.hole_first = (unsigned) nb;
 		server.hole_last = (unsigned) nc;
 		return server.has_hole || strcmp(b, "none") == 0;
+	}
+	if (strcmp(a, "mute") == 0) {
+		server.has_mute = has_nb && has_nc;
+		server.mute_first = (unsigned) nb;
+		server.mute_last = (unsigned) nc;
+		return server.has_mute || strcmp(b, "none") == 0;
 	}
 	if (strcmp(a, "times") == 0)
 		server.times = (unsigned) nb;

@@ -29,6 +29,7 @@ class Client:
         self.next_id = 0
         self.messages = []
         raw = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             self.sock = context.wrap_socket(raw, server_hostname=sni)
         except (OSError, ValueError) as error:

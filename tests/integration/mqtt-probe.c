@@ -88,7 +88,7 @@ static int set_option(struct probe *p, const char *arg)
 static void print_event(const struct tg_mqtt_event *e)
 {
 	printf("%s session=%u cause=%d code=%d cookie=%" PRIu64 " granted=%d retained=%d "
-								"notbefore=%" PRId64 " text=%s",
+	       "notbefore=%" PRId64 " text=%s",
 	       type_names[e->type], e->session, e->cause, e->code, e->cookie, e->granted,
 	       e->retained, e->peer_not_before, e->text);
 	if (e->type == TG_MQTT_MESSAGE)
@@ -127,8 +127,9 @@ static void print_counts(void)
 	struct tg_mqtt_overrides n;
 
 	tg_mqtt_overrides_count(&n);
-	printf("= connect=%u getaddrinfo=%u getsockopt=%u ssl_ctx_new=%u stuck=%u\n", n.connect,
-	       n.getaddrinfo, n.getsockopt, n.ssl_ctx_new, tg_mqtt_stuck());
+	printf("= connect=%u getaddrinfo=%u getsockopt=%u ssl_ctx_new=%u ssl_write=%s stuck=%u\n",
+	       n.connect, n.getaddrinfo, n.getsockopt, n.ssl_ctx_new, n.ssl_write ? "yes" : "no",
+	       tg_mqtt_stuck());
 }
 
 /* The overridden calls made by a caller that is not Paho: everything must be as without us. */

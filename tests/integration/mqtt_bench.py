@@ -166,8 +166,8 @@ class Event:
 class Probe:
     """tests/integration/mqtt-probe.c under way."""
 
-    def __init__(self, program, environment=None, **options):
-        arguments = [program] + ["%s=%s" % (k.replace("_", "-"), v) for k, v in options.items()]
+    def __init__(self, program, environment=None, wrap=(), **options):
+        arguments = list(wrap) + [program] + ["%s=%s" % (k.replace("_", "-"), v) for k, v in options.items()]
         self.process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                         env={**os.environ, **(environment or {})}, errors="replace")
         self.events, self.answers, self.leftover = queue.Queue(), queue.Queue(), []

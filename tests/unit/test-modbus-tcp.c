@@ -152,7 +152,7 @@ static int set_up(void **state)
 	set_point(7, "nan", TG_MODBUS_HOLDING, 36, TG_MODBUS_FLOAT32);
 	device = (struct tg_config_device){
 		.name = (char *) (uintptr_t) "dev",
-		.timeout_us = 150 * MS,
+		.timeout_us = 300 * MS,
 		.retries = 0,
 		.points = points,
 		.n_points = POINTS,
@@ -171,6 +171,7 @@ static int set_up(void **state)
 	ask_fake("times 0");
 	ask_fake("hole none");
 	ask_fake("limit 0");
+	ask_fake("mute none");
 	return 0;
 }
 
@@ -298,7 +299,7 @@ static void wrong_answers_are_refused_with_their_reason(void **state)
 		int result;
 	} rows[] = {
 		{ "fault silence", "timeout", -ETIMEDOUT },
-		{ "fault late 250", "timeout", -ETIMEDOUT },
+		{ "fault late 450", "timeout", -ETIMEDOUT },
 		{ "fault dribble 40", "timeout", -ETIMEDOUT },
 		{ "fault close", "connection closed by the server", -ECONNRESET },
 		{ "fault half", "connection closed by the server", -ECONNRESET },
@@ -343,7 +344,7 @@ static void a_late_answer_is_never_taken_for_the_next(void **state)
 {
 	(void) state;
 	for (int i = 0; i < 5; i++) {
-		ask_fake("fault late 170");
+		ask_fake("fault late 320");
 		ask_fake("times 1");
 		assert_int_equal(poll_bus(), -ETIMEDOUT);
 		expect_all_right();
@@ -399,13 +400,53 @@ static void a_silent_device_costs_its_time_out_and_no_other_device_anything(void
 		start = tg_clock_boot_us();
 		assert_int_equal(poll_bus(), -ETIMEDOUT);
 		/* One time-out, not one for each of the four blocks. */
-		assert_in_range(tg_clock_boot_us() - start, 140 * MS, 550 * MS);
-		assert_non_null(strstr(fault.text, "unit 3 did not answer within 150 ms"));
+		assert_in_range(tg_clock_boot_us() - start, 290 * MS, 1100 * MS);
+		assert_non_null(strstr(fault.text, "unit 3 did not answer within 300 ms"));
 		assert_int_equal(
 			tg_modbus_tcp_driver.poll(bus, &other, other_plan, samples, &fault), 0);
 		expect_good(0, 43);
 	}
 	tg_modbus_tcp_driver.plan_free(other_plan);
+}
+
+static void a_device_that_ignores_some_registers_is_read_where_it_answers(void **state)
+{
+	int r = -1;
+
+	(void) state;
+	/* Its first block, the coil: the second poll begins with another. */
+	ask_fake("mute 7 7");
+	assert_int_equal(poll_bus(), -ETIMEDOUT);
+	for (int i = 0; i < 3; i++) {
+		r = poll_bus();
+		assert_true(r >= 0);
+		expect_good(0, 43);
+		expect_good(4, 900);
+		expect_good(5, 0x1234);
+		expect_bad(6, "timeout");
+	}
+	/* When it falls silent as a whole, and is back, and answers for all: nothing is held
+	 * against it. */
+	ask_fake("fault silence");
+	for (int i = 0; i < 6; i++)
+		assert_int_equal(poll_bus(), -ETIMEDOUT);
+	ask_fake("fault none");
+	ask_fake("mute none");
+	expect_all_right();
+}
+
+static void a_device_that_falls_silent_in_the_middle_keeps_what_it_said(void **state)
+{
+	uint64_t start = tg_clock_boot_us();
+
+	(void) state;
+	ask_fake("mute 36 900");
+	assert_int_equal(poll_bus(), 0);
+	assert_true(samples[6].value.b);
+	expect_bad(5, "timeout");
+	expect_bad(0, "timeout");
+	expect_bad(4, "not asked: the device stopped answering");
+	assert_in_range(tg_clock_boot_us() - start, 590 * MS, 1800 * MS);
 }
 
 static void no_server_is_told_as_such(void **state)
@@ -449,6 +490,8 @@ int main(void)
 		TEST(retries_get_the_reading_and_are_told),
 		TEST(a_server_that_closed_while_idle_costs_no_retry),
 		TEST(a_silent_device_costs_its_time_out_and_no_other_device_anything),
+		TEST(a_device_that_ignores_some_registers_is_read_where_it_answers),
+		TEST(a_device_that_falls_silent_in_the_middle_keeps_what_it_said),
 		TEST(no_server_is_told_as_such),
 		TEST(a_name_that_does_not_exist_is_told_as_such),
 		TEST(host_names_work_as_well_as_addresses),

@@ -16,7 +16,7 @@
 
 static void numbers_are_whole_strings(void **state)
 {
-	static const char *const bad[] = { "",	 " ",  "+1",  "1 ", " 1",  "1x",
+	static const char *const bad[] = { "",   " ",   "+1",  "1 ", " 1",  "1x",
 					   "0x", "0xg", "--1", "-1", "1.0", "1e3" };
 	uint64_t out = 7;
 	int64_t signed_out = 7;
@@ -39,7 +39,8 @@ static void numbers_are_whole_strings(void **state)
 
 static void reals_are_finite_decimals_in_any_locale(void **state)
 {
-	static const char *const bad[] = { "", "nan", "inf", "0x1p3", "1,5", "1.5 ", "+1", "e", ".", "1e" };
+	static const char *const bad[] = { "",     "nan", "inf", "0x1p3", "1,5",
+					   "1.5 ", "+1",  "e",   ".",     "1e" };
 	double out = 7;
 
 	(void) state;
@@ -125,9 +126,40 @@ static void distance_counts_edits_up_to_the_cap(void **state)
 	assert_int_equal(tg_parse_distance("completely", "different!", 3), 4);
 }
 
+static void utf8_is_shortest_form_and_whole(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t len, want;
+	} cases[] = {
+		{ "a", 1, 1 },
+		{ "\0", 1, 1 },
+		{ "\xc3\xa4", 2, 2 },
+		{ "\xc3\xa4", 1, 0 }, /* cut */
+		{ "\xc3\x28", 2, 0 },
+		{ "\x80", 1, 0 },
+		{ "\xc0\xaf", 2, 0 }, /* overlong '/' */
+		{ "\xe0\x9f\xbf", 3, 0 },
+		{ "\xe2\x82\xac", 3, 3 },
+		{ "\xe2\x82", 2, 0 },
+		{ "\xed\x9f\xbf", 3, 3 },
+		{ "\xed\xa0\x80", 3, 0 }, /* surrogate */
+		{ "\xf0\x8f\xbf\xbf", 4, 0 },
+		{ "\xf0\x9f\x98\x80", 4, 4 },
+		{ "\xf4\x8f\xbf\xbf", 4, 4 },
+		{ "\xf4\x90\x80\x80", 4, 0 }, /* past U+10FFFF */
+		{ "\xff\xff\xff\xff", 4, 0 },
+	};
+
+	(void) state;
+	for (size_t i = 0; i < TG_ARRAY_SIZE(cases); i++)
+		assert_int_equal(tg_utf8_length(cases[i].bytes, cases[i].len), cases[i].want);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(utf8_is_shortest_form_and_whole),
 		cmocka_unit_test(numbers_are_whole_strings),
 		cmocka_unit_test(reals_are_finite_decimals_in_any_locale),
 		cmocka_unit_test(durations_need_a_unit),

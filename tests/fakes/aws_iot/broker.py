@@ -8,6 +8,7 @@ to the one event loop, so nothing is locked.
 
 import asyncio
 import time
+import traceback
 
 from . import mqtt, provisioning
 from .mqtt import Malformed, Publish
@@ -95,8 +96,9 @@ class Connection:
 
     async def drain(self):
         try:
-            await asyncio.wait_for(self.writer.drain(), 5)
-        except (OSError, asyncio.TimeoutError):
+            async with asyncio.timeout(5):
+                await self.writer.drain()
+        except OSError:                     # TimeoutError is one; the next read meets the broken connection
             pass
 
     def allowed(self, action, kind, name):
@@ -163,16 +165,17 @@ class Connection:
 
     async def read(self, timeout):
         limit = self.config.payload_max + TOPIC_MAX + 4
-        return await asyncio.wait_for(mqtt.read_packet(self.reader, limit), timeout)
+        async with asyncio.timeout(timeout):
+            return await mqtt.read_packet(self.reader, limit)
 
-    def fault(self, name, topic=""):
-        return self.broker.faults.take(name, self.client_id, topic)
+    def fault(self, name, topic="", payload=b""):
+        return self.broker.faults.take(name, self.client_id, topic, payload=payload)
 
     async def accept(self):
         """CONNECT to CONNACK."""
         try:
             packet = await self.read(self.config.connect_timeout)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             raise Close("CLIENT_ERROR", "no CONNECT in time") from None
         if packet.kind != mqtt.CONNECT:
             raise Close("CLIENT_ERROR", "the first packet is not CONNECT")
@@ -183,8 +186,7 @@ class Connection:
         if self.fault("connect-hang") is not None:
             await asyncio.sleep(3600)
         await self.judge(connect)
-        old = self.broker.sessions.get(self.client_id)
-        if old is not None:
+        while (old := self.broker.sessions.get(self.client_id)) is not None:
             old.kill("DUPLICATE_CLIENTID", "another connection took over the client id")
             await old.closed.wait()
         self.will = connect.will
@@ -235,7 +237,7 @@ class Connection:
     async def step(self):
         try:
             packet = await self.read(self.keep_alive * 1.5)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             raise Close("MQTT_KEEP_ALIVE_TIMEOUT", "nothing heard for 1.5 times the keep-alive") from None
         wait = self.bytes.take(len(packet.body))
         if wait:
@@ -248,7 +250,7 @@ class Connection:
 
     async def on_publish(self, packet):
         message = mqtt.parse_publish(packet)
-        if self.fault("publish-deny", message.topic) is not None:
+        if self.fault("publish-deny", message.topic, message.payload) is not None:
             raise Close("FORBIDDEN_ACCESS", "fault")
         if message.qos == 2:
             self.broker.log("refused", stage="publish", client=self.client_id, topic=message.topic,
@@ -287,9 +289,7 @@ class Connection:
             raise Close("CLIENT_ERROR", "retained message on a reserved topic")
 
     def spawn(self, coroutine):
-        task = asyncio.ensure_future(coroutine)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        self.broker.start(coroutine, self.tasks)
 
     async def acknowledge(self, message):
         if message.qos == 0:
@@ -387,6 +387,17 @@ class Broker:
         self.sessions = {}                  # client id -> Connection
         self.retained = {}                  # topic -> Publish
         self.last_connect = {}              # client id -> monotonic time
+
+    def start(self, coroutine, tasks):
+        """Runs something beside its starter; a failure of the stand-in itself shows in the log."""
+        def done(task):
+            tasks.discard(task)
+            if not task.cancelled() and task.exception() is not None:
+                self.log("internal-error", detail="".join(traceback.format_exception(task.exception())))
+
+        task = asyncio.ensure_future(coroutine)
+        tasks.add(task)
+        task.add_done_callback(done)
 
     def throttled(self, client_id):
         current, last = time.monotonic(), self.last_connect.get(client_id)

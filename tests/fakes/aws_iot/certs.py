@@ -27,6 +27,9 @@ BACKDATE = datetime.timedelta(minutes=2)    # so that a device whose clock is a 
 CURVES = ("secp256r1", "secp384r1", "secp521r1")
 RSA_SIZES = (2048, 3072)
 HASHES = ("sha256", "sha384", "sha512")
+# The ways in which spoil() can spoil a certificate.
+SPOILT = ("truncated", "other-key", "expired", "future", "huge", "many", "ca", "server-only", "other-issuer",
+          "garbage", "empty")
 PADDING_OID = x509.ObjectIdentifier("1.3.6.1.4.1.55555.1")
 
 
@@ -166,7 +169,7 @@ def check_request(pem):
 
 
 def spoil(how, authority, public_key):
-    """The PEM text of a certificate that is wrong in the way named. Raises KeyError for an unknown way."""
+    """The PEM text of a certificate that is wrong in one way of SPOILT."""
     day = datetime.timedelta(days=1)
     padding = x509.UnrecognizedExtension(PADDING_OID, b"\x04\x82\xea\x60" + bytes(60000))
     makers = {

@@ -8,7 +8,10 @@ an unknown name is refused when it is armed, so that a test cannot pass on a spe
 
 import fnmatch
 
-# name: what happens. "api" narrows to "create" or "register", "client" and "topic" are shell patterns.
+from .certs import SPOILT
+
+# name: what happens. "api" narrows to "create" or "register", "client" and "topic" are shell patterns,
+# "contains" narrows to messages with that text in their payload.
 NAMES = {
     "accept-drop": "close the TCP connection as soon as it is accepted",
     "accept-hang": "accept, then never answer the TLS handshake",
@@ -55,23 +58,26 @@ class Faults:
         self.log = log
         self.armed = []
 
-    def arm(self, name, count=1, client="*", topic="*", api="*", **arguments):
+    def arm(self, name, count=1, client="*", topic="*", api="*", contains="", **arguments):
         if name not in NAMES:
             raise ValueError(f"no fault is called {name}")
         if not isinstance(count, int):
             raise ValueError("count must be a number; -1 is for ever")
+        if name == "certificate" and arguments.get("how") not in SPOILT:
+            raise ValueError(f"how must be one of {', '.join(SPOILT)}")
         self.armed.append({"name": name, "count": count, "client": client, "topic": topic, "api": api,
-                           "arguments": arguments})
+                           "contains": contains, "arguments": arguments})
 
     def clear(self, name=None):
         self.armed = [f for f in self.armed if name is not None and f["name"] != name]
 
-    def take(self, name, client="", topic="", api=""):
+    def take(self, name, client="", topic="", api="", payload=b""):
         """The arguments of the fault if it strikes now, else None. Counts the occasion."""
         for fault in self.armed:
             if (fault["name"] == name and fnmatch.fnmatchcase(client, fault["client"])
                     and fnmatch.fnmatchcase(topic, fault["topic"])
-                    and fnmatch.fnmatchcase(api, fault["api"])):
+                    and fnmatch.fnmatchcase(api, fault["api"])
+                    and fault["contains"].encode() in payload):
                 fault["count"] -= 1
                 if fault["count"] == 0:
                     self.armed.remove(fault)

@@ -228,13 +228,16 @@ def parse_packet_id(packet):
 
 
 def matches(filter_, topic):
-    """Whether a topic filter takes a topic. A leading wildcard never takes a $ topic."""
+    """Whether a topic filter takes a topic. A leading wildcard never takes a $ topic.
+
+    Unlike the standard's, AWS's a/# does not take its parent a.
+    """
     if topic.startswith("$") and filter_[:1] in ("+", "#"):
         return False
     wanted, have = filter_.split("/"), topic.split("/")
     for number, level in enumerate(wanted):
         if level == "#":
-            return True
+            return number < len(have)
         if number >= len(have) or level not in ("+", have[number]):
             return False
     return len(wanted) == len(have)

@@ -101,6 +101,10 @@ class Statement:
                 and all(holds(*c, variables) for c in self.conditions))
 
 
+    def speaks_of(self, key):
+        return any(condition[2] == key for condition in self.conditions)
+
+
 def holds(quantifier, operator, key, wanted, variables):
     """One condition. Without a quantifier a key without a value fails, also for the Not operators."""
     have = variables.get(key)
@@ -143,12 +147,17 @@ class Policy:
 
 
 def evaluate(policies, action, resource, variables):
-    """Returns (allowed, why): why is for the log, and for tests that ask which rule decided."""
+    """Returns (allowed, why): why is for the log, and for tests that ask which rule decided.
+
+    A CONNECT with a last will or a persistent session is allowed only by a statement that speaks of
+    iot:ConnectAttributes: what a plain statement grants is a plain connection.
+    """
     allowed = False
+    special = bool(variables.get("iot:ConnectAttributes"))
     for policy in policies:
         for statement in policy.statements:
             if statement.applies(action, resource, variables):
                 if not statement.allow:
                     return False, "explicit deny"
-                allowed = True
+                allowed = allowed or not special or statement.speaks_of("iot:ConnectAttributes")
     return allowed, "allowed" if allowed else "no statement allows it"

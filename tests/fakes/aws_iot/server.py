@@ -117,7 +117,8 @@ class Server:
         """For whoever watches what gateways publish and sends them commands."""
         arn = self.config.arn
         return {"Version": "2012-10-17", "Statement": [
-            {"Effect": "Allow", "Action": "iot:Connect", "Resource": arn("client", "observer*")},
+            {"Effect": "Allow", "Action": "iot:Connect", "Resource": arn("client", "observer*"),
+             "Condition": {"ForAllValues:StringEquals": {"iot:ConnectAttributes": ["LastWill"]}}},
             {"Effect": "Allow", "Action": "iot:Subscribe", "Resource": arn("topicfilter", "*")},
             {"Effect": "Allow", "Action": ["iot:Publish", "iot:RetainPublish", "iot:Receive"],
              "Resource": arn("topic", "*")}]}
@@ -180,9 +181,9 @@ class Server:
             transport, _ = await loop.connect_accepted_socket(
                 lambda: protocol, sock, ssl=self.tls_context(seen),
                 ssl_handshake_timeout=self.config.connect_timeout, ssl_shutdown_timeout=1)
-        except (OSError, asyncio.TimeoutError) as error:
-            self.log("refused", stage="tls", reason=getattr(error, "reason", None) or repr(error),
-                     detail=str(error), sni=seen.get("sni"))
+        except OSError as error:
+            reason = getattr(error, "verify_message", None) or getattr(error, "reason", None) or repr(error)
+            self.log("refused", stage="tls", reason=reason, sni=seen.get("sni"))
             sock.close()
             return
         writer = asyncio.StreamWriter(transport, protocol, reader, loop)
@@ -231,12 +232,7 @@ class Server:
             if len(self.tasks) >= CONNECTIONS_MAX:
                 sock.close()
                 continue
-            self.spawn(self.handle(sock))
-
-    def spawn(self, coroutine):
-        task = asyncio.ensure_future(coroutine)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+            self.broker.start(self.handle(sock), self.tasks)
 
     async def expire_tokens(self):
         while True:

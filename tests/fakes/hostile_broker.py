@@ -1,0 +1,191 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""A broker that misbehaves in one chosen way, to see what an MQTT client makes of it.
+
+As a program: hostile_broker.py MODE PORT SERVER.PEM CA.PEM, until it is terminated. As a module: HostileBroker.
+
+Modes, in the order of how far a client gets:
+    silent-tcp      accepts and never says anything
+    close-tcp       accepts and closes
+    plain           answers the ClientHello with text
+    silent-tls      does the handshake and never says anything
+    close-tls       does the handshake, waits for CONNECT and closes
+    connack-N       answers CONNECT with return code N
+    garbage         answers CONNECT with random bytes
+    close-connack   accepts, then closes
+    garbage-later   accepts, then sends random bytes
+    nopuback        accepts and takes everything, acknowledges no publish
+    suback-N        grants every subscription with code N
+    stranger        acknowledges publishes that were never made, before each real one
+    big-N           accepts, then publishes a message of N bytes, then a small one
+    flood-N         accepts, then publishes N small messages at once
+"""
+
+import os
+import socket
+import ssl
+import sys
+import threading
+
+CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, PINGREQ, PINGRESP, DISCONNECT = 1, 2, 3, 4, 8, 9, 12, 13, 14
+
+
+def packet(kind, flags, body):
+    head, n = bytes([kind << 4 | flags]), len(body)
+    while True:
+        digit, n = n % 128, n // 128
+        head += bytes([digit | (128 if n else 0)])
+        if not n:
+            return head + body
+
+
+def publish(topic, payload):
+    name = topic.encode()
+    return packet(PUBLISH, 0, len(name).to_bytes(2, "big") + name + payload)
+
+
+class Closed(Exception):
+    """The client has gone, or has been sent away."""
+
+
+class HostileBroker(threading.Thread):
+    """Serves one client at a time until stop(). bytes_seen counts what came after the handshake."""
+
+    def __init__(self, mode, certificate, ca=None, port=0, tweak=None):
+        super().__init__(daemon=True)
+        self.mode, _, number = mode.rpartition("-") if mode[-1].isdigit() else (mode, "", "0")
+        self.number = int(number)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if tweak:
+            tweak(self.context)
+        self.context.load_cert_chain(certificate)
+        if ca:
+            self.context.load_verify_locations(ca)
+            self.context.verify_mode = ssl.CERT_REQUIRED
+        self.listener = socket.create_server(("127.0.0.1", port))
+        self.port = self.listener.getsockname()[1]
+        self.bytes_seen, self.packets, self.handshakes, self.alpn = 0, [], 0, None
+        self.stopping = False
+        self.client = None
+        self.start()
+
+    def run(self):
+        while not self.stopping:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.client = connection
+            try:
+                self.serve(connection)
+            except (Closed, OSError, ssl.SSLError, ValueError):
+                pass
+            finally:
+                connection.close()
+
+    def stop(self):
+        self.stopping = True
+        for s in (self.client, self.listener):
+            try:
+                if s:
+                    s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        self.listener.close()
+        self.join(5)
+
+    def serve(self, connection):
+        if self.mode == "close-tcp":
+            return
+        if self.mode == "silent-tcp":
+            connection.recv(1 << 16)
+            self.wait_for_end(connection)
+        if self.mode == "plain":
+            connection.recv(1 << 16)
+            connection.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+            return
+        with self.context.wrap_socket(connection, server_side=True) as tls:
+            self.client = tls
+            self.handshakes += 1
+            self.alpn = tls.selected_alpn_protocol()
+            self.speak(tls)
+
+    @staticmethod
+    def wait_for_end(connection):
+        while connection.recv(1 << 16):
+            pass
+        raise Closed
+
+    def read(self, tls, n):
+        data = b""
+        while len(data) < n:
+            piece = tls.recv(n - len(data))
+            if not piece:
+                raise Closed
+            data += piece
+            self.bytes_seen += len(piece)
+        return data
+
+    def read_packet(self, tls):
+        first, length, shift = self.read(tls, 1)[0], 0, 0
+        while True:
+            digit = self.read(tls, 1)[0]
+            length |= (digit & 127) << shift
+            shift += 7
+            if not digit & 128:
+                break
+        body = self.read(tls, length)
+        self.packets.append((first >> 4, body))
+        return first >> 4, first & 15, body
+
+    def speak(self, tls):
+        self.read_packet(tls)
+        if self.mode == "silent-tls":
+            self.wait_for_end(tls)
+        if self.mode == "close-tls":
+            return
+        if self.mode == "garbage":
+            tls.sendall(b"\x20\x02" + b"\xff" * 2 + os.urandom(64))
+            self.wait_for_end(tls)
+        tls.sendall(packet(CONNACK, 0, bytes([0, self.number if self.mode == "connack" else 0])))
+        if self.mode in ("connack", "close-connack"):
+            return
+        if self.mode == "garbage-later":
+            tls.sendall(b"\xf0\xff\xff\xff\xff\xff" + os.urandom(64))
+        while True:
+            self.answer(tls, *self.read_packet(tls))
+
+    def answer(self, tls, kind, flags, body):
+        if kind == SUBSCRIBE:
+            tls.sendall(packet(SUBACK, 0, body[:2] + bytes([self.number if self.mode == "suback" else 1])))
+            self.after_subscription(tls)
+        elif kind == PUBLISH and flags & 6:
+            at = 2 + int.from_bytes(body[:2], "big")
+            if self.mode == "stranger":
+                other = (int.from_bytes(body[at:at + 2], "big") + 1000) % 65536
+                tls.sendall(packet(PUBACK, 0, other.to_bytes(2, "big")))
+            if self.mode != "nopuback":
+                tls.sendall(packet(PUBACK, 0, body[at:at + 2]))
+        elif kind == PINGREQ:
+            tls.sendall(packet(PINGRESP, 0, b""))
+        elif kind == DISCONNECT:
+            raise Closed
+
+    def after_subscription(self, tls):
+        if self.mode == "big":
+            tls.sendall(publish("big", b"x" * self.number))
+            tls.sendall(publish("small", b"after"))
+        if self.mode == "flood":
+            tls.sendall(b"".join(publish("flood", b"%d" % i) for i in range(self.number)))
+
+
+def main():
+    if len(sys.argv) != 5:
+        sys.exit(__doc__)
+    broker = HostileBroker(sys.argv[1], sys.argv[3], sys.argv[4], int(sys.argv[2]))
+    print(broker.port, flush=True)
+    broker.join()
+
+
+if __name__ == "__main__":
+    main()

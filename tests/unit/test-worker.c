@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The worker with a driver that answers as it is told. The driver, the pipeline and the
+ * configuration's reference count are this file's own; time is real, so nothing here depends on a
+ * deadline being met, only on one not being missed by seconds.
+ */
+#include "agent/bus/worker.h"
+#include "base/clock.h"
+
+#include "tests/unit/test.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define MS      TG_US_PER_MS
+#define DEVICES 3
+#define POINTS  2
+#define TEXT(s) ((char *) (uintptr_t) (s))
+
+static struct tg_config_point points[POINTS] = {
+	{ .name = TEXT("x"), .unit = TEXT("Cel"), .scale = 1 },
+	{ .name = TEXT("y"), .unit = TEXT(""), .scale = 1 },
+};
+static struct tg_config_device devices[DEVICES];
+static struct tg_config_bus bus = { .name = TEXT("line"), .type = TG_BUS_SIM, .origin = "t:1" };
+static struct tg_config cfg = { .buses = &bus, .n_buses = 1, .devices = devices };
+
+/* What the driver does, and what came of it; under the lock. */
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	int result[DEVICES]; /* of poll */
+	bool bad_point, lies;
+	unsigned slow_ms, plan_fails_at, plans, open_plans, open_buses;
+	unsigned polls[DEVICES], packs[DEVICES];
+	struct tg_sample last[DEVICES][POINTS];
+	char reasons[DEVICES][TG_REASON_MAX + 1]; /* of the first sample */
+	struct tg_device_state state[DEVICES];
+	char thread[16];
+	int refs;
+} seen = { .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
+
+/* --- doubles --- */
+
+struct tg_config *tg_config_ref(struct tg_config *c)
+{
+	seen.refs++;
+	return c;
+}
+
+struct tg_config *tg_config_unref(struct tg_config *c)
+{
+	seen.refs--;
+	(void) c;
+	return NULL;
+}
+
+void tg_pipeline_submit(struct tg_pipeline *p, size_t device, const struct tg_sample *samples,
+			size_t n)
+{
+	(void) p;
+	(void) pthread_mutex_lock(&seen.lock);
+	assert_true(n == POINTS && device < DEVICES);
+	memcpy(seen.last[device], samples, sizeof(seen.last[device]));
+	(void) snprintf(seen.reasons[device], sizeof(seen.reasons[device]), "%s",
+			samples[0].reason);
+	seen.packs[device]++;
+	(void) pthread_cond_broadcast(&seen.cond);
+	(void) pthread_mutex_unlock(&seen.lock);
+}
+
+static void changed(void *user, const struct tg_device_state *state)
+{
+	(void) user;
+	(void) pthread_mutex_lock(&seen.lock);
+	seen.state[state->device] = *state;
+	(void) pthread_cond_broadcast(&seen.cond);
+	(void) pthread_mutex_unlock(&seen.lock);
+}
+
+static int sim_open(const struct tg_config *c, size_t index, struct tg_bus **ret,
+		    struct tg_fault *reterr)
+{
+	(void) reterr;
+	assert_true(c == &cfg && index == 0);
+	seen.open_buses++;
+	*ret = (struct tg_bus *) &seen;
+	return 0;
+}
+
+static int sim_plan(struct tg_bus *b, const struct tg_config_device *dev, void **ret_plan,
+		    struct tg_fault *reterr)
+{
+	(void) b;
+	if (++seen.plans == seen.plan_fails_at)
+		return tg_fault_set(reterr, -ERANGE, "no such register");
+	seen.open_plans++;
+	*ret_plan = (void *) (uintptr_t) dev;
+	return 0;
+}
+
+static void sim_plan_free(void *plan)
+{
+	seen.open_plans -= plan != NULL;
+}
+
+static uint64_t sim_patience_us(struct tg_bus *b, const struct tg_config_device *dev, void *plan)
+{
+	(void) b;
+	(void) plan;
+	return dev->timeout_us;
+}
+
+static int sim_poll(struct tg_bus *b, const struct tg_config_device *dev, void *plan,
+		    struct tg_sample *out, struct tg_fault *reterr)
+{
+	size_t i = (size_t) (dev - devices);
+	unsigned slow_ms;
+	int r;
+
+	(void) b;
+	assert_ptr_equal(plan, dev);
+	(void) pthread_mutex_lock(&seen.lock);
+	seen.polls[i]++;
+	slow_ms = seen.slow_ms;
+	r = seen.result[i];
+	(void) pthread_getname_np(pthread_self(), seen.thread, sizeof(seen.thread));
+	for (size_t k = 0; k < POINTS && (r >= 0 || seen.lies); k++) {
+		out[k].value = (struct tg_value){ .type = TG_VALUE_INT, .i = 7 };
+		out[k].quality = TG_GOOD;
+		out[k].reason = "";
+		out[k].boot_us = tg_clock_boot_us();
+	}
+	if (seen.bad_point)
+		out[1] = (struct tg_sample){
+			.point = "y", .unit = "", .reason = "broken wire", .quality = TG_BAD
+		};
+	(void) pthread_mutex_unlock(&seen.lock);
+
+	if (slow_ms > 0)
+		(void) nanosleep(&(struct timespec){ .tv_nsec = slow_ms * 1000000L }, NULL);
+	return r < 0 ? tg_fault_set(reterr, r, "timeout") : r;
+}
+
+static void sim_close(struct tg_bus *b)
+{
+	seen.open_buses -= b != NULL;
+}
+
+static const struct tg_bus_driver sim = {
+	.name = "sim",
+	.type = TG_BUS_SIM,
+	.open = sim_open,
+	.plan = sim_plan,
+	.plan_free = sim_plan_free,
+	.patience_us = sim_patience_us,
+	.poll = sim_poll,
+	.close = sim_close,
+};
+
+const struct tg_bus_driver *tg_bus_driver_get(enum tg_bus_type type)
+{
+	return type == TG_BUS_SIM ? &sim : NULL;
+}
+
+/* --- helpers --- */
+
+static struct tg_worker *start(size_t n, uint64_t every_us)
+{
+	struct tg_worker *w = NULL;
+
+	cfg.n_devices = n;
+	for (size_t i = 0; i < n; i++)
+		devices[i].every_us = every_us;
+	assert_int_equal(tg_worker_new(&cfg, 0, NULL, changed, NULL, &w, NULL), 0);
+	return w;
+}
+
+/* Waits until *@count, which is under the lock, has reached @want. */
+static void wait_for(const unsigned *count, unsigned want)
+{
+	struct timespec until;
+
+	(void) clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 20;
+	(void) pthread_mutex_lock(&seen.lock);
+	while (*count < want) {
+		if (pthread_cond_timedwait(&seen.cond, &seen.lock, &until) == ETIMEDOUT) {
+			(void) pthread_mutex_unlock(&seen.lock);
+			fail_msg("waited in vain");
+		}
+	}
+	(void) pthread_mutex_unlock(&seen.lock);
+}
+
+static void set_result(size_t device, int r)
+{
+	(void) pthread_mutex_lock(&seen.lock);
+	seen.result[device] = r;
+	(void) pthread_mutex_unlock(&seen.lock);
+}
+
+static int set_up(void **state)
+{
+	(void) state;
+	memset(&seen.result, 0, sizeof(seen) - offsetof(__typeof__(seen), result));
+	for (size_t i = 0; i < DEVICES; i++) {
+		devices[i] = (struct tg_config_device){
+			.name = TEXT("dev"),
+			.origin = "t:2",
+			.every_us = 20 * MS,
+			.timeout_us = 100 * MS,
+			.backoff_us = 3600 * TG_US_PER_S,
+			.points = points,
+			.n_points = POINTS,
+		};
+	}
+	bus.type = TG_BUS_SIM;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void) state;
+	return seen.open_buses == 0 && seen.open_plans == 0 && seen.refs == 0 ? 0 : -1;
+}
+
+/* --- tests --- */
+
+static void every_poll_makes_one_pack(void **state)
+{
+	struct tg_worker *w = start(3, 20 * MS);
+
+	(void) state;
+	for (size_t i = 0; i < 3; i++)
+		wait_for(&seen.packs[i], 5);
+	(void) tg_worker_free(w);
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(seen.packs[i], seen.polls[i]);
+		assert_int_equal(seen.state[i].polls, seen.polls[i]);
+		assert_int_equal(seen.state[i].health, TG_DEVICE_OK);
+		assert_string_equal(seen.state[i].error, "");
+		assert_int_equal(seen.last[i][0].value.i, 7);
+		assert_string_equal(seen.last[i][0].point, "x");
+		assert_string_equal(seen.last[i][0].unit, "Cel");
+	}
+	assert_string_equal(seen.thread, "bus line");
+}
+
+static void silence_is_told_once_for_each_failed_poll(void **state)
+{
+	struct tg_worker *w;
+
+	(void) state;
+	seen.result[0] = -ETIMEDOUT;
+	w = start(1, 10 * MS);
+	wait_for(&seen.packs[0], 6);
+	(void) tg_worker_free(w);
+	assert_int_equal(seen.packs[0], seen.polls[0]);
+	assert_int_equal(seen.state[0].failures, seen.polls[0]);
+	assert_int_equal(seen.state[0].health, TG_DEVICE_DEAD);
+	assert_string_equal(seen.state[0].error, "timeout");
+	assert_int_equal(seen.state[0].last_ok_us, 0);
+	/* 10, 20, 40 ms ...: after the sixth it is 320 ms, less what the last poll came late. */
+	assert_true(seen.state[0].next_poll_us >= seen.state[0].last_poll_us + 50 * MS);
+	for (size_t k = 0; k < POINTS; k++) {
+		assert_int_equal(seen.last[0][k].quality, TG_BAD);
+		assert_int_equal(seen.last[0][k].value.type, TG_VALUE_NONE);
+	}
+}
+
+static void no_value_passes_when_the_device_did_not_answer(void **state)
+{
+	struct tg_worker *w;
+
+	(void) state;
+	seen.result[0] = -ETIMEDOUT;
+	seen.lies = true;
+	w = start(1, 10 * MS);
+	wait_for(&seen.packs[0], 1);
+	(void) tg_worker_free(w);
+	assert_int_equal(seen.last[0][0].quality, TG_BAD);
+	assert_int_equal(seen.last[0][0].value.type, TG_VALUE_NONE);
+	assert_string_equal(seen.reasons[0], "timeout");
+}
+
+static void bad_points_and_retries_make_a_device_degraded(void **state)
+{
+	struct tg_worker *w;
+
+	(void) state;
+	seen.bad_point = true;
+	w = start(1, 10 * MS);
+	wait_for(&seen.packs[0], 1);
+	(void) tg_worker_free(w);
+	assert_int_equal(seen.state[0].health, TG_DEVICE_DEGRADED);
+	assert_int_equal(seen.state[0].bad_points, 1);
+	assert_string_equal(seen.state[0].error, "y: broken wire");
+
+	seen.bad_point = false;
+	seen.result[0] = 2;
+	seen.packs[0] = 0;
+	w = start(1, 10 * MS);
+	wait_for(&seen.packs[0], 1);
+	(void) tg_worker_free(w);
+	assert_int_equal(seen.state[0].health, TG_DEVICE_DEGRADED);
+	assert_int_equal(seen.state[0].bad_points, 0);
+	assert_string_equal(seen.state[0].error, "answered after 2 retries");
+}
+
+static void a_request_polls_a_device_that_is_backed_off(void **state)
+{
+	struct tg_worker *w;
+	unsigned packs;
+
+	(void) state;
+	seen.result[0] = -ETIMEDOUT;
+	w = start(1, 100 * TG_US_PER_S);
+	wait_for(&seen.packs[0], 1);
+	packs = seen.packs[0];
+	set_result(0, 0);
+	assert_int_equal(tg_worker_poll_now(w, 0), 0);
+	wait_for(&seen.packs[0], packs + 1);
+	assert_int_equal(tg_worker_poll_now(w, 1), -EINVAL);
+	(void) tg_worker_free(w);
+	assert_int_equal(seen.state[0].health, TG_DEVICE_OK);
+	assert_int_equal(seen.polls[0], 2);
+}
+
+static void one_dead_device_does_not_stop_the_others(void **state)
+{
+	struct tg_worker *w;
+
+	(void) state;
+	seen.result[1] = -ETIMEDOUT;
+	w = start(3, 10 * MS);
+	wait_for(&seen.packs[0], 30);
+	wait_for(&seen.packs[2], 30);
+	(void) tg_worker_free(w);
+	assert_true(seen.polls[1] < 15);
+	assert_int_equal(seen.state[0].health, TG_DEVICE_OK);
+	assert_int_equal(seen.state[2].health, TG_DEVICE_OK);
+}
+
+static void when_the_bus_is_back_all_its_devices_are_asked(void **state)
+{
+	struct tg_worker *w;
+
+	(void) state;
+	for (size_t i = 0; i < 3; i++)
+		seen.result[i] = -ENOTCONN;
+	w = start(3, 1000 * TG_US_PER_S);
+	for (size_t i = 0; i < 3; i++)
+		wait_for(&seen.packs[i], 1);
+	for (size_t i = 0; i < 3; i++)
+		set_result(i, 0);
+	assert_int_equal(tg_worker_poll_now(w, 1), 0);
+	/* Their own next polls are a quarter of an hour off. */
+	for (size_t i = 0; i < 3; i++)
+		wait_for(&seen.packs[i], 2);
+	(void) tg_worker_free(w);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(seen.state[i].health, TG_DEVICE_OK);
+}
+
+static void a_slow_device_skips_polls_and_does_not_pile_them_up(void **state)
+{
+	struct tg_worker *w;
+
+	(void) state;
+	seen.slow_ms = 35;
+	w = start(1, 10 * MS);
+	wait_for(&seen.packs[0], 5);
+	(void) tg_worker_free(w);
+	/* Every poll lasts past three more of its instants. */
+	assert_true(seen.state[0].skipped >= (seen.polls[0] - 1) * 3);
+	assert_true(seen.state[0].took_us >= 35 * MS);
+}
+
+static void stopping_does_not_wait_for_the_next_poll(void **state)
+{
+	struct tg_worker *w = start(1, 3600 * TG_US_PER_S);
+	uint64_t before;
+
+	(void) state;
+	wait_for(&seen.packs[0], 1);
+	before = tg_clock_boot_us();
+	tg_worker_ask_stop(w);
+	tg_worker_ask_stop(w);
+	(void) tg_worker_free(w);
+	/* Asleep it would turn only every five seconds. */
+	assert_true(tg_clock_boot_us() - before < 3 * TG_US_PER_S);
+}
+
+static void patience_covers_the_slowest_device(void **state)
+{
+	struct tg_worker *w;
+	uint64_t before = tg_clock_boot_us();
+
+	(void) state;
+	devices[1].timeout_us = 7 * TG_US_PER_S;
+	w = start(3, 20 * MS);
+	assert_true(tg_worker_patience_us(w) > 7 * TG_US_PER_S);
+	wait_for(&seen.packs[0], 2);
+	assert_true(tg_worker_progress_us(w) > before);
+	(void) tg_worker_free(w);
+}
+
+static void what_cannot_start_says_why_and_leaves_nothing(void **state)
+{
+	struct tg_fault fault;
+	struct tg_worker *w = NULL;
+
+	(void) state;
+	cfg.n_devices = 3;
+	seen.plan_fails_at = 2;
+	assert_int_equal(tg_worker_new(&cfg, 0, NULL, changed, NULL, &w, &fault), -ERANGE);
+	assert_string_equal(fault.text, "t:2: device dev: no such register");
+	bus.type = TG_BUS_W1;
+	assert_int_equal(tg_worker_new(&cfg, 0, NULL, changed, NULL, &w, &fault), -EOPNOTSUPP);
+	assert_null(w);
+	assert_null(tg_worker_free(NULL));
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(every_poll_makes_one_pack),
+		TEST(silence_is_told_once_for_each_failed_poll),
+		TEST(no_value_passes_when_the_device_did_not_answer),
+		TEST(bad_points_and_retries_make_a_device_degraded),
+		TEST(a_request_polls_a_device_that_is_backed_off),
+		TEST(one_dead_device_does_not_stop_the_others),
+		TEST(when_the_bus_is_back_all_its_devices_are_asked),
+		TEST(a_slow_device_skips_polls_and_does_not_pile_them_up),
+		TEST(stopping_does_not_wait_for_the_next_poll),
+		TEST(patience_covers_the_slowest_device),
+		TEST(what_cannot_start_says_why_and_leaves_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
