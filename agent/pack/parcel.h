@@ -16,7 +16,7 @@
  * trusts nothing. Integers little-endian, strings with length and NUL, times
  * relative to the first sample. No clocks, no I/O. Any thread.
  */
-#define TG_PARCEL_MAX (256u * 1024) /* bytes; packs that need more are refused with -EMSGSIZE */
+#define TG_PARCEL_MAX ((size_t) 256 * 1024) /* bytes; packs that need more are refused with -EMSGSIZE */
 
 struct tg_parcel {
 	unsigned refs; /* use tg_parcel_ref() and tg_parcel_unref() */

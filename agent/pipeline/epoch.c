@@ -93,7 +93,7 @@ int tg_epoch_raise(const char *state_dir, uint32_t at_least, uint32_t *ret, stru
 {
 	tg_autoclose int dirfd = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char text[16];
-	uint32_t last;
+	uint32_t last = 0;
 	int r, n;
 
 	if (dirfd < 0) {

@@ -311,6 +311,8 @@ static void a_gap_survives_a_new_configuration(void **state)
 	assert_int_equal(tg_pipeline_configure(p, &cfg), 0);
 	submit3(p, 1, 2, 3);
 	assert_int_equal(uint_in(1, "_gap"), 1);
+	assert_true(uint_in(1, "_gap_first") == (UINT64_C(5) << 32) + 1);
+	assert_true(uint_in(1, "_gap_last") == (UINT64_C(5) << 32) + 1);
 	/* New rules know of no earlier value. */
 	assert_string_equal(names_in(2), "a b c");
 	assert_true(spool.kept[0]->seq < spool.kept[1]->seq);
@@ -430,7 +432,9 @@ static void try_split(enum tg_format format, size_t n, size_t limit, const char 
 	p = new_pipeline(&cfg, NULL);
 	for (size_t i = 0; i < n; i++) {
 		s[i] = value ? text(wide_names[i], value) : real(wide_names[i], (double) i / 3);
-		s[i].boot_us += i * 1000;
+		/* Later by turns or all at once, which is what offsets count from with and without
+		 * a date. */
+		s[i].boot_us += limit % 1000 ? i * 1000 : (i > 0) * 123456;
 	}
 	tg_pipeline_submit(p, 0, s, n);
 	assert_parts(format, n, limit);
