@@ -118,6 +118,10 @@ class Certificates(WithStandIn):
             self.assertEqual(client.connect("observer-open"), 0)
             self.aws.ask("certificate", id=id_, status="INACTIVE")
             self.assertTrue(client.ended())
+        id_ = self.aws.enrol(self.serial)
+        with self.aws.gateway(self.serial) as gateway:
+            self.assertEqual(self.aws.ask("certificate", id="thing:" + self.serial, status="REVOKED")["id"], id_)
+            self.assertTrue(gateway.ended())
 
     def test_deleted_and_never_registered_certificates_are_dropped(self):
         id_ = self.aws.ask("issue", name="gone", policies=["Observer"])["id"]
@@ -269,11 +273,12 @@ class Connect(WithStandIn):
         self.aws.event("disconnect", client=self.serial, reason="CLIENT_INITIATED_DISCONNECT")
         self.assertEqual(self.aws.events("will", client=self.serial), [])
 
-    def test_will_on_a_foreign_topic_is_not_published(self):
+    def test_will_outside_of_the_policy_is_not_published(self):
         self.aws.enrol(self.serial)
-        gateway = self.aws.gateway(self.serial, will=self.will("tidegate/other/status"))
-        gateway.close()
-        self.aws.event("refused", stage="will", client=self.serial)
+        for topic in ("tidegate/other/status", f"tidegate/{self.serial}/meter"):
+            gateway = self.aws.gateway(self.serial, will=self.will(topic))
+            gateway.close()
+            self.aws.event("refused", stage="will", client=self.serial, topic=topic)
 
     def test_will_needs_connect_attributes(self):
         arn = "arn:aws:iot:eu-central-1:123456789012:client/*"

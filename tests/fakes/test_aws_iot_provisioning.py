@@ -77,7 +77,20 @@ class Provisioning(WithStandIn):
             self.assertTrue(other.silent())
             self.assertTrue(observer.silent())
 
-    def test_answer_is_lost_without_subscription_or_right_to_receive(self):
+    def test_answer_is_lost_without_the_right_to_receive(self):
+        with open(self.aws.path("registry.json"), encoding="utf-8") as file:
+            policy = json.load(file)["policies"]["TidegateClaim"]
+        policy["Statement"][1]["Action"] = ["iot:Publish"]
+        self.aws.ask("policy", name="Deaf", document=policy)
+        self.aws.ask("issue", name="deaf", policies=["Deaf"])
+        with self.aws.client("deaf") as client:
+            self.assertEqual(client.connect("enrol-norights"), 0)
+            self.assertEqual(client.subscribe(CREATE + "/accepted"), [1])
+            client.publish(CREATE, json.dumps({"certificateSigningRequest": new_csr(certs.new_key())}))
+            self.assertTrue(client.silent())
+        self.aws.event("refused", stage="receive", client="enrol-norights")
+
+    def test_answer_is_lost_without_subscription(self):
         with self.aws.client() as client:
             client.connect("enrol-deaf")
             client.publish(CREATE, json.dumps({"certificateSigningRequest": new_csr(certs.new_key())}))

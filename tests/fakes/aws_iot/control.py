@@ -2,7 +2,7 @@
 """The tests' way in: a Unix socket in the working directory, a JSON object a line, an answer a line.
 
 {"op": "status"}                                          everything there is to know
-{"op": "certificate", "id": ID|"claim", "status": "INACTIVE", "disconnect": true}
+{"op": "certificate", "id": ID, "status": "INACTIVE", "disconnect": true}
 {"op": "delete-certificate", "id": ID}
 {"op": "register-certificate", "pem": PEM, "status": "ACTIVE", "policies": [...], "thing": NAME}
 {"op": "issue", "name": NAME, "policies": [...], "thing": NAME}     writes NAME.pem, NAME.key
@@ -18,6 +18,7 @@
 {"op": "disconnect", "client": ID}
 {"op": "inject", "client": ID, "hex": BYTES}              raw bytes to a client, for hostile brokers
 
+An ID is a certificateId, "claim", or "thing:NAME" for the newest certificate attached to a thing.
 The answer has "ok": true, or false and "error".
 """
 
@@ -63,12 +64,14 @@ class Control:
             request = json.loads(line)
             handler = self.OPS[request.pop("op")]
             return {"ok": True, **(handler(self, **request) or {})}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
             return {"ok": False, "error": f"{type(error).__name__}: {error}"}
         except Exception as error:          # PolicyError, TemplateError: told, not fatal
             return {"ok": False, "error": str(error)}
 
     def find(self, id_):
+        if id_.startswith("thing:"):
+            return [c for c in self.registry.certificates.values() if id_[6:] in c.things].pop()
         if id_ == "claim":
             return next(c for c in self.registry.certificates.values() if c.origin == "claim")
         return self.registry.certificates[id_]
