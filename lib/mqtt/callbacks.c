@@ -101,6 +101,30 @@ void tg_mqtt_on_connect_failed(void *context, MQTTAsync_failureData *data)
 	tg_mqtt_unlock(m);
 }
 
+/* Ends the use of @s and tells how it went, once. With the lock held. */
+static void finish_publish(struct tg_mqtt_slot *s, enum tg_mqtt_event_type type)
+{
+	struct tg_mqtt *m = s->m;
+	struct tg_mqtt_event e = event_of(m, type);
+
+	if (!s->used)
+		return;
+	s->used = false;
+	m->in_flight--;
+	e.cookie = s->cookie;
+	if (type == TG_MQTT_PUBLISH_FAILED)
+		say(&e, m, "the connection ended before the broker acknowledged the message");
+	post(m, &e);
+}
+
+/* What Paho has not sent yet when the connection ends it keeps until the handle is destroyed. With
+ * the lock held. */
+static void fail_leftovers(struct tg_mqtt *m)
+{
+	for (unsigned i = 0; i < m->in_flight_max; i++)
+		finish_publish(&m->slots[i], TG_MQTT_PUBLISH_FAILED);
+}
+
 void tg_mqtt_on_lost(void *context, char *cause)
 {
 	struct tg_mqtt *m = context;
@@ -116,6 +140,7 @@ void tg_mqtt_on_lost(void *context, char *cause)
 	tg_mqtt_lock(m);
 	if (m->state == TG_MQTT_STATE_UP || m->state == TG_MQTT_STATE_LEAVING) {
 		m->state = TG_MQTT_STATE_DOWN;
+		fail_leftovers(m);
 		post(m, &e);
 	}
 	tg_mqtt_unlock(m);
@@ -131,6 +156,7 @@ void tg_mqtt_on_disconnected(void *context, MQTTAsync_successData *data)
 	tg_mqtt_lock(m);
 	if (m->state == TG_MQTT_STATE_LEAVING) {
 		m->state = TG_MQTT_STATE_DOWN;
+		fail_leftovers(m);
 		post(m, &e);
 	}
 	tg_mqtt_unlock(m);
@@ -142,35 +168,24 @@ void tg_mqtt_on_disconnect_failed(void *context, MQTTAsync_failureData *data)
 	tg_mqtt_on_lost(context, NULL);
 }
 
-/* Ends the use of @s and tells how it went, once. */
-static void finish_publish(struct tg_mqtt_slot *s, enum tg_mqtt_event_type type)
-{
-	struct tg_mqtt *m = s->m;
-	struct tg_mqtt_event e = event_of(m, type);
-
-	tg_mqtt_lock(m);
-	if (s->used) {
-		s->used = false;
-		m->in_flight--;
-		e.cookie = s->cookie;
-		if (type == TG_MQTT_PUBLISH_FAILED)
-			say(&e, m,
-			    "the connection ended before the broker acknowledged the message");
-		post(m, &e);
-	}
-	tg_mqtt_unlock(m);
-}
-
 void tg_mqtt_on_published(void *context, MQTTAsync_successData *data)
 {
+	struct tg_mqtt_slot *slot = context;
+
 	(void) data;
-	finish_publish(context, TG_MQTT_PUBLISHED);
+	tg_mqtt_lock(slot->m);
+	finish_publish(slot, TG_MQTT_PUBLISHED);
+	tg_mqtt_unlock(slot->m);
 }
 
 void tg_mqtt_on_publish_failed(void *context, MQTTAsync_failureData *data)
 {
+	struct tg_mqtt_slot *slot = context;
+
 	(void) data;
-	finish_publish(context, TG_MQTT_PUBLISH_FAILED);
+	tg_mqtt_lock(slot->m);
+	finish_publish(slot, TG_MQTT_PUBLISH_FAILED);
+	tg_mqtt_unlock(slot->m);
 }
 
 static void tell_subscribed(struct tg_mqtt *m, bool granted, int code)

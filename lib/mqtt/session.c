@@ -348,14 +348,18 @@ static int take_slot(struct tg_mqtt *m, uint64_t cookie, struct tg_mqtt_slot **r
 	return r;
 }
 
-static void give_slot_back(struct tg_mqtt_slot *s)
+/* Returns whether @s was still in use; if not, its failure has been told already. */
+static bool give_slot_back(struct tg_mqtt_slot *s)
 {
-	tg_mqtt_lock(s->m);
-	if (s->used) {
-		s->used = false;
-		s->m->in_flight--;
-	}
-	tg_mqtt_unlock(s->m);
+	struct tg_mqtt *m = s->m;
+	bool used;
+
+	tg_mqtt_lock(m);
+	used = s->used;
+	s->used = false;
+	m->in_flight -= used;
+	tg_mqtt_unlock(m);
+	return used;
 }
 
 int tg_mqtt_publish(struct tg_mqtt *m, const char *topic, const void *payload, size_t len,
@@ -379,9 +383,7 @@ int tg_mqtt_publish(struct tg_mqtt *m, const char *topic, const void *payload, s
 	o.context = s;
 	r = from_paho(MQTTAsync_send(m->handle, topic, (int) len, payload, 1, retain, &o),
 		      "publish", reterr);
-	if (r < 0)
-		give_slot_back(s);
-	return r;
+	return r < 0 && give_slot_back(s) ? r : 0;
 }
 
 /* --- ending ------------------------------------------------------------------------------- */

@@ -22,10 +22,8 @@
  */
 struct tg_mqtt;
 
-#define TG_MQTT_TOPIC_MAX 512 /* bytes, without the NUL; more than any cloud takes */
-#define TG_MQTT_MESSAGE_MAX                                                                        \
-	(256u * 1024) /* larger messages from the broker are dropped and told                      \
-		       */
+#define TG_MQTT_TOPIC_MAX   512           /* bytes, without the NUL; more than any cloud takes */
+#define TG_MQTT_MESSAGE_MAX (256u * 1024) /* bytes; larger ones from the broker are dropped */
 
 enum tg_mqtt_event_type {
 	TG_MQTT_CONNECTED,       /* CONNACK 0 */
@@ -35,8 +33,7 @@ enum tg_mqtt_event_type {
 	TG_MQTT_PUBLISHED,       /* PUBACK of cookie */
 	TG_MQTT_PUBLISH_FAILED,  /* of cookie; text */
 	TG_MQTT_MESSAGE,         /* owned topic and payload */
-	TG_MQTT_MESSAGE_DROPPED, /* code: how many since the session began; text: why the last one
-				    was */
+	TG_MQTT_MESSAGE_DROPPED, /* code: how many in this session; text: why the last one was */
 	TG_MQTT_DISCONNECTED,    /* our DISCONNECT is out */
 };
 
@@ -45,10 +42,8 @@ enum tg_mqtt_cause {
 	TG_MQTT_CAUSE_NONE,
 	TG_MQTT_CAUSE_DNS,         /* name not resolved */
 	TG_MQTT_CAUSE_TCP,         /* refused, unreachable, timed out */
-	TG_MQTT_CAUSE_TLS_PEER,    /* the broker's certificate was refused by us: wrong name, chain,
-				      expired ... */
-	TG_MQTT_CAUSE_TLS_REFUSED, /* the broker refused our certificate, or closed in the handshake
-				    */
+	TG_MQTT_CAUSE_TLS_PEER,    /* we refused the broker: wrong name, chain, expired ... */
+	TG_MQTT_CAUSE_TLS_REFUSED, /* the broker refused us, or closed in the handshake */
 	TG_MQTT_CAUSE_TPM,         /* the signature failed */
 	TG_MQTT_CAUSE_REFUSED,     /* CONNACK other than 0; code */
 	TG_MQTT_CAUSE_CLOSED, /* closed before CONNACK: at AWS, policy or unknown certificate */
@@ -59,11 +54,12 @@ struct tg_mqtt_event {
 	enum tg_mqtt_event_type type;
 	unsigned session; /* the number given in the options: drop events of older ones */
 	enum tg_mqtt_cause cause;
-	int code; /* CONNACK or SUBACK code where there is one; with CAUSE_TLS_PEER the X509_V_ERR_*
-		     or 0 */
-	int64_t peer_not_before; /* CONNECTED, and CONNECT_FAILED when "not yet valid" was all that
-				    was wrong: seconds since 1970 that a verified certificate of the
-				    broker proves; else 0 */
+	int code; /* of CONNACK or SUBACK; with CAUSE_TLS_PEER X509_V_ERR_* or 0 */
+	/*
+	 * Seconds since 1970 that a verified certificate of the broker proves to be past: with
+	 * CONNECTED, and with CONNECT_FAILED when "not yet valid" was all that was wrong; else 0.
+	 */
+	int64_t peer_not_before;
 	bool granted;
 	bool retained, duplicate;
 	uint64_t cookie;
@@ -97,8 +93,8 @@ struct tg_mqtt_options {
 	uint64_t connect_timeout_us;
 	unsigned in_flight;
 	const struct tg_mqtt_will *will; /* QoS 1, retained; NULL: none */
-	int64_t verify_at; /* seconds since 1970 at which certificates are judged when the clock is
-			      behind it; 0: the clock */
+	/* Seconds since 1970 at which certificates are judged when the clock is behind it; or 0. */
+	int64_t verify_at;
 };
 
 /*
@@ -128,7 +124,7 @@ int tg_mqtt_connect(struct tg_mqtt *m, struct tg_fault *reterr) TG_CHECKED;
 /* QoS 1. SUBSCRIBED follows. */
 int tg_mqtt_subscribe(struct tg_mqtt *m, const char *filter, struct tg_fault *reterr) TG_CHECKED;
 /*
- * QoS 1. PUBLISHED or PUBLISH_FAILED with @cookie follows, or LOST for all that have neither;
+ * QoS 1. PUBLISHED or PUBLISH_FAILED with @cookie follows, once, and before LOST or DISCONNECTED;
  * @payload is copied. -EAGAIN: too many in flight. -ENOTCONN, -EINVAL (topic), -EMSGSIZE (more than
  * TG_MQTT_MESSAGE_MAX), -ENOMEM.
  */
@@ -147,6 +143,5 @@ int tg_mqtt_disconnect(struct tg_mqtt *m, uint64_t timeout_us) TG_CHECKED;
 #define TG_MQTT_FREE_MAX_US (UINT64_C(15) * 1000 * 1000) /* more than the longest TPM signature */
 struct tg_mqtt *tg_mqtt_free(struct tg_mqtt *m);
 TG_DEFINE_CLEANUP(struct tg_mqtt *, tg_mqtt_free)
-/* Sessions whose end Paho has not come back from; while it is not 0 no new one can be made. Any
- * thread. Never fails. */
+/* Sessions that Paho has not given back; no new one is made meanwhile. Any thread. Never fails. */
 unsigned tg_mqtt_stuck(void);

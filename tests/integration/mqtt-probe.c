@@ -4,12 +4,15 @@
 #include "mqtt/attempt.h"
 #include "mqtt/session.h"
 
+#include <MQTTAsync.h>
+
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -166,6 +169,28 @@ static void print_fds(void)
 	printf("= %u\n", n);
 }
 
+static atomic_uint stall_ms;
+
+static void on_trace(enum MQTTASYNC_TRACE_LEVELS level, char *message)
+{
+	unsigned ms = 0;
+
+	(void) level;
+	/* Written for each ready socket, with Paho's lock held. */
+	if (strstr(message, "m->c->connect_state"))
+		ms = atomic_exchange(&stall_ms, 0);
+	if (ms)
+		(void) poll(NULL, 0, (int) ms);
+}
+
+static void stall(const char *ms)
+{
+	atomic_store(&stall_ms, (unsigned) number(ms));
+	MQTTAsync_setTraceCallback(on_trace);
+	MQTTAsync_setTraceLevel(MQTTASYNC_TRACE_MINIMUM);
+	printf("= 0 ok\n");
+}
+
 static int publish(struct probe *p, char *args, struct tg_fault *f)
 {
 	char *cookie = strsep(&args, " "), *topic = strsep(&args, " ");
@@ -236,6 +261,8 @@ static bool run(struct probe *p, char *line)
 		print_counts();
 	else if (strcmp(word, "outside") == 0)
 		call_from_outside(p->o.port);
+	else if (strcmp(word, "stall") == 0)
+		stall(line);
 	else if (strcmp(word, "fds") == 0)
 		print_fds();
 	else if (!run_session(p, word, line ? line : word + strlen(word)))

@@ -21,7 +21,7 @@ DAY = datetime.timedelta(days=1)
 
 
 def now():
-    return datetime.datetime.utcnow().replace(microsecond=0)
+    return datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0, tzinfo=None)
 
 
 def name(cn):

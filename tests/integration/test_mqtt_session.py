@@ -212,6 +212,21 @@ class Limits(Bench):
                 self.assertEqual((e.type, e.cookie), ("PUBLISHED", i), e)
 
 
+    def test_a_library_that_does_not_come_back_is_left_behind_and_counted(self):
+        with self.online() as p:
+            p.ok("stall 18000").ok("publish 1 t x")
+            time.sleep(0.5)
+            begun = time.monotonic()
+            p.ok("free")
+            self.assertLess(time.monotonic() - begun, 17.5)
+            self.assertIn("stuck=1", p.say("counts"))
+            self.assertTrue(p.say("new").startswith("-16 "))
+            deadline = time.monotonic() + 20
+            while "stuck=0" not in p.say("counts") and time.monotonic() < deadline:
+                time.sleep(0.2)
+            self.assertEqual(p.ok("new").ok("connect").event("CONNECTED", "CONNECT_FAILED").type, "CONNECTED")
+
+
 class Peer(Bench):
     """Whom we take for the broker."""
 
