@@ -3,7 +3,7 @@
 
 #include "base/file.h"
 #include "identity/manifest.h"
-#include "identity/store.h"
+#include "identity/generations.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,16 +27,16 @@
 #define PUBLIC_MODE 0644
 #define DIR_MODE    0750
 
-static int next_number(const struct tg_store *s, unsigned *ret, struct tg_fault *reterr)
+static int next_number(const struct tg_generations *s, unsigned *ret, struct tg_fault *reterr)
 {
-	tg_cleanup(closedirp) DIR *list = tg_store_list(s->generations);
+	tg_cleanup(closedirp) DIR *list = tg_generations_list(s->generations);
 	const struct dirent *e;
 	unsigned highest = 0;
 
 	if (!list)
 		return tg_fault_set(reterr, -errno, "cannot list generations: %s", strerror(errno));
 	while ((e = readdir(list))) {
-		unsigned number = tg_store_number(e->d_name);
+		unsigned number = tg_generations_number(e->d_name);
 
 		if (number > highest)
 			highest = number;
@@ -85,25 +85,25 @@ static int write_parts(int dir, const struct part *parts, size_t n, struct tg_fa
 	return tg_file_sync_dir(dir, ".", reterr);
 }
 
-static int write_new_dir(const struct tg_store *s, const struct part *parts, size_t n,
+static int write_new_dir(const struct tg_generations *s, const struct part *parts, size_t n,
 			 struct tg_fault *reterr)
 {
 	tg_autoclose int dir = -1;
-	int r = tg_store_remove_dir(s->generations, TG_STORE_NEW, reterr);
+	int r = tg_generations_remove_dir(s->generations, TG_GENERATIONS_NEW, reterr);
 
 	if (r < 0)
 		return r;
-	if (mkdirat(s->generations, TG_STORE_NEW, DIR_MODE) < 0)
+	if (mkdirat(s->generations, TG_GENERATIONS_NEW, DIR_MODE) < 0)
 		return tg_fault_set(reterr, -errno, "cannot make a generation: %s",
 				    strerror(errno));
-	dir = openat(s->generations, TG_STORE_NEW, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = openat(s->generations, TG_GENERATIONS_NEW, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return tg_fault_set(reterr, -errno, "cannot open a generation: %s",
 				    strerror(errno));
 	return write_parts(dir, parts, n, reterr);
 }
 
-static int write_generation(const struct tg_store *s, const struct tg_generation_files *f,
+static int write_generation(const struct tg_generations *s, const struct tg_generation_files *f,
 			    const struct tg_manifest *m, struct tg_fault *reterr)
 {
 	tg_cleanup(tg_buffer_done) struct tg_buffer bundle = TG_BUFFER_INIT(TG_GENERATION_FILE_MAX);
@@ -113,7 +113,7 @@ static int write_generation(const struct tg_store *s, const struct tg_generation
 
 	if (r < 0)
 		return r;
-	if (tg_store_digest(bundle.data, bundle.len, digest) < 0)
+	if (tg_generations_digest(bundle.data, bundle.len, digest) < 0)
 		return tg_fault_set(reterr, -EIO, "cannot compute a digest");
 	tg_manifest_write(m, digest, &manifest);
 	r = tg_buffer_error(&manifest);
@@ -130,13 +130,13 @@ static int write_generation(const struct tg_store *s, const struct tg_generation
 	if (r < 0) {
 		/* On a full disk every block counts. If it cannot go now, it is hidden, and goes
 		 * next time. */
-		int left = tg_store_remove_dir(s->generations, TG_STORE_NEW, NULL);
+		int left = tg_generations_remove_dir(s->generations, TG_GENERATIONS_NEW, NULL);
 
 		(void) left;
 		return r;
 	}
-	tg_store_number_name(m->number, name);
-	if (renameat(s->generations, TG_STORE_NEW, s->generations, name) < 0)
+	tg_generations_number_name(m->number, name);
+	if (renameat(s->generations, TG_GENERATIONS_NEW, s->generations, name) < 0)
 		return tg_fault_set(reterr, -errno, "cannot name generation %s: %s", name,
 				    strerror(errno));
 	return tg_file_sync_dir(s->generations, ".", reterr);
@@ -145,9 +145,9 @@ static int write_generation(const struct tg_store *s, const struct tg_generation
 int tg_generation_write(const char *state_dir, const struct tg_generation_files *files,
 			struct tg_manifest *m, struct tg_fault *reterr)
 {
-	tg_cleanup(tg_store_done) struct tg_store s = TG_STORE_NULL;
+	tg_cleanup(tg_generations_done) struct tg_generations s = TG_GENERATIONS_NULL;
 	struct tg_manifest made = *m;
-	int r = tg_store_make(state_dir, &s, reterr);
+	int r = tg_generations_make(state_dir, &s, reterr);
 
 	if (r == 0)
 		r = next_number(&s, &made.number, reterr);
@@ -156,9 +156,9 @@ int tg_generation_write(const char *state_dir, const struct tg_generation_files 
 	/* Read back before it counts: a manifest that we cannot read is found now, not after a
 	 * restart. */
 	if (r == 0)
-		r = tg_store_load(&s, made.number, true, &made, reterr);
+		r = tg_generations_load(&s, made.number, true, &made, reterr);
 	if (r == 0)
-		r = tg_store_point(&s, TG_SLOT_CANDIDATE, made.number, reterr);
+		r = tg_generations_point(&s, TG_SLOT_CANDIDATE, made.number, reterr);
 	if (r < 0)
 		return r;
 	m->number = made.number;
@@ -168,27 +168,27 @@ int tg_generation_write(const char *state_dir, const struct tg_generation_files 
 int tg_generation_read(const char *state_dir, enum tg_slot slot, struct tg_manifest *ret,
 		       struct tg_fault *reterr)
 {
-	tg_cleanup(tg_store_done) struct tg_store s = TG_STORE_NULL;
+	tg_cleanup(tg_generations_done) struct tg_generations s = TG_GENERATIONS_NULL;
 	unsigned number = 0;
-	int r = tg_store_open(state_dir, &s, reterr);
+	int r = tg_generations_open(state_dir, &s, reterr);
 
 	if (r == 0)
-		r = tg_store_slot(&s, slot, &number, reterr);
+		r = tg_generations_slot(&s, slot, &number, reterr);
 	if (r < 0)
 		return r;
 	/* Of the previous one only the history is left once its key is forgotten. */
-	return tg_store_load(&s, number, slot != TG_SLOT_PREVIOUS, ret, reterr);
+	return tg_generations_load(&s, number, slot != TG_SLOT_PREVIOUS, ret, reterr);
 }
 
 int tg_generation_path(const char *state_dir, enum tg_slot slot, const char *file, char *out,
 		       size_t size)
 {
-	tg_cleanup(tg_store_done) struct tg_store s = TG_STORE_NULL;
+	tg_cleanup(tg_generations_done) struct tg_generations s = TG_GENERATIONS_NULL;
 	unsigned number = 0;
-	int r = tg_store_open(state_dir, &s, NULL), n;
+	int r = tg_generations_open(state_dir, &s, NULL), n;
 
 	if (r == 0)
-		r = tg_store_slot(&s, slot, &number, NULL);
+		r = tg_generations_slot(&s, slot, &number, NULL);
 	if (r < 0)
 		return r;
 	n = snprintf(out, size, "%s/%s/%06u/%s", state_dir, TG_DIR_GENERATIONS, number, file);
@@ -196,60 +196,60 @@ int tg_generation_path(const char *state_dir, enum tg_slot slot, const char *fil
 }
 
 /* After a promotion that is complete: the old key goes when it is told to. */
-static int forget(const struct tg_store *s, struct tg_fault *reterr)
+static int forget(const struct tg_generations *s, struct tg_fault *reterr)
 {
 	unsigned previous = 0, current = 0;
-	int r = tg_store_slot(s, TG_SLOT_PREVIOUS, &previous, NULL);
+	int r = tg_generations_slot(s, TG_SLOT_PREVIOUS, &previous, NULL);
 
 	if (r == -ENOENT)
 		return 0;
 	if (r == 0)
-		r = tg_store_slot(s, TG_SLOT_CURRENT, &current, reterr);
+		r = tg_generations_slot(s, TG_SLOT_CURRENT, &current, reterr);
 	if (r < 0 || previous == current)
 		return r;
-	return tg_store_strip(s, previous, reterr);
+	return tg_generations_strip(s, previous, reterr);
 }
 
-static int switch_links(const struct tg_store *s, unsigned candidate, struct tg_fault *reterr)
+static int switch_links(const struct tg_generations *s, unsigned candidate, struct tg_fault *reterr)
 {
 	unsigned current = 0, before = 0;
-	int r = tg_store_slot(s, TG_SLOT_CURRENT, &current, NULL);
+	int r = tg_generations_slot(s, TG_SLOT_CURRENT, &current, NULL);
 
 	/* The one before the old current is history from now on; its key must not stay behind
 	 * without a link. */
 	if (r == 0 && current != candidate &&
-	    tg_store_slot(s, TG_SLOT_PREVIOUS, &before, NULL) == 0 && before != current &&
+	    tg_generations_slot(s, TG_SLOT_PREVIOUS, &before, NULL) == 0 && before != current &&
 	    before != candidate) {
-		r = tg_store_strip(s, before, reterr);
+		r = tg_generations_strip(s, before, reterr);
 		if (r < 0)
 			return r;
 	}
 	if (r == 0 && current != candidate)
-		r = tg_store_point(s, TG_SLOT_PREVIOUS, current, reterr);
+		r = tg_generations_point(s, TG_SLOT_PREVIOUS, current, reterr);
 	if (r == 0 || r == -ENOENT || r == -EBADMSG)
-		r = tg_store_point(s, TG_SLOT_CURRENT, candidate, reterr);
+		r = tg_generations_point(s, TG_SLOT_CURRENT, candidate, reterr);
 	if (r < 0)
 		return r;
-	return tg_store_clear(s, TG_SLOT_CANDIDATE, reterr);
+	return tg_generations_clear(s, TG_SLOT_CANDIDATE, reterr);
 }
 
 int tg_generation_promote(const char *state_dir, bool forget_previous, struct tg_fault *reterr)
 {
-	tg_cleanup(tg_store_done) struct tg_store s = TG_STORE_NULL;
+	tg_cleanup(tg_generations_done) struct tg_generations s = TG_GENERATIONS_NULL;
 	struct tg_manifest m;
 	unsigned candidate = 0, current = 0;
-	int r = tg_store_lock(state_dir, &s, reterr);
+	int r = tg_generations_lock(state_dir, &s, reterr);
 
 	if (r < 0)
 		return r;
-	r = tg_store_slot(&s, TG_SLOT_CANDIDATE, &candidate, reterr);
+	r = tg_generations_slot(&s, TG_SLOT_CANDIDATE, &candidate, reterr);
 	if (r == 0) {
-		r = tg_store_load(&s, candidate, true, &m, reterr);
+		r = tg_generations_load(&s, candidate, true, &m, reterr);
 		if (r == 0)
 			r = switch_links(&s, candidate, reterr);
 	} else if (r == -ENOENT) {
 		/* A promotion that was cut behind its last link is done but for the old key. */
-		r = tg_store_slot(&s, TG_SLOT_CURRENT, &current, reterr);
+		r = tg_generations_slot(&s, TG_SLOT_CURRENT, &current, reterr);
 	}
 	if (r < 0)
 		return r;
@@ -258,20 +258,20 @@ int tg_generation_promote(const char *state_dir, bool forget_previous, struct tg
 
 int tg_generation_roll_back(const char *state_dir, struct tg_fault *reterr)
 {
-	tg_cleanup(tg_store_done) struct tg_store s = TG_STORE_NULL;
+	tg_cleanup(tg_generations_done) struct tg_generations s = TG_GENERATIONS_NULL;
 	unsigned candidate = 0, current = 0;
-	int r = tg_store_lock(state_dir, &s, reterr);
+	int r = tg_generations_lock(state_dir, &s, reterr);
 
 	if (r < 0)
 		return r;
-	r = tg_store_slot(&s, TG_SLOT_CANDIDATE, &candidate, reterr);
+	r = tg_generations_slot(&s, TG_SLOT_CANDIDATE, &candidate, reterr);
 	if (r < 0 && r != -EBADMSG)
 		return r == -ENOENT ? 0 : r;
-	r = tg_store_clear(&s, TG_SLOT_CANDIDATE, reterr);
+	r = tg_generations_clear(&s, TG_SLOT_CANDIDATE, reterr);
 	if (r < 0 || !candidate)
 		return r;
 	/* A promotion that was cut has made it current already: only the link was in excess. */
-	if (tg_store_slot(&s, TG_SLOT_CURRENT, &current, NULL) == 0 && current == candidate)
+	if (tg_generations_slot(&s, TG_SLOT_CURRENT, &current, NULL) == 0 && current == candidate)
 		return 0;
-	return tg_store_strip(&s, candidate, reterr);
+	return tg_generations_strip(&s, candidate, reterr);
 }

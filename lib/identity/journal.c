@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "identity/journal_text.h"
-#include "identity/store.h"
+#include "identity/generations.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -52,8 +52,8 @@ int tg_journal_read(const char *state_dir, struct tg_journal *ret, struct tg_fau
 
 int tg_journal_dir(const char *state_dir, struct tg_fault *reterr)
 {
-	tg_cleanup(tg_store_done) struct tg_store s = TG_STORE_NULL;
-	int r = tg_store_make(state_dir, &s, reterr);
+	tg_cleanup(tg_generations_done) struct tg_generations s = TG_GENERATIONS_NULL;
+	int r = tg_generations_make(state_dir, &s, reterr);
 
 	if (r < 0)
 		return r;
@@ -90,12 +90,12 @@ int tg_journal_write(const char *state_dir, struct tg_journal *j, struct tg_faul
 
 int tg_journal_clear(const char *state_dir, struct tg_fault *reterr)
 {
-	tg_cleanup(tg_store_done) struct tg_store s = TG_STORE_NULL;
-	int r = tg_store_lock(state_dir, &s, reterr);
+	tg_cleanup(tg_generations_done) struct tg_generations s = TG_GENERATIONS_NULL;
+	int r = tg_generations_lock(state_dir, &s, reterr);
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	r = tg_store_remove_dir(s.identity, CLEARED, reterr);
+	r = tg_generations_remove_dir(s.identity, CLEARED, reterr);
 	if (r < 0)
 		return r;
 	/* Renamed first, so that it is there whole or not at all. */
@@ -106,5 +106,5 @@ int tg_journal_clear(const char *state_dir, struct tg_fault *reterr)
 				    strerror(errno));
 	}
 	r = tg_file_sync_dir(s.identity, ".", reterr);
-	return r < 0 ? r : tg_store_remove_dir(s.identity, CLEARED, reterr);
+	return r < 0 ? r : tg_generations_remove_dir(s.identity, CLEARED, reterr);
 }

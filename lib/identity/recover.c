@@ -2,7 +2,7 @@
 #include "identity/generation.h"
 
 #include "base/file.h"
-#include "identity/store.h"
+#include "identity/generations.h"
 
 #include <errno.h>
 #include <string.h>
@@ -26,7 +26,7 @@
 /* Removes hidden entries of @dirfd: files, links and flat directories. */
 static int sweep(int dirfd, const char *what, struct tg_fault *reterr)
 {
-	tg_cleanup(closedirp) DIR *list = tg_store_list(dirfd);
+	tg_cleanup(closedirp) DIR *list = tg_generations_list(dirfd);
 	const struct dirent *e;
 	bool changed = false;
 
@@ -40,7 +40,7 @@ static int sweep(int dirfd, const char *what, struct tg_fault *reterr)
 			continue;
 		changed = true;
 		if (unlinkat(dirfd, e->d_name, 0) < 0)
-			r = tg_store_remove_dir(dirfd, e->d_name, reterr);
+			r = tg_generations_remove_dir(dirfd, e->d_name, reterr);
 		if (r < 0)
 			return r;
 	}
@@ -49,31 +49,31 @@ static int sweep(int dirfd, const char *what, struct tg_fault *reterr)
 
 /* Whether @slot names a generation that is usable (0 or 1), or -errno when it could not be looked
  * at. */
-static int usable(const struct tg_store *s, enum tg_slot slot, bool whole, unsigned *ret,
+static int usable(const struct tg_generations *s, enum tg_slot slot, bool whole, unsigned *ret,
 		  struct tg_fault *reterr)
 {
 	struct tg_manifest m;
-	int r = tg_store_slot(s, slot, ret, reterr);
+	int r = tg_generations_slot(s, slot, ret, reterr);
 
 	if (r == 0)
-		r = tg_store_load(s, *ret, whole, &m, reterr);
+		r = tg_generations_load(s, *ret, whole, &m, reterr);
 	if (r == -EBADMSG || r == -ENOENT)
 		return 0;
 	return r < 0 ? r : 1;
 }
 
 /* Removes @slot's link when what it names is not usable. */
-static int check_slot(const struct tg_store *s, enum tg_slot slot, bool whole,
+static int check_slot(const struct tg_generations *s, enum tg_slot slot, bool whole,
 		      struct tg_fault *reterr)
 {
 	unsigned number = 0;
 	int r = usable(s, slot, whole, &number, reterr);
 
-	return r == 0 ? tg_store_clear(s, slot, reterr) : (r < 0 ? r : 0);
+	return r == 0 ? tg_generations_clear(s, slot, reterr) : (r < 0 ? r : 0);
 }
 
 /* A damaged current falls back to a previous that still has its key. */
-static int check_current(const struct tg_store *s, struct tg_fault *reterr)
+static int check_current(const struct tg_generations *s, struct tg_fault *reterr)
 {
 	unsigned number = 0;
 	int r = usable(s, TG_SLOT_CURRENT, true, &number, reterr);
@@ -83,43 +83,43 @@ static int check_current(const struct tg_store *s, struct tg_fault *reterr)
 	r = usable(s, TG_SLOT_PREVIOUS, true, &number, reterr);
 	if (r < 0)
 		return r;
-	return r ? tg_store_point(s, TG_SLOT_CURRENT, number, reterr)
-		 : tg_store_clear(s, TG_SLOT_CURRENT, reterr);
+	return r ? tg_generations_point(s, TG_SLOT_CURRENT, number, reterr)
+		 : tg_generations_clear(s, TG_SLOT_CURRENT, reterr);
 }
 
-static int settle_promotion(const struct tg_store *s, struct tg_fault *reterr)
+static int settle_promotion(const struct tg_generations *s, struct tg_fault *reterr)
 {
 	unsigned current = 0, candidate = 0, previous = 0;
 	int r = 0;
 
-	if (tg_store_slot(s, TG_SLOT_CURRENT, &current, NULL) < 0)
+	if (tg_generations_slot(s, TG_SLOT_CURRENT, &current, NULL) < 0)
 		return 0;
-	if (tg_store_slot(s, TG_SLOT_CANDIDATE, &candidate, NULL) == 0 && candidate == current)
-		r = tg_store_clear(s, TG_SLOT_CANDIDATE, reterr);
-	if (r == 0 && tg_store_slot(s, TG_SLOT_PREVIOUS, &previous, NULL) == 0 &&
+	if (tg_generations_slot(s, TG_SLOT_CANDIDATE, &candidate, NULL) == 0 && candidate == current)
+		r = tg_generations_clear(s, TG_SLOT_CANDIDATE, reterr);
+	if (r == 0 && tg_generations_slot(s, TG_SLOT_PREVIOUS, &previous, NULL) == 0 &&
 	    previous == current)
-		r = tg_store_clear(s, TG_SLOT_PREVIOUS, reterr);
+		r = tg_generations_clear(s, TG_SLOT_PREVIOUS, reterr);
 	return r;
 }
 
 /* Strips every generation that no link names. */
-static int strip_orphans(const struct tg_store *s, struct tg_fault *reterr)
+static int strip_orphans(const struct tg_generations *s, struct tg_fault *reterr)
 {
 	static const enum tg_slot slots[] = { TG_SLOT_CURRENT, TG_SLOT_CANDIDATE,
 					      TG_SLOT_PREVIOUS };
-	tg_cleanup(closedirp) DIR *list = tg_store_list(s->generations);
+	tg_cleanup(closedirp) DIR *list = tg_generations_list(s->generations);
 	const struct dirent *e;
 
 	if (!list)
 		return tg_fault_set(reterr, -errno, "cannot list generations: %s", strerror(errno));
 	while ((e = readdir(list))) {
-		unsigned number = tg_store_number(e->d_name), linked = 0;
+		unsigned number = tg_generations_number(e->d_name), linked = 0;
 		bool named = number == 0;
 		int r;
 
 		for (size_t i = 0; i < TG_ARRAY_SIZE(slots) && !named; i++)
-			named = tg_store_slot(s, slots[i], &linked, NULL) == 0 && linked == number;
-		r = named ? 0 : tg_store_strip(s, number, reterr);
+			named = tg_generations_slot(s, slots[i], &linked, NULL) == 0 && linked == number;
+		r = named ? 0 : tg_generations_strip(s, number, reterr);
 		if (r < 0)
 			return r;
 	}
@@ -128,8 +128,8 @@ static int strip_orphans(const struct tg_store *s, struct tg_fault *reterr)
 
 int tg_generation_recover(const char *state_dir, struct tg_fault *reterr)
 {
-	tg_cleanup(tg_store_done) struct tg_store s = TG_STORE_NULL;
-	int r = tg_store_lock(state_dir, &s, reterr);
+	tg_cleanup(tg_generations_done) struct tg_generations s = TG_GENERATIONS_NULL;
+	int r = tg_generations_lock(state_dir, &s, reterr);
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;

@@ -13,58 +13,58 @@
  * recovery cannot take a generation for an orphan that the helper is about to link.
  * Internal to lib/identity. Blocks on the disk.
  */
-struct tg_store {
+struct tg_generations {
 	int identity, generations; /* owned; -1: none */
 };
-#define TG_STORE_NULL                                                                              \
+#define TG_GENERATIONS_NULL                                                                              \
 	{                                                                                          \
 		-1, -1                                                                             \
 	}
 
-#define TG_STORE_NEW ".new" /* a generation while it is written; hidden from readers */
+#define TG_GENERATIONS_NEW ".new" /* a generation while it is written; hidden from readers */
 
 /* Opens what is there for reading. 0, or -ENOENT when there is no identity directory yet. */
-int tg_store_open(const char *state_dir, struct tg_store *ret, struct tg_fault *reterr) TG_CHECKED;
+int tg_generations_open(const char *state_dir, struct tg_generations *ret, struct tg_fault *reterr) TG_CHECKED;
 /* The same with the lock, waiting for it. */
-int tg_store_lock(const char *state_dir, struct tg_store *ret, struct tg_fault *reterr) TG_CHECKED;
+int tg_generations_lock(const char *state_dir, struct tg_generations *ret, struct tg_fault *reterr) TG_CHECKED;
 /* Makes the directories first, durably. */
-int tg_store_make(const char *state_dir, struct tg_store *ret, struct tg_fault *reterr) TG_CHECKED;
-/* Works on TG_STORE_NULL too. */
-void tg_store_done(struct tg_store *s);
+int tg_generations_make(const char *state_dir, struct tg_generations *ret, struct tg_fault *reterr) TG_CHECKED;
+/* Works on TG_GENERATIONS_NULL too. */
+void tg_generations_done(struct tg_generations *s);
 
 /* "current", "candidate", "previous". */
 const char *tg_slot_name(enum tg_slot slot);
 
 /* The number that @slot points at: 0, -ENOENT when there is no link, -EBADMSG when it is no link to
  * a generation. */
-int tg_store_slot(const struct tg_store *s, enum tg_slot slot, unsigned *ret,
+int tg_generations_slot(const struct tg_generations *s, enum tg_slot slot, unsigned *ret,
 		  struct tg_fault *reterr) TG_CHECKED;
 /* Points @slot at @number by rename; durable. */
-int tg_store_point(const struct tg_store *s, enum tg_slot slot, unsigned number,
+int tg_generations_point(const struct tg_generations *s, enum tg_slot slot, unsigned number,
 		   struct tg_fault *reterr) TG_CHECKED;
 /* Removes the link, durably; 0 also when there is none. */
-int tg_store_clear(const struct tg_store *s, enum tg_slot slot, struct tg_fault *reterr) TG_CHECKED;
+int tg_generations_clear(const struct tg_generations *s, enum tg_slot slot, struct tg_fault *reterr) TG_CHECKED;
 
 /*
  * Reads generation @number. @whole: its files must be there and fit the manifest's digest; else the
  * manifest is enough. 0, -EBADMSG when something is missing or damaged, or another -errno when it
  * could not be looked at.
  */
-int tg_store_load(const struct tg_store *s, unsigned number, bool whole, struct tg_manifest *ret,
+int tg_generations_load(const struct tg_generations *s, unsigned number, bool whole, struct tg_manifest *ret,
 		  struct tg_fault *reterr) TG_CHECKED;
 /* Unlinks key.pem and bundle.pem of @number, durably; what is gone already is no error. */
-int tg_store_strip(const struct tg_store *s, unsigned number, struct tg_fault *reterr) TG_CHECKED;
+int tg_generations_strip(const struct tg_generations *s, unsigned number, struct tg_fault *reterr) TG_CHECKED;
 
 /* "000007". */
 #define TG_NUMBER_NAME 8
-void tg_store_number_name(unsigned number, char out[static TG_NUMBER_NAME]);
+void tg_generations_number_name(unsigned number, char out[static TG_NUMBER_NAME]);
 /* The number of a directory's name, 0 when it is not one. */
-unsigned tg_store_number(const char *name);
+unsigned tg_generations_number(const char *name);
 /* A stream over a directory of its own, from the start; NULL with errno set. */
-DIR *tg_store_list(int dirfd);
+DIR *tg_generations_list(int dirfd);
 TG_DEFINE_CLEANUP(DIR *, closedir)
 /* Removes directory @name under @dirfd and the files in it (no deeper). 0 also when it is not
  * there. */
-int tg_store_remove_dir(int dirfd, const char *name, struct tg_fault *reterr) TG_CHECKED;
+int tg_generations_remove_dir(int dirfd, const char *name, struct tg_fault *reterr) TG_CHECKED;
 /* SHA-256 of @data in lower-case hex. 0 or -EIO. */
-int tg_store_digest(const void *data, size_t len, char out[static 65]) TG_CHECKED;
+int tg_generations_digest(const void *data, size_t len, char out[static 65]) TG_CHECKED;

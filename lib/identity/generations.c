@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "identity/store.h"
+#include "identity/generations.h"
 
 #include "base/file.h"
 #include "identity/manifest.h"
@@ -32,9 +32,9 @@ static int state_path(const char *state_dir, const char *name, char out[static P
 	return 0;
 }
 
-int tg_store_open(const char *state_dir, struct tg_store *ret, struct tg_fault *reterr)
+int tg_generations_open(const char *state_dir, struct tg_generations *ret, struct tg_fault *reterr)
 {
-	tg_cleanup(tg_store_done) struct tg_store s = TG_STORE_NULL;
+	tg_cleanup(tg_generations_done) struct tg_generations s = TG_GENERATIONS_NULL;
 	char path[PATH_MAX];
 	int r = state_path(state_dir, TG_DIR_IDENTITY, path, reterr);
 
@@ -47,14 +47,14 @@ int tg_store_open(const char *state_dir, struct tg_store *ret, struct tg_fault *
 	if (s.generations < 0)
 		return fail(reterr, "cannot open generations in", path);
 	*ret = s;
-	s = (struct tg_store) TG_STORE_NULL;
+	s = (struct tg_generations) TG_GENERATIONS_NULL;
 	return 0;
 }
 
-int tg_store_lock(const char *state_dir, struct tg_store *ret, struct tg_fault *reterr)
+int tg_generations_lock(const char *state_dir, struct tg_generations *ret, struct tg_fault *reterr)
 {
-	tg_cleanup(tg_store_done) struct tg_store s = TG_STORE_NULL;
-	int r = tg_store_open(state_dir, &s, reterr);
+	tg_cleanup(tg_generations_done) struct tg_generations s = TG_GENERATIONS_NULL;
+	int r = tg_generations_open(state_dir, &s, reterr);
 
 	if (r < 0)
 		return r;
@@ -64,11 +64,11 @@ int tg_store_lock(const char *state_dir, struct tg_store *ret, struct tg_fault *
 	if (r < 0)
 		return fail(reterr, "cannot lock", TG_DIR_IDENTITY);
 	*ret = s;
-	s = (struct tg_store) TG_STORE_NULL;
+	s = (struct tg_generations) TG_GENERATIONS_NULL;
 	return 0;
 }
 
-int tg_store_make(const char *state_dir, struct tg_store *ret, struct tg_fault *reterr)
+int tg_generations_make(const char *state_dir, struct tg_generations *ret, struct tg_fault *reterr)
 {
 	char path[PATH_MAX];
 	int r = state_path(state_dir, TG_DIR_GENERATIONS, path, reterr);
@@ -79,7 +79,7 @@ int tg_store_make(const char *state_dir, struct tg_store *ret, struct tg_fault *
 	if (r == 0)
 		r = tg_file_sync_dir(AT_FDCWD, state_dir, reterr);
 	if (r == 0)
-		r = tg_store_lock(state_dir, ret, reterr);
+		r = tg_generations_lock(state_dir, ret, reterr);
 	if (r == 0)
 		r = tg_file_sync_dir(ret->identity, ".", reterr);
 	if (r < 0)
@@ -87,11 +87,11 @@ int tg_store_make(const char *state_dir, struct tg_store *ret, struct tg_fault *
 	return 0;
 }
 
-void tg_store_done(struct tg_store *s)
+void tg_generations_done(struct tg_generations *s)
 {
 	tg_closep(&s->generations);
 	tg_closep(&s->identity); /* and with it the lock */
-	*s = (struct tg_store) TG_STORE_NULL;
+	*s = (struct tg_generations) TG_GENERATIONS_NULL;
 }
 
 const char *tg_slot_name(enum tg_slot slot)
@@ -107,12 +107,12 @@ const char *tg_slot_name(enum tg_slot slot)
 	return "?";
 }
 
-void tg_store_number_name(unsigned number, char out[static TG_NUMBER_NAME])
+void tg_generations_number_name(unsigned number, char out[static TG_NUMBER_NAME])
 {
 	(void) snprintf(out, TG_NUMBER_NAME, "%06u", number % (TG_GENERATION_MAX + 1));
 }
 
-unsigned tg_store_number(const char *name)
+unsigned tg_generations_number(const char *name)
 {
 	unsigned number = 0;
 
@@ -126,7 +126,7 @@ unsigned tg_store_number(const char *name)
 	return number;
 }
 
-int tg_store_slot(const struct tg_store *s, enum tg_slot slot, unsigned *ret,
+int tg_generations_slot(const struct tg_generations *s, enum tg_slot slot, unsigned *ret,
 		  struct tg_fault *reterr)
 {
 	static const char prefix[] = "generations/";
@@ -141,7 +141,7 @@ int tg_store_slot(const struct tg_store *s, enum tg_slot slot, unsigned *ret,
 	if (n > 0) {
 		target[n] = '\0';
 		if (strncmp(target, prefix, sizeof(prefix) - 1) == 0)
-			number = tg_store_number(target + sizeof(prefix) - 1);
+			number = tg_generations_number(target + sizeof(prefix) - 1);
 	}
 	if (!number)
 		return tg_fault_set(reterr, -EBADMSG, "%s/%s is not a link to a generation",
@@ -150,17 +150,17 @@ int tg_store_slot(const struct tg_store *s, enum tg_slot slot, unsigned *ret,
 	return 0;
 }
 
-int tg_store_point(const struct tg_store *s, enum tg_slot slot, unsigned number,
+int tg_generations_point(const struct tg_generations *s, enum tg_slot slot, unsigned number,
 		   struct tg_fault *reterr)
 {
 	char name[TG_NUMBER_NAME], target[32];
 
-	tg_store_number_name(number, name);
+	tg_generations_number_name(number, name);
 	(void) snprintf(target, sizeof(target), "generations/%s", name);
 	return tg_file_relink(s->identity, tg_slot_name(slot), target, reterr);
 }
 
-int tg_store_clear(const struct tg_store *s, enum tg_slot slot, struct tg_fault *reterr)
+int tg_generations_clear(const struct tg_generations *s, enum tg_slot slot, struct tg_fault *reterr)
 {
 	if (unlinkat(s->identity, tg_slot_name(slot), 0) < 0) {
 		if (errno == ENOENT)
@@ -200,7 +200,7 @@ static int check_files(int dir, const char *digest, struct tg_fault *reterr)
 		r = read_part(dir, TG_FILE_BUNDLE, &bundle, &bundle_len, reterr);
 	if (r < 0)
 		return r;
-	if (tg_store_digest(bundle, bundle_len, found) < 0)
+	if (tg_generations_digest(bundle, bundle_len, found) < 0)
 		return tg_fault_set(reterr, -EIO, "cannot compute a digest");
 	if (strcmp(found, digest) != 0 || bundle_len != chain_len + key_len ||
 	    memcmp(bundle, chain, chain_len) != 0 || memcmp(bundle + chain_len, key, key_len) != 0)
@@ -228,7 +228,7 @@ static int load_from(int dir, unsigned number, bool whole, struct tg_manifest *m
 	return whole ? check_files(dir, digest, reterr) : 0;
 }
 
-int tg_store_load(const struct tg_store *s, unsigned number, bool whole, struct tg_manifest *ret,
+int tg_generations_load(const struct tg_generations *s, unsigned number, bool whole, struct tg_manifest *ret,
 		  struct tg_fault *reterr)
 {
 	char name[TG_NUMBER_NAME];
@@ -236,7 +236,7 @@ int tg_store_load(const struct tg_store *s, unsigned number, bool whole, struct 
 	struct tg_manifest m;
 	int r;
 
-	tg_store_number_name(number, name);
+	tg_generations_number_name(number, name);
 	dir = openat(s->generations, name, OPEN_DIR);
 	if (dir < 0) {
 		r = fail(reterr, "cannot open generation", name);
@@ -251,14 +251,14 @@ int tg_store_load(const struct tg_store *s, unsigned number, bool whole, struct 
 	return 0;
 }
 
-int tg_store_strip(const struct tg_store *s, unsigned number, struct tg_fault *reterr)
+int tg_generations_strip(const struct tg_generations *s, unsigned number, struct tg_fault *reterr)
 {
 	static const char *const secret[] = { TG_FILE_BUNDLE, TG_FILE_KEY };
 	char name[TG_NUMBER_NAME];
 	tg_autoclose int dir = -1;
 	bool changed = false;
 
-	tg_store_number_name(number, name);
+	tg_generations_number_name(number, name);
 	dir = openat(s->generations, name, OPEN_DIR);
 	if (dir < 0)
 		return errno == ENOENT ? 0 : fail(reterr, "cannot open generation", name);
@@ -271,7 +271,7 @@ int tg_store_strip(const struct tg_store *s, unsigned number, struct tg_fault *r
 	return changed ? tg_file_sync_dir(dir, ".", reterr) : 0;
 }
 
-DIR *tg_store_list(int dirfd)
+DIR *tg_generations_list(int dirfd)
 {
 	/* A description of its own, as the position belongs to it. */
 	int fd = openat(dirfd, ".", OPEN_DIR);
@@ -284,7 +284,7 @@ DIR *tg_store_list(int dirfd)
 
 static int remove_files(int dir, const char *name, struct tg_fault *reterr)
 {
-	tg_cleanup(closedirp) DIR *list = tg_store_list(dir);
+	tg_cleanup(closedirp) DIR *list = tg_generations_list(dir);
 	const struct dirent *e;
 
 	if (!list)
@@ -298,7 +298,7 @@ static int remove_files(int dir, const char *name, struct tg_fault *reterr)
 	return 0;
 }
 
-int tg_store_remove_dir(int dirfd, const char *name, struct tg_fault *reterr)
+int tg_generations_remove_dir(int dirfd, const char *name, struct tg_fault *reterr)
 {
 	tg_autoclose int dir = openat(dirfd, name, OPEN_DIR);
 	int r;
@@ -313,7 +313,7 @@ int tg_store_remove_dir(int dirfd, const char *name, struct tg_fault *reterr)
 	return tg_file_sync_dir(dirfd, ".", reterr);
 }
 
-int tg_store_digest(const void *data, size_t len, char out[static 65])
+int tg_generations_digest(const void *data, size_t len, char out[static 65])
 {
 	unsigned char md[EVP_MAX_MD_SIZE];
 	size_t md_len = 0;
