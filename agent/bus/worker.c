@@ -51,7 +51,7 @@ struct tg_worker {
 	struct tg_mailbox *requests;
 	uint64_t patience_us;
 	_Atomic uint64_t progress_us;
-	atomic_bool stop;
+	atomic_bool stop, ended;
 	pthread_t thread;
 	bool started;
 };
@@ -255,6 +255,7 @@ static void *run(void *user)
 		if (!atomic_load(&w->stop))
 			turn(w);
 	}
+	atomic_store(&w->ended, true);
 	return NULL;
 }
 
@@ -415,6 +416,11 @@ void tg_worker_ask_stop(struct tg_worker *w)
 	/* A full mailbox wakes the thread just as well. */
 	if (tg_mailbox_post(w->requests, &wake) < 0)
 		return;
+}
+
+bool tg_worker_ended(const struct tg_worker *w)
+{
+	return atomic_load(&w->ended);
 }
 
 struct tg_worker *tg_worker_free(struct tg_worker *w)

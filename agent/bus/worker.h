@@ -45,4 +45,6 @@ uint64_t tg_worker_patience_us(const struct tg_worker *w);
 /* Ask all first, then wait: stopping takes as long as one poll. _free accepts NULL, waits for the
  * thread, returns NULL. */
 void tg_worker_ask_stop(struct tg_worker *w);
+/* Whether the thread has ended, so that _free does not wait. Any thread. */
+bool tg_worker_ended(const struct tg_worker *w);
 struct tg_worker *tg_worker_free(struct tg_worker *w);

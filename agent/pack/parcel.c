@@ -384,6 +384,11 @@ struct tg_parcel *tg_parcel_unref(struct tg_parcel *p)
 	return NULL;
 }
 
+void tg_parcel_drop(void *msg)
+{
+	tg_parcel_unref(*(struct tg_parcel **) msg);
+}
+
 int tg_parcel_unpack(const struct tg_parcel *p, struct tg_unpacked *ret)
 {
 	struct tg_unpacked u = { .samples = NULL };
@@ -406,4 +411,17 @@ const char *tg_parcel_device(const struct tg_parcel *p)
 {
 	/* Behind its length byte; checked when the parcel was made. */
 	return (const char *) p->bytes + DEVICE_AT + 1;
+}
+
+const char *tg_clock_trust_name(enum tg_clock_trust t)
+{
+	switch (t) {
+	case TG_CLOCK_SUSPECT:
+		return "suspect";
+	case TG_CLOCK_UNCONFIRMED:
+		return "unconfirmed";
+	case TG_CLOCK_SYNCHRONISED:
+		return "synchronised";
+	}
+	return "?";
 }

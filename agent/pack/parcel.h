@@ -16,7 +16,7 @@
  * trusts nothing. Integers little-endian, strings with length and NUL, times
  * relative to the first sample. No clocks, no I/O. Any thread.
  */
-#define TG_PARCEL_MAX ((size_t) 256 * 1024) /* bytes; packs that need more are refused with -EMSGSIZE */
+#define TG_PARCEL_MAX (256u * 1024) /* bytes; packs that need more are refused with -EMSGSIZE */
 
 struct tg_parcel {
 	unsigned refs; /* use tg_parcel_ref() and tg_parcel_unref() */
@@ -40,6 +40,12 @@ int tg_parcel_from_bytes(const uint8_t *bytes, size_t len, struct tg_parcel **re
 struct tg_parcel *tg_parcel_ref(struct tg_parcel *p);
 struct tg_parcel *tg_parcel_unref(struct tg_parcel *p); /* accepts NULL, returns NULL */
 TG_DEFINE_CLEANUP(struct tg_parcel *, tg_parcel_unref)
+
+/* "suspect", "unconfirmed", "synchronised". Never NULL. */
+const char *tg_clock_trust_name(enum tg_clock_trust t);
+
+/* For tg_mailbox_new(), when the messages are struct tg_parcel *. */
+void tg_parcel_drop(void *msg);
 
 /*
  * Reads @p into a view whose strings point into the parcel and whose samples are an owned array:

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "agent/mqtt/link_fsm.h"
+#include "agent/pipeline/pipeline.h"
+#include "agent/spool/spool.h"
+#include "config/specifier.h"
+#include "mqtt/session.h"
+
+#include <tidegate/error.h>
+
+/*
+ * The link: keeps one session with the broker under the newest identity,
+ * publishes what the spool hands out, tells the spool what was acknowledged.
+ *
+ * Its own thread owns Paho, whose calls can block in DNS or in a TPM
+ * signature. All functions but _new and _free only post a message.
+ *
+ * A candidate identity is tried before the current one: after CONNACK, SUBACK
+ * and one PUBACK under it, it is promoted here; refused, it is rolled back,
+ * as long as there is a current one to go back to.
+ */
+struct tg_link;
+
+enum tg_link_identity { TG_LINK_NO_IDENTITY, TG_LINK_ON_CURRENT, TG_LINK_ON_CANDIDATE };
+
+struct tg_link_report {
+	enum tg_link_state state;
+	enum tg_link_identity identity;
+	bool promoted, rolled_back;    /* since the last report */
+	bool wants_status;	       /* a session has begun: send the status document */
+	uint64_t since_us;	       /* CLOCK_BOOTTIME of the last change of state */
+	uint64_t next_us;	       /* next attempt while offline; 0: not planned */
+	uint64_t connects, failures;   /* since start */
+	uint64_t published, acknowledged;
+	uint64_t commands_ignored;
+	enum tg_mqtt_cause cause;      /* of the last failure */
+	char error[TG_FAULT_MAX];      /* "" after a good session has begun */
+	char endpoint[300], client_id[129];
+	uint64_t progress_us;	       /* of the thread's last turn, for the watchdog */
+};
+/* Called on the link's thread on each change and at least every 5 s; must only post. */
+typedef void (*tg_link_report_fn)(void *user, const struct tg_link_report *report);
+
+struct tg_link_setup {
+	struct tg_config *cfg;	   /* one reference, taken over on success */
+	struct tg_specifiers spec; /* without device */
+};
+
+struct tg_link_options {
+	const char *state_dir;
+	struct tg_spool *spool;
+	tg_pipeline_clock_fn clock;
+	void *clock_user;
+	/* Called on the link's thread before each connect: makes TPM keys usable, or says why not. May block. */
+	int (*prepare)(void *user, struct tg_fault *reterr);
+	tg_link_report_fn report;
+	void *user;
+};
+
+/* Copies @o; what it points at outlives the link. */
+int tg_link_new(const struct tg_link_options *o, struct tg_link **ret, struct tg_fault *reterr) TG_CHECKED;
+/* A configuration, or an id that has become known. A session that is no longer right is closed in order and made anew. */
+int tg_link_configure(struct tg_link *l, const struct tg_link_setup *setup) TG_CHECKED;
+/* Look at the generations again: a new candidate, or a new current. */
+int tg_link_identity_changed(struct tg_link *l) TG_CHECKED;
+/* Retained at the status topic. Takes over @json on success. */
+int tg_link_status(struct tg_link *l, char *json) TG_CHECKED;
+/* Seconds since 1970 below which the clock is not believed when certificates are judged. */
+int tg_link_floor(struct tg_link *l, int64_t floor_s) TG_CHECKED;
+/* How long one turn of the thread may last. */
+uint64_t tg_link_patience_us(void);
+/* Says goodbye and ends the thread within @timeout_us; a thread that hangs in a library is left behind (-ETIMEDOUT). */
+int tg_link_stop(struct tg_link *l, uint64_t timeout_us) TG_CHECKED;
+struct tg_link *tg_link_free(struct tg_link *l);

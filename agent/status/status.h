@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "agent/identity/keeper.h"
+#include "agent/news.h"
+#include "agent/timekeeping/timekeeping.h"
+
+/*
+ * The whole story as one JSON object: for `tidegate status`, and retained at
+ * the status topic. Pure but for the keeper's view that the caller fetched.
+ *
+ * Every member is always there; what is not known is null. Times are ages in
+ * seconds or ISO 8601 in UTC.
+ */
+struct tg_picture {
+	const struct tg_config *cfg;
+	const struct tg_specifiers *spec;
+	const char *config_path;
+	uint64_t started_us, now_us; /* CLOCK_BOOTTIME */
+	int64_t wall_us;
+	enum tg_clock_trust clock;
+	int64_t floor_s;
+	struct tg_keeper_status keeper;
+	struct tg_link_report link;
+	struct tg_spool_state spool;
+	struct tg_tpm_report tpm;
+	const struct tg_config *fleet;	       /* the configuration of the devices that run: cfg, or the one before */
+	const struct tg_device_state *devices; /* one for each of them */
+	const char *stuck;		       /* the thread that shows no progress, or NULL */
+};
+
+/* Devices that a retained status document names one by one; with more, only those that are not well. */
+#define TG_STATUS_DEVICES 64
+
+/*
+ * Returns owned JSON text, or NULL without memory. @brief: for the status topic, with at most TG_STATUS_DEVICES devices and no
+ * paths of this machine.
+ */
+char *tg_status_json(const struct tg_picture *p, bool brief);
+/* The identity part alone: `tidegate identity`. */
+char *tg_status_identity_json(const struct tg_picture *p);
+/* One line for systemd's STATUS= and logs, of at most @size bytes. */
+void tg_status_line(const struct tg_picture *p, char *out, size_t size);
+
+/* "ok", "degraded", "dead", "unknown". Never NULL. */
+const char *tg_device_health_name(enum tg_device_health h);

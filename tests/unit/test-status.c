@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/status/status.h"
+
+#include "base/clock.h"
+#include "tests/unit/test.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MANY 300
+
+static struct tg_config_device devices[MANY];
+static struct tg_device_state states[MANY];
+static struct tg_config_bus bus = { .name = (char *) "line1" };
+
+static struct tg_picture picture(size_t n)
+{
+	static struct tg_config cfg;
+	static struct tg_specifiers spec = { .id = "gw7" };
+	static char names[MANY][16];
+	static char endpoint[] = "broker.example";
+
+	cfg = (struct tg_config) { .buses = &bus, .n_buses = 1, .devices = devices, .n_devices = n };
+	cfg.mqtt.endpoint = endpoint;
+	for (size_t i = 0; i < n; i++) {
+		(void) snprintf(names[i], sizeof(names[i]), "device%zu", i);
+		devices[i] = (struct tg_config_device) { .name = names[i], .n_points = 3 };
+		states[i] = (struct tg_device_state) { .device = i, .health = TG_DEVICE_OK };
+	}
+	return (struct tg_picture) {
+		.cfg = &cfg,
+		.fleet = &cfg,
+		.spec = &spec,
+		.config_path = "/etc/tidegate/tidegate.conf",
+		.started_us = TG_US_PER_S,
+		.now_us = 100 * TG_US_PER_S,
+		.wall_us = INT64_C(1795219200) * (int64_t) TG_US_PER_S,
+		.devices = states,
+	};
+}
+
+static json_t *parse(char *text)
+{
+	json_t *o;
+
+	assert_non_null(text);
+	o = json_loads(text, 0, NULL);
+	assert_non_null(o);
+	free(text);
+	return o;
+}
+
+static const char *text_at(json_t *o, const char *part, const char *key)
+{
+	return json_string_value(json_object_get(json_object_get(o, part), key));
+}
+
+static void every_part_is_there_before_anything_is_known(void **state)
+{
+	static const char *const parts[] = { "identity", "enrolment", "tpm", "link", "spool", "devices" };
+	struct tg_picture p = picture(0);
+	json_t *o = parse(tg_status_json(&p, false));
+
+	(void) state;
+	for (size_t i = 0; i < TG_ARRAY_SIZE(parts); i++)
+		assert_non_null(json_object_get(o, parts[i]));
+	assert_string_equal(json_string_value(json_object_get(o, "state")), "offline");
+	assert_string_equal(text_at(o, "tpm", "state"), "asking");
+	assert_string_equal(text_at(o, "identity", "state"), "none");
+	assert_int_equal(json_integer_value(json_object_get(o, "uptime_s")), 99);
+	json_decref(o);
+}
+
+static void a_missing_tpm_and_a_broken_link_say_why(void **state)
+{
+	struct tg_picture p = picture(1);
+	json_t *o;
+
+	(void) state;
+	p.tpm = (struct tg_tpm_report) { .asked = true, .error = -ENODEV, .text = "no TPM at device:/dev/tpmrm0" };
+	p.link = (struct tg_link_report) { .state = TG_LINK_OFFLINE, .next_us = 130 * TG_US_PER_S };
+	(void) snprintf(p.link.error, sizeof(p.link.error), "broker.example:8883: connection refused");
+	o = parse(tg_status_json(&p, false));
+	assert_string_equal(text_at(o, "tpm", "state"), "missing");
+	assert_string_equal(text_at(o, "tpm", "error"), "no TPM at device:/dev/tpmrm0");
+	assert_string_equal(text_at(o, "link", "error"), "broker.example:8883: connection refused");
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(o, "link"), "next_s")), 30);
+	json_decref(o);
+}
+
+static void a_failed_step_of_enrolment_is_named_and_the_token_is_not(void **state)
+{
+	struct tg_picture p = picture(0);
+	tg_autofree char *text = NULL;
+
+	(void) state;
+	p.keeper.has_journal = true;
+	p.keeper.state = TG_KEEPER_WAITING;
+	p.keeper.journal = (struct tg_journal) { .step = TG_STEP_CSR,
+						 .error_class = TG_ENROL_REFUSED,
+						 .error_step = TG_STEP_REQUEST,
+						 .error_status = 403,
+						 .token = "secret-token" };
+	text = tg_status_json(&p, false);
+	assert_non_null(text);
+	assert_non_null(strstr(text, "\"step\":\"request\""));
+	assert_non_null(strstr(text, "403"));
+	assert_null(strstr(text, "secret-token"));
+}
+
+static void the_brief_form_names_the_ill_among_many(void **state)
+{
+	struct tg_picture p = picture(MANY);
+	tg_autofree char *text = NULL;
+	json_t *o, *list;
+
+	(void) state;
+	states[250].health = TG_DEVICE_DEAD;
+	text = tg_status_json(&p, true);
+	assert_non_null(text);
+	assert_null(strstr(text, "/etc/tidegate"));
+	o = json_loads(text, 0, NULL);
+	list = json_object_get(o, "devices");
+	assert_int_equal(json_array_size(list), 1);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(list, 0), "name")), "device250");
+	assert_int_equal(json_integer_value(json_object_get(o, "devices_ok")), MANY - 1);
+	json_decref(o);
+}
+
+static void the_brief_form_is_bounded_when_all_are_ill(void **state)
+{
+	struct tg_picture p = picture(MANY);
+	json_t *o;
+
+	(void) state;
+	for (size_t i = 0; i < MANY; i++)
+		states[i].health = TG_DEVICE_DEAD;
+	o = parse(tg_status_json(&p, true));
+	assert_int_equal(json_array_size(json_object_get(o, "devices")), TG_STATUS_DEVICES);
+	json_decref(o);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_part_is_there_before_anything_is_known),
+		cmocka_unit_test(a_missing_tpm_and_a_broken_link_say_why),
+		cmocka_unit_test(a_failed_step_of_enrolment_is_named_and_the_token_is_not),
+		cmocka_unit_test(the_brief_form_names_the_ill_among_many),
+		cmocka_unit_test(the_brief_form_is_bounded_when_all_are_ill),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
