@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/control/verbs.h"
+
+#include "agent/encode/reading.h"
+#include "base/clock.h"
+
+#include <tidegate/identity.h>
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#define WAITERS TG_CONTROL_CLIENTS
+#define MARGIN_US (2 * TG_US_PER_S)
+#define ANY_DEVICE SIZE_MAX
+
+/* Somebody who waits for a reading: once (`read`) or for each (`watch`). */
+struct waiter {
+	tg_client client; /* 0: free */
+	bool watch;
+	size_t device; /* or ANY_DEVICE */
+	char point[TG_NAME_MAX + 1]; /* "" for all */
+	uint64_t asked_us, deadline_us;
+	uint64_t lost; /* readings that a slow watcher missed */
+};
+
+struct tg_verbs {
+	struct tg_agent *agent;
+	sd_event_source *timer;
+	struct waiter waiters[WAITERS];
+};
+
+static void arm(struct tg_verbs *v)
+{
+	uint64_t next = TG_US_FOREVER;
+
+	for (size_t i = 0; i < WAITERS; i++) {
+		if (v->waiters[i].client && v->waiters[i].deadline_us < next)
+			next = v->waiters[i].deadline_us;
+	}
+	(void) sd_event_source_set_time(v->timer, next);
+	(void) sd_event_source_set_enabled(v->timer, next == TG_US_FOREVER ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+}
+
+static struct waiter *new_waiter(struct tg_verbs *v)
+{
+	for (size_t i = 0; i < WAITERS; i++) {
+		if (!v->waiters[i].client)
+			return &v->waiters[i];
+	}
+	return NULL;
+}
+
+static int on_timer(sd_event_source *s, uint64_t usec, void *user)
+{
+	struct tg_verbs *v = user;
+	uint64_t now = tg_clock_boot_us();
+
+	(void) s;
+	(void) usec;
+	for (size_t i = 0; i < WAITERS; i++) {
+		struct waiter *w = &v->waiters[i];
+
+		if (!w->client || now < w->deadline_us)
+			continue;
+		tg_control_refuse(tg_agent_control(v->agent), w->client, TG_EXIT_FAILED,
+				  "the device did not come round in time");
+		w->client = 0;
+	}
+	arm(v);
+	return 0;
+}
+
+/* --- the verbs --------------------------------------------------------------------------------------------------- */
+
+static void refuse(struct tg_verbs *v, tg_client c, int code, const char *text)
+{
+	tg_control_refuse(tg_agent_control(v->agent), c, code, text);
+}
+
+static void do_status(struct tg_verbs *v, tg_client c, json_t *request)
+{
+	tg_autofree char *json = NULL;
+	struct tg_picture p;
+
+	(void) request;
+	tg_agent_picture(v->agent, &p);
+	json = tg_status_json(&p, false);
+	tg_control_answer(tg_agent_control(v->agent), c, json, 0);
+}
+
+static void do_identity(struct tg_verbs *v, tg_client c, json_t *request)
+{
+	tg_autofree char *json = NULL;
+	struct tg_picture p;
+
+	(void) request;
+	tg_agent_picture(v->agent, &p);
+	json = tg_status_identity_json(&p);
+	tg_control_answer(tg_agent_control(v->agent), c, json, 0);
+}
+
+static void do_reload(struct tg_verbs *v, tg_client c, json_t *request)
+{
+	tg_autofree char *text = NULL, *json = NULL;
+	json_t *o;
+	int r = tg_agent_reload(v->agent, &text);
+
+	(void) request;
+	if (r < 0) {
+		refuse(v, c, r == -EBADMSG ? TG_EXIT_CONFIG : TG_EXIT_FAILED, text ? text : strerror(-r));
+		return;
+	}
+	o = json_pack("{s:s}", "warnings", text ? text : "");
+	json = json_dumps(o, JSON_COMPACT);
+	json_decref(o);
+	tg_control_answer(tg_agent_control(v->agent), c, json, 0);
+}
+
+static void do_enroll(struct tg_verbs *v, tg_client c, json_t *request)
+{
+	(void) request;
+	switch (tg_keeper_enrol_now(tg_agent_keeper(v->agent))) {
+	case 0:
+		tg_control_answer(tg_agent_control(v->agent), c, "{\"started\":true}", 0);
+		return;
+	case -EALREADY:
+		refuse(v, c, TG_EXIT_FAILED, "an enrolment is under way already");
+		return;
+	case -EEXIST:
+		refuse(v, c, TG_EXIT_FAILED, "this gateway has an identity already; see 'tidegate identity'");
+		return;
+	default:
+		refuse(v, c, TG_EXIT_FAILED, "[enrolment] method is none: there is nothing to enrol with");
+		return;
+	}
+}
+
+/* The index of the device that @request names; ANY_DEVICE when it names none and may; -1 after a refusal. */
+static int find_device(struct tg_verbs *v, tg_client c, json_t *request, bool optional, size_t *ret)
+{
+	const struct tg_config *cfg = tg_agent_config(v->agent);
+	const char *name = json_string_value(json_object_get(request, "device"));
+	char text[160];
+
+	if (!name && optional) {
+		*ret = ANY_DEVICE;
+		return 0;
+	}
+	for (size_t i = 0; name && i < cfg->n_devices; i++) {
+		if (strcmp(cfg->devices[i].name, name) == 0) {
+			*ret = i;
+			return 0;
+		}
+	}
+	(void) snprintf(text, sizeof(text), "no device '%.*s' in the configuration", TG_NAME_MAX,
+			name ? name : "");
+	refuse(v, c, TG_EXIT_USAGE, text);
+	return -ENOENT;
+}
+
+static int find_point(struct tg_verbs *v, tg_client c, json_t *request, size_t device,
+		      char out[static TG_NAME_MAX + 1])
+{
+	const struct tg_config *cfg = tg_agent_config(v->agent);
+	const char *name = json_string_value(json_object_get(request, "point"));
+	char text[240];
+
+	out[0] = '\0';
+	if (!name)
+		return 0;
+	for (size_t i = 0; i < cfg->devices[device].n_points; i++) {
+		if (strcmp(cfg->devices[device].points[i].name, name) == 0) {
+			(void) snprintf(out, TG_NAME_MAX + 1, "%s", name);
+			return 0;
+		}
+	}
+	(void) snprintf(text, sizeof(text), "device '%s' has no point '%.*s'", cfg->devices[device].name,
+			TG_NAME_MAX, name);
+	refuse(v, c, TG_EXIT_USAGE, text);
+	return -ENOENT;
+}
+
+static void do_read(struct tg_verbs *v, tg_client c, json_t *request)
+{
+	const struct tg_config_device *d;
+	struct waiter *w = new_waiter(v);
+	char point[TG_NAME_MAX + 1];
+	size_t device;
+
+	if (find_device(v, c, request, false, &device) < 0 || find_point(v, c, request, device, point) < 0)
+		return;
+	if (!w || tg_agent_poll_now(v->agent, device) < 0) {
+		refuse(v, c, TG_EXIT_FAILED, w ? "the device's bus does not take a request now" : "too many wait already");
+		return;
+	}
+	d = &tg_agent_config(v->agent)->devices[device];
+	*w = (struct waiter) { .client = c, .device = device, .asked_us = tg_clock_boot_us() };
+	memcpy(w->point, point, sizeof(point));
+	w->deadline_us = w->asked_us + MARGIN_US + (d->retries + 2) * d->timeout_us;
+	arm(v);
+}
+
+static void do_watch(struct tg_verbs *v, tg_client c, json_t *request)
+{
+	struct waiter *w = new_waiter(v);
+	size_t device;
+
+	if (find_device(v, c, request, true, &device) < 0)
+		return;
+	if (!w) {
+		refuse(v, c, TG_EXIT_FAILED, "too many watch already");
+		return;
+	}
+	*w = (struct waiter) {
+		.client = c, .watch = true, .device = device, .deadline_us = TG_US_FOREVER
+	};
+	tg_control_answer(tg_agent_control(v->agent), c, "{\"watching\":true}", 1);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(struct tg_verbs *v, tg_client c, json_t *request);
+} verbs[] = {
+	{ "status", do_status }, { "identity", do_identity }, { "read", do_read },
+	{ "watch", do_watch },	 { "reload", do_reload },     { "enroll", do_enroll },
+};
+
+void tg_verbs_request(void *user, tg_client client, const char *line, size_t len)
+{
+	struct tg_verbs *v = user;
+	json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
+	const char *name = json_string_value(json_object_get(request, "cmd"));
+
+	for (size_t i = 0; name && i < TG_ARRAY_SIZE(verbs); i++) {
+		if (strcmp(verbs[i].name, name) == 0) {
+			verbs[i].run(v, client, request);
+			json_decref(request);
+			return;
+		}
+	}
+	refuse(v, client, TG_EXIT_USAGE,
+	       name ? "unknown command" : "the request is not a JSON object with \"cmd\"");
+	json_decref(request);
+}
+
+/* --- readings ---------------------------------------------------------------------------------------------------- */
+
+static void tell(struct tg_verbs *v, struct waiter *w, const char *json)
+{
+	struct tg_control *ctl = tg_agent_control(v->agent);
+	char lost[48];
+	int r;
+
+	if (!w->watch) {
+		tg_control_answer(ctl, w->client, json, 0);
+		w->client = 0;
+		return;
+	}
+	if (w->lost) {
+		(void) snprintf(lost, sizeof(lost), "{\"lost\":%llu}", (unsigned long long) w->lost);
+		if (tg_control_line(ctl, w->client, lost) == 0)
+			w->lost = 0;
+	}
+	r = tg_control_line(ctl, w->client, json);
+	if (r == -EAGAIN)
+		w->lost++;
+	else if (r < 0)
+		w->client = 0;
+}
+
+void tg_verbs_reading(struct tg_verbs *v, size_t device, const struct tg_parcel *p)
+{
+	for (size_t i = 0; i < WAITERS; i++) {
+		struct waiter *w = &v->waiters[i];
+		tg_autofree char *json = NULL;
+
+		if (!w->client || (w->device != ANY_DEVICE && w->device != device))
+			continue;
+		/* A reading that was under way when the question came is not an answer to it. */
+		if (!w->watch && p->boot_us < w->asked_us)
+			continue;
+		json = tg_reading_json(p, w->point);
+		if (json)
+			tell(v, w, json);
+		else
+			w->lost++;
+	}
+	arm(v);
+}
+
+void tg_verbs_reconfigured(struct tg_verbs *v)
+{
+	for (size_t i = 0; i < WAITERS; i++) {
+		struct waiter *w = &v->waiters[i];
+
+		if (!w->client || w->device == ANY_DEVICE)
+			continue;
+		refuse(v, w->client, TG_EXIT_FAILED, "the configuration was reloaded; ask again");
+		w->client = 0;
+	}
+	arm(v);
+}
+
+int tg_verbs_new(struct tg_agent *agent, struct tg_verbs **ret)
+{
+	tg_autofree struct tg_verbs *v = calloc(1, sizeof(*v));
+	int r;
+
+	if (!v)
+		return -ENOMEM;
+	v->agent = agent;
+	r = sd_event_add_time(tg_agent_loop(agent), &v->timer, CLOCK_BOOTTIME, TG_US_FOREVER, TG_US_PER_MS,
+			      on_timer, v);
+	if (r < 0)
+		return r;
+	(void) sd_event_source_set_description(v->timer, "verbs");
+	*ret = tg_take(v);
+	return 0;
+}
+
+struct tg_verbs *tg_verbs_free(struct tg_verbs *v)
+{
+	if (!v)
+		return NULL;
+	sd_event_source_unref(v->timer);
+	free(v);
+	return NULL;
+}

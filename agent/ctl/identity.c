@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/ctl/ctl.h"
+
+#include "base/clock.h"
+#include "identity/generation.h"
+
+#include <tidegate/identity.h>
+
+#include <string.h>
+
+static void row(const char *name, const char *value)
+{
+	if (value)
+		(void) printf("%-14s %s\n", name, value);
+}
+
+static void print(json_t *data)
+{
+	static const char *const members[] = { "state", "subject", "issuer", "serial", "fingerprint", "certificate_id",
+					       "thing", "method", "not_before", "not_after", "made" };
+	json_t *o = json_object_get(data, "identity");
+
+	row("gateway", tg_ctl_text(data, "id", NULL));
+	row("TPM", tg_ctl_text(data, "tpm", NULL));
+	for (size_t i = 0; i < TG_ARRAY_SIZE(members); i++)
+		row(members[i], tg_ctl_text(o, members[i], NULL));
+	if (json_object_get(o, "generation"))
+		(void) printf("%-14s %lld\n", "generation", tg_ctl_number(o, "generation", 0));
+}
+
+/* Without the agent: what the manifest says, for those who may read the state directory. */
+static json_t *from_disk(const struct tg_ctl *ctl)
+{
+	struct tg_manifest m;
+	struct tg_fault why = { .text = "" };
+	char from[32], to[32];
+
+	if (tg_generation_read(ctl->state_dir, TG_SLOT_CURRENT, &m, &why) < 0) {
+		(void) fprintf(stderr, "tidegate: the agent does not run, and %s holds no current identity: %s\n",
+			       ctl->state_dir, why.text);
+		return NULL;
+	}
+	return json_pack("{s:s, s:{s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s}}", "tpm", m.tpm, "identity", "state",
+			 "current (the agent does not run)", "generation", (int) m.number, "method", m.method,
+			 "subject", m.subject, "issuer", m.issuer, "serial", m.serial, "fingerprint", m.fingerprint,
+			 "not_before", tg_clock_iso(m.not_before * (int64_t) TG_US_PER_S, from), "not_after",
+			 tg_clock_iso(m.not_after * (int64_t) TG_US_PER_S, to));
+}
+
+static int run(struct tg_ctl *ctl)
+{
+	int code = TG_EXIT_FAILED;
+	json_t *data;
+
+	if (tg_ctl_agent_runs(ctl))
+		data = tg_ctl_ask(ctl, json_pack("{s:s}", "cmd", "identity"), &code, NULL);
+	else
+		data = from_disk(ctl);
+	if (!data)
+		return code;
+	if (ctl->json)
+		tg_ctl_print_json(data);
+	else
+		print(data);
+	json_decref(data);
+	return TG_EXIT_OK;
+}
+
+const struct tg_ctl_verb tg_verb_identity = { "identity", "", "the certificate in use; works without the agent", run };

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/ctl/ctl.h"
+
+#include "config/load.h"
+
+#include <tidegate/control.h>
+#include <tidegate/identity.h>
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Dispatch and help come from the same table. */
+static const struct tg_ctl_verb *const verbs[] = {
+	&tg_verb_status, &tg_verb_check, &tg_verb_identity, &tg_verb_read,
+	&tg_verb_watch,	 &tg_verb_reload, &tg_verb_enroll,
+};
+
+static void help(FILE *to)
+{
+	(void) fputs("Usage: tidegate [OPTIONS] COMMAND [ARGUMENTS]\n\nCommands:\n", to);
+	for (size_t i = 0; i < TG_ARRAY_SIZE(verbs); i++) {
+		char left[64];
+
+		(void) snprintf(left, sizeof(left), "%s %s", verbs[i]->name, verbs[i]->arguments);
+		(void) fprintf(to, "  %-24s %s\n", left, verbs[i]->help);
+	}
+	(void) fputs("\nOptions:\n"
+		     "  --json                   print data as JSON\n"
+		     "  --socket PATH            the agent's control socket ($TIDEGATE_SOCKET, " TG_CONTROL_SOCKET
+		     ")\n"
+		     "  --config PATH            for 'check' (" TG_CONFIG_DEFAULT ")\n"
+		     "  --state-dir DIR          for 'identity' without the agent (/var/lib/tidegate)\n"
+		     "  --help, --version\n"
+		     "\n"
+		     "Exit codes: 0 ok, 1 failed, 2 usage, 78 bad configuration. See tidegate(1).\n",
+		     to);
+}
+
+enum { OPT_JSON = 256, OPT_SOCKET, OPT_CONFIG, OPT_STATE, OPT_DUMP, OPT_HELP, OPT_VERSION };
+
+static const struct option options[] = {
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "socket", required_argument, NULL, OPT_SOCKET },
+	{ "config", required_argument, NULL, OPT_CONFIG },
+	{ "state-dir", required_argument, NULL, OPT_STATE },
+	{ "dump", no_argument, NULL, OPT_DUMP },
+	{ "help", no_argument, NULL, OPT_HELP },
+	{ "version", no_argument, NULL, OPT_VERSION },
+	{ NULL, 0, NULL, 0 },
+};
+
+/* Options may stand anywhere on the line. Returns an exit code, or -1. */
+static int take_options(struct tg_ctl *ctl, int *argc, char **argv)
+{
+	int c;
+
+	opterr = 0;
+	while ((c = getopt_long(*argc, argv, "", options, NULL)) != -1) {
+		switch (c) {
+		case OPT_JSON:
+			ctl->json = true;
+			break;
+		case OPT_SOCKET:
+			ctl->socket = optarg;
+			break;
+		case OPT_CONFIG:
+			ctl->config_path = optarg;
+			break;
+		case OPT_STATE:
+			ctl->state_dir = optarg;
+			break;
+		case OPT_DUMP:
+			ctl->dump = true;
+			break;
+		case OPT_HELP:
+			help(stdout);
+			return TG_EXIT_OK;
+		case OPT_VERSION:
+			(void) puts("tidegate " TIDEGATE_VERSION);
+			return TG_EXIT_OK;
+		default:
+			(void) fprintf(stderr, "tidegate: bad option '%s'; try 'tidegate --help'\n",
+				       argv[optind - 1]);
+			return TG_EXIT_USAGE;
+		}
+	}
+	return -1;
+}
+
+int main(int argc, char **argv)
+{
+	const char *socket = getenv("TIDEGATE_SOCKET");
+	struct tg_ctl ctl = {
+		.socket = socket && *socket ? socket : TG_CONTROL_SOCKET,
+		.config_path = TG_CONFIG_DEFAULT,
+		.state_dir = "/var/lib/tidegate",
+		.colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR"),
+	};
+	int code = take_options(&ctl, &argc, argv);
+
+	if (code >= 0)
+		return code;
+	if (optind == argc) {
+		help(stderr);
+		return TG_EXIT_USAGE;
+	}
+	for (size_t i = 0; i < TG_ARRAY_SIZE(verbs); i++) {
+		if (strcmp(verbs[i]->name, argv[optind]) != 0)
+			continue;
+		ctl.argc = argc - optind - 1;
+		ctl.argv = argv + optind + 1;
+		return verbs[i]->run(&ctl);
+	}
+	(void) fprintf(stderr, "tidegate: no command '%s'; try 'tidegate --help'\n", argv[optind]);
+	return TG_EXIT_USAGE;
+}

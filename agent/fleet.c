@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/fleet.h"
+
+#include "base/clock.h"
+
+#include <tidegate/log.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LOOK_US (20 * TG_US_PER_MS) /* how often stopping workers are looked at */
+
+struct tg_fleet {
+	sd_event_source *timer;
+	struct tg_pipeline *pipeline;
+	tg_device_state_fn changed;
+	tg_fleet_took_over_fn took_over;
+	void *user;
+	struct tg_config *cfg;	  /* of the workers that run, or are being stopped */
+	struct tg_config *next;	  /* waits for them to end */
+	struct tg_worker **workers; /* one for each bus; NULL: does not run */
+	size_t n_workers;
+	struct tg_device_state *states;
+	struct tg_parcel **last;
+	size_t n_devices;
+};
+
+static void ask_all(struct tg_fleet *f)
+{
+	for (size_t i = 0; i < f->n_workers; i++) {
+		if (f->workers[i])
+			tg_worker_ask_stop(f->workers[i]);
+	}
+}
+
+static bool all_ended(const struct tg_fleet *f)
+{
+	for (size_t i = 0; i < f->n_workers; i++) {
+		if (f->workers[i] && !tg_worker_ended(f->workers[i]))
+			return false;
+	}
+	return true;
+}
+
+static void free_workers(struct tg_fleet *f)
+{
+	for (size_t i = 0; i < f->n_workers; i++)
+		tg_worker_free(f->workers[i]);
+	for (size_t i = 0; i < f->n_devices; i++)
+		tg_parcel_unref(f->last[i]);
+	free(f->workers);
+	free(f->states);
+	free(f->last);
+	f->workers = NULL;
+	f->states = NULL;
+	f->last = NULL;
+	f->n_workers = f->n_devices = 0;
+	f->cfg = tg_config_unref(f->cfg);
+}
+
+static int make_room(struct tg_fleet *f, const struct tg_config *cfg)
+{
+	/* calloc() of nothing may return NULL. */
+	f->workers = calloc(cfg->n_buses + 1, sizeof(struct tg_worker *));
+	f->states = calloc(cfg->n_devices + 1, sizeof(struct tg_device_state));
+	f->last = calloc(cfg->n_devices + 1, sizeof(struct tg_parcel *));
+	if (!f->workers || !f->states || !f->last)
+		return -ENOMEM;
+	f->n_workers = cfg->n_buses;
+	f->n_devices = cfg->n_devices;
+	for (size_t i = 0; i < cfg->n_devices; i++)
+		f->states[i].device = i;
+	return 0;
+}
+
+static bool bus_has_devices(const struct tg_config *cfg, size_t bus)
+{
+	for (size_t i = 0; i < cfg->n_devices; i++) {
+		if (cfg->devices[i].bus == bus && cfg->devices[i].n_points)
+			return true;
+	}
+	return false;
+}
+
+static void start_workers(struct tg_fleet *f)
+{
+	struct tg_fault why = { .text = "" };
+
+	for (size_t i = 0; i < f->n_workers; i++) {
+		if (!bus_has_devices(f->cfg, i))
+			continue;
+		if (tg_worker_new(f->cfg, i, f->pipeline, f->changed, f->user, &f->workers[i], &why) < 0)
+			tg_log(LOG_ERR, "bus", "%s does not run: %s", f->cfg->buses[i].name, why.text);
+	}
+}
+
+static int take_over(struct tg_fleet *f)
+{
+	int r;
+
+	free_workers(f);
+	f->cfg = tg_take(f->next);
+	r = make_room(f, f->cfg);
+	if (r == 0)
+		r = tg_pipeline_configure(f->pipeline, f->cfg);
+	if (r < 0)
+		return r;
+	start_workers(f);
+	f->took_over(f->user);
+	return 0;
+}
+
+static int on_timer(sd_event_source *s, uint64_t usec, void *user)
+{
+	struct tg_fleet *f = user;
+	int r;
+
+	(void) usec;
+	if (!f->next)
+		return 0;
+	if (all_ended(f)) {
+		r = take_over(f);
+		if (r < 0)
+			tg_log(LOG_ERR, "bus", "the buses do not run: %s", strerror(-r));
+		return 0;
+	}
+	r = sd_event_source_set_time(s, tg_clock_boot_us() + LOOK_US);
+	return r < 0 ? r : sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+}
+
+int tg_fleet_new(sd_event *loop, struct tg_pipeline *pipeline, tg_device_state_fn changed,
+		 tg_fleet_took_over_fn took_over, void *user, struct tg_fleet **ret)
+{
+	tg_autofree struct tg_fleet *f = calloc(1, sizeof(*f));
+	int r;
+
+	if (!f)
+		return -ENOMEM;
+	f->pipeline = pipeline;
+	f->changed = changed;
+	f->took_over = took_over;
+	f->user = user;
+	r = sd_event_add_time(loop, &f->timer, CLOCK_BOOTTIME, TG_US_FOREVER, TG_US_PER_MS, on_timer, f);
+	if (r < 0)
+		return r;
+	(void) sd_event_source_set_description(f->timer, "fleet");
+	*ret = tg_take(f);
+	return 0;
+}
+
+struct tg_fleet *tg_fleet_free(struct tg_fleet *f)
+{
+	if (!f)
+		return NULL;
+	free_workers(f);
+	tg_config_unref(f->next);
+	sd_event_source_unref(f->timer);
+	free(f);
+	return NULL;
+}
+
+int tg_fleet_configure(struct tg_fleet *f, struct tg_config *cfg)
+{
+	int r;
+
+	tg_config_unref(f->next);
+	f->next = tg_config_ref(cfg);
+	ask_all(f);
+	if (all_ended(f))
+		return take_over(f);
+	r = sd_event_source_set_time(f->timer, tg_clock_boot_us() + LOOK_US);
+	return r < 0 ? r : sd_event_source_set_enabled(f->timer, SD_EVENT_ONESHOT);
+}
+
+int tg_fleet_stop(struct tg_fleet *f, uint64_t timeout_us)
+{
+	uint64_t until = tg_clock_boot_us() + timeout_us;
+
+	if (!f)
+		return 0;
+	f->next = tg_config_unref(f->next);
+	ask_all(f);
+	while (!all_ended(f) && tg_clock_boot_us() < until)
+		(void) poll(NULL, 0, 10);
+	return all_ended(f) ? 0 : -ETIMEDOUT;
+}
+
+int tg_fleet_poll_now(struct tg_fleet *f, size_t device)
+{
+	struct tg_worker *w;
+
+	/* Between two configurations nobody would hear it. */
+	if (f->next || device >= f->n_devices)
+		return -EAGAIN;
+	w = f->workers[f->cfg->devices[device].bus];
+	return w ? tg_worker_poll_now(w, device) : -EOPNOTSUPP;
+}
+
+const struct tg_config *tg_fleet_config(const struct tg_fleet *f)
+{
+	return f->cfg;
+}
+
+const struct tg_device_state *tg_fleet_states(const struct tg_fleet *f)
+{
+	return f->states;
+}
+
+bool tg_fleet_note(struct tg_fleet *f, const struct tg_device_state *state)
+{
+	bool differs;
+
+	/* News of workers that were stopped meanwhile count for nothing. */
+	if (state->device >= f->n_devices)
+		return false;
+	differs = f->states[state->device].health != state->health;
+	f->states[state->device] = *state;
+	return differs;
+}
+
+int tg_fleet_keep(struct tg_fleet *f, struct tg_parcel *p, size_t *ret_device)
+{
+	const char *name = tg_parcel_device(p);
+
+	for (size_t i = 0; i < f->n_devices; i++) {
+		if (strcmp(f->cfg->devices[i].name, name) != 0)
+			continue;
+		tg_parcel_unref(f->last[i]);
+		f->last[i] = tg_parcel_ref(p);
+		*ret_device = i;
+		return 0;
+	}
+	return -ENOENT;
+}
+
+struct tg_parcel *tg_fleet_last(const struct tg_fleet *f, size_t device)
+{
+	return device < f->n_devices ? f->last[device] : NULL;
+}
+
+const char *tg_fleet_stuck(const struct tg_fleet *f, uint64_t now_us)
+{
+	for (size_t i = 0; i < f->n_workers; i++) {
+		const struct tg_worker *w = f->workers[i];
+
+		if (w && now_us > tg_us_add(tg_worker_progress_us(w), tg_worker_patience_us(w)))
+			return f->cfg->buses[i].name;
+	}
+	return NULL;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "agent/bus/worker.h"
+
+#include <systemd/sd-event.h>
+
+/*
+ * All bus workers of the running configuration, and what is known of their
+ * devices: state and last reading. A new configuration takes over when the
+ * old workers have finished the poll they are in, without blocking the loop.
+ *
+ * Everything here runs on the loop's thread.
+ */
+struct tg_fleet;
+
+/* Called on the loop when a new configuration has taken over: device numbers mean something else from now. */
+typedef void (*tg_fleet_took_over_fn)(void *user);
+
+int tg_fleet_new(sd_event *loop, struct tg_pipeline *pipeline, tg_device_state_fn changed,
+		 tg_fleet_took_over_fn took_over, void *user, struct tg_fleet **ret) TG_CHECKED;
+/* Workers must have ended (tg_fleet_stop() returned 0). Accepts NULL. */
+struct tg_fleet *tg_fleet_free(struct tg_fleet *f);
+/* Stops the workers, and starts those of @cfg as soon as the last has ended. Returns 0 or -ENOMEM. */
+int tg_fleet_configure(struct tg_fleet *f, struct tg_config *cfg) TG_CHECKED;
+/* Stops for good; blocks up to @timeout_us. Returns 0, or -ETIMEDOUT when a worker is still in a poll. Accepts NULL. */
+int tg_fleet_stop(struct tg_fleet *f, uint64_t timeout_us) TG_CHECKED;
+
+int tg_fleet_poll_now(struct tg_fleet *f, size_t device) TG_CHECKED;
+/* The configuration of the workers that run now: the one that device numbers belong to. NULL before the first. */
+const struct tg_config *tg_fleet_config(const struct tg_fleet *f);
+/* One for each of its devices. */
+const struct tg_device_state *tg_fleet_states(const struct tg_fleet *f);
+/* Takes a state in; returns whether the device's health has changed. */
+bool tg_fleet_note(struct tg_fleet *f, const struct tg_device_state *state);
+/* Keeps @p (a reference of its own) as the device's last reading. Returns 0 and the device, or -ENOENT. */
+int tg_fleet_keep(struct tg_fleet *f, struct tg_parcel *p, size_t *ret_device);
+/* Borrowed; NULL before the first reading. */
+struct tg_parcel *tg_fleet_last(const struct tg_fleet *f, size_t device);
+/* The name of a bus whose worker shows no progress, or NULL. */
+const char *tg_fleet_stuck(const struct tg_fleet *f, uint64_t now_us);
