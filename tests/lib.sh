@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+#
+# What tests/demo.sh and tests/run.sh share: packages, steps with time and result, processes that end with the script.
+# Sourced, not run.
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# The two scripts run on a machine that has nothing; the list is what building and testing need, all from Debian.
+build_packages=(
+	cmake ninja-build gcc libc6-dev pkgconf git ca-certificates
+	libssl-dev libtss2-dev libpaho-mqtt-dev libmodbus-dev libsqlite3-dev libinih-dev libjansson-dev libcmocka-dev
+	libsystemd-dev libcurl4-openssl-dev
+)
+bench_packages=(swtpm tpm2-tools openssl mosquitto mosquitto-clients python3 python3-cryptography procps)
+
+# --- output ---------------------------------------------------------------------------------------------------------------
+
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
+	c_ok=$'\033[32m' c_bad=$'\033[31m' c_dim=$'\033[2m' c_off=$'\033[0m'
+else
+	c_ok='' c_bad='' c_dim='' c_off=''
+fi
+started=$SECONDS
+
+clock() { printf '%s[%3d s]%s' "$c_dim" $((SECONDS - started)) "$c_off"; }
+say() { printf '%s %s\n' "$(clock)" "$*"; }
+good() { printf '%s %sok%s      %s\n' "$(clock)" "$c_ok" "$c_off" "$*"; }
+bad() { printf '%s %sFAILED%s  %s\n' "$(clock)" "$c_bad" "$c_off" "$*" >&2; }
+
+# step NAME COMMAND...: runs it with its output in $logs/NAME.log; shows the end of it when it fails.
+step() {
+	local name=$1 begin=$SECONDS log
+	shift
+	log="$logs/${name//[^A-Za-z0-9]/-}.log"
+	if "$@" >"$log" 2>&1; then
+		good "$name ($((SECONDS - begin)) s)"
+		return 0
+	fi
+	bad "$name ($((SECONDS - begin)) s); the end of $log:"
+	tail -n 40 "$log" >&2
+	return 1
+}
+
+# --- packages -------------------------------------------------------------------------------------------------------------
+
+policy=/usr/sbin/policy-rc.d
+
+# Debian's package scripts start services; this machine's are not ours to start. The policy lives only while we install,
+# and one that is there already is put back.
+forbid_services() {
+	[ ! -e $policy ] || mv $policy $policy.tidegate-saved
+	printf '#!/bin/sh\nexit 101\n' >$policy
+	chmod 755 $policy
+}
+
+allow_services() {
+	rm -f $policy
+	[ ! -e $policy.tidegate-saved ] || mv $policy.tidegate-saved $policy
+}
+
+missing_packages() {
+	local p
+	for p in "$@"; do
+		[ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$p" 2>/dev/null)" = 'ii ' ] || echo "$p"
+	done
+}
+
+install_packages() {
+	local wanted
+	mapfile -t wanted < <(missing_packages "$@")
+	[ ${#wanted[@]} -gt 0 ] || return 0
+	if [ "$(id -u)" != 0 ]; then
+		echo "these packages are missing, and only root can install them: ${wanted[*]}"
+		return 1
+	fi
+	(
+		trap allow_services EXIT
+		forbid_services
+		export DEBIAN_FRONTEND=noninteractive
+		apt-get update -q &&
+			apt-get install -q -y --no-install-recommends -o Dpkg::Use-Pty=0 "${wanted[@]}"
+	)
+}
+
+# --- processes ------------------------------------------------------------------------------------------------------------
+
+pids=()
+
+# background NAME COMMAND...: its output goes to $logs/NAME.log; it is ended with the script. Sets $pid.
+background() {
+	local name=$1
+	shift
+	"$@" >"$logs/$name.log" 2>&1 </dev/null &
+	pid=$!
+	pids+=("$pid")
+}
+
+end_process() {
+	local n
+	kill -TERM "$1" 2>/dev/null || return 0
+	for n in $(seq 60); do
+		kill -0 "$1" 2>/dev/null || break
+		[ "$n" -lt 55 ] || kill -KILL "$1" 2>/dev/null
+		sleep 0.1
+	done
+	wait "$1" 2>/dev/null
+	return 0
+}
+
+end_processes() {
+	local i
+	for ((i = ${#pids[@]} - 1; i >= 0; i--)); do
+		end_process "${pids[i]}"
+	done
+	pids=()
+}
+
+# wait_for SECONDS WHAT COMMAND...: repeats the command until it succeeds.
+wait_for() {
+	local until=$((SECONDS + $1)) what=$2
+	shift 2
+	until "$@" >/dev/null 2>&1; do
+		if [ $SECONDS -ge $until ]; then
+			bad "waited in vain for $what"
+			return 1
+		fi
+		sleep 0.2
+	done
+}
+
+free_port() {
+	/usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}

@@ -1,0 +1,195 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# tests/run.sh [--machine] [--full] [RING...]
+#
+# The rings of tests, cheapest first. Run as root on Debian 12 or 13: installs what is missing with apt, starts no service
+# of the machine, uses loopback and free ports. A ring that cannot run says why and counts as skipped, never as passed.
+#
+#   static       warnings of gcc and clang, layering, shell scripts
+#   unit         unit tests under ASan and UBSan
+#   fuzz         every fuzz target for a moment, over its corpus
+#   threads      provider, mailboxes, pipeline and spool under TSan
+#   integration  real peers: swtpm, mosquitto, Modbus servers, the AWS IoT stand-in; under ASan and UBSan
+#   demo         tests/demo.sh with the optimised build
+#   package      the .deb: built, looked at by lintian, installed and purged in a fresh Debian 12
+#   trixie       Debian 13: built there, unit tests, the demo with each OpenSSL provider
+#   machine      (--machine) the arm64 machine
+#
+# --full makes fuzzing longer. Logs stay in build/logs.
+
+set -u
+. "$(dirname "$0")/lib.sh"
+
+rings=() machine=no fuzz_seconds=4
+while [ $# -gt 0 ]; do
+	case $1 in
+	--machine) machine=yes ;;
+	--full) fuzz_seconds=300 ;;
+	-*) sed -n '4,21s/^# \{0,1\}//p' "$0" && exit 2 ;;
+	*) rings+=("$1") ;;
+	esac
+	shift
+done
+if [ ${#rings[@]} = 0 ]; then
+	rings=(static unit fuzz threads integration demo package trixie)
+	[ $machine = no ] || rings+=(machine)
+fi
+
+logs=$top/build/logs
+mkdir -p "$logs"
+cd "$top" || exit 1
+jobs=$(nproc)
+passed=() failed=() skipped=()
+trap end_processes EXIT
+
+# --- helpers --------------------------------------------------------------------------------------------------------------
+
+configure() { cmake --preset "$1" && cmake --build --preset "$1" -j "$jobs"; }
+tests_of() { # PRESET LABEL [ctest options]
+	local preset=$1 label=$2
+	shift 2
+	ctest --test-dir "build/$preset" -L "$label" --no-tests=error --output-on-failure "$@"
+}
+count_of() { grep -hoE '[0-9]+ tests failed out of [0-9]+' "$logs/$1.log" | tail -1; }
+
+# The Debian mirror that this machine installs from.
+mirror() {
+	apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin: Debian' | head -n 1
+}
+
+# chroot_of SUITE PACKAGES...: a fresh Debian below build/chroot, made once; sets $root. Says why when it cannot be made.
+chroot_of() {
+	local suite=$1 site
+	shift
+	root=$top/build/chroot/$suite
+	install_packages mmdebstrap || return 1
+	if [ ! -e "$root.made" ]; then
+		site=$(mirror)
+		[ -n "$site" ] || { echo "apt knows no Debian mirror"; return 1; }
+		rm -rf "$root"
+		mkdir -p "$(dirname "$root")"
+		mmdebstrap --variant=minbase --include="$(IFS=,; echo "$*")" "$suite" "$root" \
+			"deb $site $suite main" || return 1
+		touch "$root.made"
+	fi
+}
+
+in_chroot() {
+	# A mount namespace of our own: whatever happens, no mount is left behind.
+	unshare --mount --propagation private sh -c '
+		root=$1; shift
+		mount -t proc proc "$root/proc" && mount --rbind /dev "$root/dev" && exec chroot "$root" \
+			/usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 "$@"
+	' sh "$root" "$@"
+}
+
+# The committed tree and nothing else, in a directory of its own.
+export_tree() {
+	rm -rf "$1" && mkdir -p "$1" && git archive HEAD | tar -x -C "$1"
+}
+
+reason_of() { tail -n 1 "$logs/$1.log" | cut -c1-160; }
+
+# --- rings ----------------------------------------------------------------------------------------------------------------
+
+ring_static() {
+	install_step clang shellcheck || return 1
+	step "static: gcc, optimised" configure release &&
+		step "static: clang, optimised" configure clang &&
+		step "static: shell scripts" shellcheck -x -P SCRIPTDIR tests/*.sh packaging/*.sh .ci/run
+}
+
+ring_unit() {
+	step "unit: build with ASan and UBSan" configure debug &&
+		step "unit: tests" tests_of debug unit -j "$jobs" && say "         $(count_of unit--tests)"
+}
+
+ring_fuzz() {
+	install_step clang libclang-rt-14-dev || install_step clang libclang-rt-dev || return 1
+	step "fuzz: build" configure fuzz &&
+		step "fuzz: targets, $fuzz_seconds s each" env TIDEGATE_FUZZ_SECONDS="$fuzz_seconds" \
+			ctest --test-dir build/fuzz -L fuzz --no-tests=error --output-on-failure -j "$jobs" &&
+		say "         $(count_of "fuzz--targets--$fuzz_seconds-s-each")"
+}
+
+ring_threads() {
+	step "threads: build with TSan" configure tsan &&
+		step "threads: tests" ctest --test-dir build/tsan --no-tests=error --output-on-failure \
+			-R '^(mailbox|pipeline|spool|worker|tpm-provider|tpm-threads)' && say "         $(count_of threads--tests)"
+}
+
+ring_integration() {
+	install_step "${bench_packages[@]}" tpm2-openssl || return 1
+	step "integration: build with ASan and UBSan" configure debug &&
+		step "integration: tests" tests_of debug integration && say "         $(count_of integration--tests)"
+}
+
+ring_demo() {
+	install_step "${bench_packages[@]}" || return 1
+	step "demo: build" configure release && step "demo: story" tests/demo.sh --build build/release
+}
+
+ring_package() {
+	local deb
+	install_step debhelper dpkg-dev lintian || return 1
+	step "package: build" packaging/build-deb.sh || return 1
+	deb=$(ls -t build/deb/tidegate_*.deb | head -n 1)
+	step "package: lintian" lintian --allow-root --fail-on error,warning "$deb" || return 1
+	if ! step "package: a fresh Debian 12" chroot_of bookworm ca-certificates; then
+		skip_reason="no chroot: $(reason_of package--a-fresh-Debian-12)"
+		return 77
+	fi
+	cp "$deb" "$root/root/tidegate.deb"
+	step "package: install, look, remove, purge" in_chroot /bin/sh -eu -c "$(cat tests/package/cycle.sh)"
+}
+
+ring_trixie() {
+	local provider
+	if ! step "trixie: a fresh Debian 13" chroot_of trixie "${build_packages[@]}" "${bench_packages[@]}" tpm2-openssl \
+		iproute2; then
+		skip_reason="no chroot: $(reason_of trixie--a-fresh-Debian-13)"
+		return 77
+	fi
+	export_tree "$root/root/tidegate" || return 1
+	step "trixie: build and unit tests" in_chroot /bin/sh -eu -c 'cd /root/tidegate
+		cmake --preset release && cmake --build --preset release && ctest --preset release -L unit' || return 1
+	for provider in builtin tpm2; do
+		step "trixie: demo with the $provider provider" in_chroot /root/tidegate/tests/demo.sh \
+			--build /root/tidegate/build/release --provider $provider || return 1
+	done
+}
+
+ring_machine() {
+	skip_reason="the arm64 machine is not part of this version; it comes with the finished package"
+	return 77
+}
+
+install_step() {
+	[ -z "$(missing_packages "$@")" ] || step "packages: $(missing_packages "$@" | tr '\n' ' ')" install_packages "$@"
+}
+
+# --- all of them ----------------------------------------------------------------------------------------------------------
+
+install_step "${build_packages[@]}" || exit 1
+for ring in "${rings[@]}"; do
+	skip_reason=
+	begin=$SECONDS
+	if ! declare -F "ring_$ring" >/dev/null; then
+		bad "there is no ring '$ring'"
+		exit 2
+	fi
+	"ring_$ring"
+	case $? in
+	0) passed+=("$ring ($((SECONDS - begin)) s)") ;;
+	77) skipped+=("$ring: $skip_reason") ;;
+	*) failed+=("$ring") ;;
+	esac
+done
+
+echo
+for ring in "${passed[@]}"; do echo "passed   $ring"; done
+for ring in "${skipped[@]}"; do echo "skipped  $ring"; done
+for ring in "${failed[@]}"; do echo "FAILED   $ring"; done
+echo "${#passed[@]} passed, ${#failed[@]} failed, ${#skipped[@]} skipped"
+[ ${#failed[@]} = 0 ] && [ ${#passed[@]} -gt 0 ]
