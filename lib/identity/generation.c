@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -15,7 +16,7 @@
  *
  *	write		.new/ whole -> rename to NNNNNN -> candidate
  *	promote		previous -> old current; current -> candidate (here it counts); candidate
- *removed; old keys stripped roll back	candidate removed; its key stripped
+ * removed; old keys stripped roll back	candidate removed; its key stripped
  *
  * Each arrow is durable before the next begins. What a cut leaves in between is
  * told apart by which links are equal, see recover.c.
@@ -193,6 +194,17 @@ int tg_generation_path(const char *state_dir, enum tg_slot slot, const char *fil
 		return r;
 	n = snprintf(out, size, "%s/%s/%06u/%s", state_dir, TG_DIR_GENERATIONS, number, file);
 	return n < 0 || (size_t) n >= size ? -ENAMETOOLONG : 0;
+}
+
+int tg_generation_text(const char *state_dir, enum tg_slot slot, const char *file, char **ret,
+		       struct tg_fault *reterr)
+{
+	char path[PATH_MAX];
+	int r = tg_generation_path(state_dir, slot, file, path, sizeof(path));
+
+	if (r < 0)
+		return tg_fault_set(reterr, r, "%s: %s", tg_slot_name(slot), strerror(-r));
+	return tg_file_read(AT_FDCWD, path, TG_GENERATION_FILE_MAX, ret, NULL, reterr);
 }
 
 /* After a promotion that is complete: the old key goes when it is told to. */

@@ -58,6 +58,10 @@ int tg_generation_read(const char *state_dir, enum tg_slot slot, struct tg_manif
  */
 int tg_generation_path(const char *state_dir, enum tg_slot slot, const char *file, char *out,
 		       size_t size) TG_CHECKED;
+/* The text of that file: 0 and owned, -ENOENT when the slot or the file is not there, or another
+ * -errno. */
+int tg_generation_text(const char *state_dir, enum tg_slot slot, const char *file, char **ret,
+		       struct tg_fault *reterr) TG_CHECKED;
 /*
  * candidate becomes current, current becomes previous; previous' key.pem and bundle.pem are
  * unlinked when @forget_previous. Repeatable: after a cut in between, calling it again (or

@@ -48,10 +48,10 @@ void tg_journal_print(const struct tg_journal *j, struct tg_buffer *out)
 	print_text(out, "endpoint", j->endpoint);
 	tg_buffer_addf(out,
 		       ",\"started\":%" PRId64 ",\"updated\":%" PRId64 ",\"issued\":%" PRId64 ",\"a"
-											      "ttem"
-											      "pts"
-											      "\":%"
-											      "u",
+		       "ttem"
+		       "pts"
+		       "\":%"
+		       "u",
 		       j->started, j->updated, j->issued, j->attempts);
 	print_text(out, "token", j->token);
 	print_text(out, "certificate_id", j->certificate_id);

@@ -11,13 +11,12 @@
  * What a power cut can leave, and what becomes of it:
  *
  *	hidden names (temporary files, .new/, a cleared journal)	removed
- *	a link to nothing, or current/candidate not whole		removed; current falls back to
- *previous
- *	previous == current (promotion cut before it counted)		previous removed; the
- *candidate stays one candidate == current (promotion cut after it counted)		candidate
- *removed
- *	a generation that no link names					its key is stripped, the rest
- *is history
+ *	a link to nothing, or current/candidate not whole		removed; current falls back
+ * to previous previous == current (promotion cut before it counted)		previous removed;
+ * the candidate stays one candidate == current (promotion cut after it counted)		candidate
+ * removed
+ *	a generation that no link names					its key is stripped, the
+ * rest is history
  *
  * Something that cannot be looked at (-EIO, -EACCES) stops the recovery: nothing is judged
  * damaged because the disk did not answer.

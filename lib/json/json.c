@@ -137,6 +137,14 @@ int tg_json_lines(const struct json_t *object, const char *key, size_t max, char
 	return 0;
 }
 
+const char *tg_json_printable(const struct json_t *object, const char *key, char *out, size_t size)
+{
+	const json_t *value = json_object_get(object, key);
+	const char *s = json_string_value(value);
+
+	return tg_printable(out, size, s ? s : "", s ? json_string_length(value) : 0);
+}
+
 int tg_json_int(const struct json_t *object, const char *key, int64_t min, int64_t max,
 		int64_t *ret, struct tg_fault *reterr)
 {

@@ -41,6 +41,11 @@ int tg_json_text(const struct json_t *object, const char *key, char *out, size_t
 /* The same, owned, at most @max bytes; line breaks and tabs are allowed (PEM). */
 int tg_json_lines(const struct json_t *object, const char *key, size_t max, char **ret,
 		  struct tg_fault *reterr) TG_CHECKED;
+/*
+ * For what is only shown to people: a string made printable and cut to fit (tg_printable()), ""
+ * when it is absent or none. Never fails. Returns @out.
+ */
+const char *tg_json_printable(const struct json_t *object, const char *key, char *out, size_t size);
 /* An integer in @min..@max; a real number is not one. */
 int tg_json_int(const struct json_t *object, const char *key, int64_t min, int64_t max,
 		int64_t *ret, struct tg_fault *reterr) TG_CHECKED;

@@ -105,6 +105,32 @@ int tg_chain_parse(const char *pem, size_t len, struct tg_chain **ret, struct tg
 	return 0;
 }
 
+int tg_chain_parse_file(const char *pem, size_t len, struct tg_chain **ret, struct tg_fault *reterr)
+{
+	tg_cleanup(tg_chain_freep) struct tg_chain *c = calloc(1, sizeof(*c));
+	const char *end = pem + len, *p = pem;
+
+	if (!c)
+		return tg_fault_set(reterr, -ENOMEM, "out of memory");
+	while ((p = memmem(p, (size_t) (end - p), BEGIN, sizeof(BEGIN) - 1))) {
+		const char *last = memmem(p, (size_t) (end - p), END, sizeof(END) - 1);
+		int r;
+
+		if (!last)
+			return tg_fault_set(reterr, -EBADMSG, "certificate %zu is cut short",
+					    c->n + 1);
+		last += sizeof(END) - 1;
+		r = parse_one(c, p, (size_t) (last - p), reterr);
+		if (r < 0)
+			return r;
+		p = last;
+	}
+	if (c->n == 0)
+		return tg_fault_set(reterr, -EBADMSG, "no certificate in there");
+	*ret = tg_take(c);
+	return 0;
+}
+
 struct tg_chain *tg_chain_free(struct tg_chain *c)
 {
 	if (c) {
@@ -173,6 +199,11 @@ int tg_chain_order(struct tg_chain *c, const EVP_PKEY *key, struct tg_fault *ret
 	drop(c, last + 1);
 	ERR_clear_error();
 	return 0;
+}
+
+bool tg_chain_is_of(const struct tg_chain *c, const EVP_PKEY *key)
+{
+	return tg_key_same(X509_get0_pubkey(c->certs[0]), key);
 }
 
 char *tg_chain_to_pem(const struct tg_chain *c)

@@ -29,6 +29,12 @@ struct tg_chain;
  */
 int tg_chain_parse(const char *pem, size_t len, struct tg_chain **ret,
 		   struct tg_fault *reterr) TG_CHECKED;
+/*
+ * The same for a file that an operator wrote: what stands between the certificates is skipped, a
+ * key included.
+ */
+int tg_chain_parse_file(const char *pem, size_t len, struct tg_chain **ret,
+			struct tg_fault *reterr) TG_CHECKED;
 struct tg_chain *tg_chain_free(struct tg_chain *c); /* accepts NULL, returns NULL */
 TG_DEFINE_CLEANUP(struct tg_chain *, tg_chain_free)
 
@@ -38,6 +44,9 @@ TG_DEFINE_CLEANUP(struct tg_chain *, tg_chain_free)
  * key, -EEXIST when two different ones have.
  */
 int tg_chain_order(struct tg_chain *c, const EVP_PKEY *key, struct tg_fault *reterr) TG_CHECKED;
+
+/* Whether the first certificate is of @key. Never fails. */
+bool tg_chain_is_of(const struct tg_chain *c, const EVP_PKEY *key);
 
 /* Owned PEM text, newline at the end, or NULL without memory. */
 char *tg_chain_to_pem(const struct tg_chain *c);

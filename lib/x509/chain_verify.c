@@ -40,7 +40,9 @@ static int check_usage(X509 *leaf, struct tg_fault *reterr)
 	if (flags & EXFLAG_CRITICAL)
 		return VERDICT(reterr, TG_CHAIN_USAGE,
 			       "it has a critical extension that is not known");
-	if (X509_check_ca(leaf) != 0)
+	/* The flag as well: OpenSSL's own answer is no when key usage forbids to sign, but others
+	 * may not look there. */
+	if ((flags & EXFLAG_CA) || X509_check_ca(leaf) != 0)
 		return VERDICT(reterr, TG_CHAIN_CA,
 			       "it is a certificate authority's, not a device's");
 	/* Absent extensions answer UINT32_MAX: everything is allowed. */

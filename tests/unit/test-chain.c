@@ -141,6 +141,11 @@ static void each_refusal_has_its_own_reason(void **state)
 		{ { .subject = "gw", .extensions = { "basicConstraints=critical,CA:TRUE" } },
 		  TG_CHAIN_CA,
 		  "authority" },
+		{ { .subject = "gw",
+		    .extensions = { "basicConstraints=critical,CA:TRUE", "keyUsage="
+									 "digitalSignature" } },
+		  TG_CHAIN_CA,
+		  "authority" },
 		{ { .subject = "gw", .extensions = { "extendedKeyUsage=serverAuth" } },
 		  TG_CHAIN_USAGE,
 		  "clientAuth" },
