@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "provisioning/enrol/aws_codec.h"
+#include "provisioning/enrol/claim.h"
+#include "provisioning/enrol/method.h"
+#include "provisioning/net/mqtt_once.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+/*
+ * AWS IoT fleet provisioning by claim: with a claim certificate, which a whole fleet may share,
+ * CreateCertificateFromCsr brings a certificate for our own key and a token, and RegisterThing with
+ * the token makes it count.
+ *
+ * The service chooses the subject and signs with an authority of its own that nobody can configure,
+ * so neither is checked; that the answer came from the configured endpoint is what TLS has proved.
+ */
+
+#define CONNECT_US    (30 * TG_US_PER_S)
+#define CALL_US       (30 * TG_US_PER_S) /* the hook alone may take 5 s */
+#define KEEP_ALIVE_US (60 * TG_US_PER_S)
+#define VALUE_MAX     1024 /* bytes of a template parameter, expanded */
+
+static const char *endpoint(const struct tg_config *c)
+{
+	return c->enrolment.aws.endpoint;
+}
+
+static uint64_t in(uint64_t us)
+{
+	return tg_us_add(tg_clock_boot_us(), us);
+}
+
+static int topic_of(const struct tg_enrolment *e, char out[static TG_AWS_TOPIC_MAX],
+		    struct tg_fault *reterr)
+{
+	return tg_aws_register_topic(e->config->enrolment.aws.template_name, out, reterr);
+}
+
+static int connect_session(struct tg_enrolment *e, struct tg_mqtt_once **ret,
+			   struct tg_fault *reterr)
+{
+	const struct tg_config *c = e->config;
+	char id[64];
+	struct tg_mqtt_options o = {
+		.host = c->enrolment.aws.endpoint,
+		.port = c->enrolment.aws.port,
+		.alpn = c->enrolment.aws.alpn,
+		.client_id = id,
+		.ca_file = c->enrolment.aws.ca,
+		.chain_file = c->enrolment.aws.claim_certificate,
+		.key_file = c->enrolment.aws.claim_key,
+		.version = 4,
+		.keep_alive_us = KEEP_ALIVE_US,
+		.connect_timeout_us = CONNECT_US,
+		.verify_at = e->clock.floor_s,
+	};
+
+	/* Unique, as gateways that share a claim would end each other's sessions. */
+	(void) snprintf(id, sizeof(id), "enrol-%s-%08" PRIx32, e->names.tpm,
+			(uint32_t) tg_random_u64());
+	return tg_mqtt_once_open(&o, in(CONNECT_US), ret, reterr);
+}
+
+static int fleet_open(struct tg_enrolment *e, struct tg_fault *reterr)
+{
+	tg_cleanup(tg_mqtt_once_closep) struct tg_mqtt_once *m = NULL;
+	char topic[TG_AWS_TOPIC_MAX];
+	int64_t not_before = 0;
+	int r = topic_of(e, topic, reterr);
+
+	if (r == 0)
+		r = tg_claim_check(e, &not_before, reterr);
+	if (r < 0)
+		return r;
+	/* The operator has made the claim before sending the gateway out. */
+	tg_clock_floor_raise(&e->clock, not_before);
+	r = connect_session(e, &m, reterr);
+	if (r == 0)
+		r = tg_mqtt_once_prepare(m, TG_AWS_TOPIC_CREATE, in(CALL_US), reterr);
+	if (r == 0)
+		r = tg_mqtt_once_prepare(m, topic, in(CALL_US), reterr);
+	if (r < 0)
+		return r;
+	e->session = tg_take(m);
+	return 0;
+}
+
+/* What the service refuses with goes to the operator as it came. */
+static int rejected(struct tg_enrolment *e, const char *call, const struct tg_aws_rejected *no,
+		    struct tg_fault *reterr)
+{
+	int r = tg_enrolment_refused(e, tg_aws_classify(no), no->status, no->code);
+
+	return tg_fault_set(reterr, r, "%s refused: %d %s: %s", call, no->status,
+			    no->code[0] ? no->code : "(no code)",
+			    no->message[0] ? no->message : "(no message)");
+}
+
+static int call(struct tg_enrolment *e, const char *topic, struct tg_buffer *request,
+		struct tg_mqtt_reply *ret, struct tg_fault *reterr)
+{
+	int r = tg_buffer_error(request);
+
+	if (r < 0)
+		return tg_fault_set(reterr, r, "the request is longer than %u bytes",
+				    TG_AWS_REQUEST_MAX);
+	r = tg_mqtt_once_call(e->session, topic, request->data, request->len, in(CALL_US), ret,
+			      reterr);
+	explicit_bzero(request->data, request->len);
+	return r;
+}
+
+static int fleet_issue(struct tg_enrolment *e, struct tg_fault *reterr)
+{
+	tg_cleanup(tg_buffer_done) struct tg_buffer request = TG_BUFFER_INIT(TG_AWS_REQUEST_MAX);
+	tg_cleanup(tg_mqtt_reply_done) struct tg_mqtt_reply reply = { 0 };
+	tg_cleanup(tg_aws_created_done) struct tg_aws_created created = { 0 };
+	struct tg_aws_rejected no;
+	int r;
+
+	tg_aws_create_request(e->csr_pem, &request);
+	r = call(e, TG_AWS_TOPIC_CREATE, &request, &reply, reterr);
+	if (r < 0)
+		return r;
+	if (!reply.accepted) {
+		tg_aws_rejected_parse(reply.payload, reply.len, &no);
+		return rejected(e, "CreateCertificateFromCsr", &no, reterr);
+	}
+	r = tg_aws_created_parse(reply.payload, reply.len, &created, reterr);
+	if (r < 0)
+		(void) tg_fault_prefix(reterr, "the answer to CreateCertificateFromCsr");
+	if (r < 0)
+		return r;
+	memcpy(e->journal.token, created.token, sizeof(e->journal.token));
+	memcpy(e->journal.certificate_id, created.certificate_id,
+	       sizeof(e->journal.certificate_id));
+	free(e->chain_pem);
+	e->chain_pem = tg_take(created.certificate_pem);
+	return 0;
+}
+
+/* The template's parameters with specifiers expanded; the serial number alone when none are
+ * configured. */
+static int add_parameters(struct tg_enrolment *e, struct tg_pair *out, size_t *ret_n,
+			  struct tg_fault *reterr)
+{
+	static const struct tg_pair serial = { (char *) "SerialNumber", (char *) "%i" };
+	const struct tg_pairs *configured = &e->config->enrolment.aws.parameters;
+	const struct tg_pair *in = configured->n ? configured->items : &serial;
+	size_t n = configured->n ? configured->n : 1;
+
+	if (n > TG_CONFIG_PAIRS)
+		return tg_fault_set(reterr, -EINVAL, "more than %d parameters", TG_CONFIG_PAIRS);
+	for (size_t i = 0; i < n; i++) {
+		char *value = calloc(1, VALUE_MAX);
+		int r = value ? tg_specifiers_expand(&e->names, in[i].value, value, VALUE_MAX,
+						     reterr)
+			      : tg_fault_set(reterr, -ENOMEM, "out of memory");
+
+		if (r < 0) {
+			free(value);
+			(void) tg_fault_prefix(reterr, "parameter.%s", in[i].name);
+			return r;
+		}
+		out[i] = (struct tg_pair){ .name = in[i].name, .value = value };
+		*ret_n = i + 1;
+	}
+	return 0;
+}
+
+static int register_request(struct tg_enrolment *e, struct tg_buffer *request,
+			    struct tg_fault *reterr)
+{
+	struct tg_pair parameters[TG_CONFIG_PAIRS];
+	size_t n = 0;
+	int r = add_parameters(e, parameters, &n, reterr);
+
+	if (r == 0)
+		tg_aws_register_request(e->journal.token, parameters, n, request);
+	while (n > 0)
+		free(parameters[--n].value);
+	return r;
+}
+
+static int fleet_enlist(struct tg_enrolment *e, struct tg_fault *reterr)
+{
+	tg_cleanup(tg_buffer_done) struct tg_buffer request = TG_BUFFER_INIT(TG_AWS_REQUEST_MAX);
+	tg_cleanup(tg_mqtt_reply_done) struct tg_mqtt_reply reply = { 0 };
+	char topic[TG_AWS_TOPIC_MAX];
+	struct tg_aws_rejected no;
+	int r = topic_of(e, topic, reterr);
+
+	if (r == 0)
+		r = register_request(e, &request, reterr);
+	if (r == 0)
+		r = call(e, topic, &request, &reply, reterr);
+	if (r < 0)
+		return r;
+	if (!reply.accepted) {
+		tg_aws_rejected_parse(reply.payload, reply.len, &no);
+		r = rejected(e, "RegisterThing", &no, reterr);
+		return tg_aws_is_token_gone(&no) ? TG_METHOD_STALE : r;
+	}
+	r = tg_aws_registered_parse(reply.payload, reply.len, e->journal.thing, reterr);
+	if (r < 0)
+		(void) tg_fault_prefix(reterr, "the answer to RegisterThing");
+	return r;
+}
+
+static void fleet_close(struct tg_enrolment *e)
+{
+	e->session = tg_mqtt_once_close(e->session);
+}
+
+static const char *fleet_anchors(const struct tg_enrolment *e)
+{
+	(void) e;
+	return NULL;
+}
+
+const struct tg_method tg_method_aws_fleet = {
+	.name = "aws-fleet",
+	.id = TG_ENROL_AWS_FLEET,
+	.token_life_s = 3600,
+	.endpoint = endpoint,
+	.open = fleet_open,
+	.issue = fleet_issue,
+	.enlist = fleet_enlist,
+	.close = fleet_close,
+	.anchors = fleet_anchors,
+	.own_subject = true,
+};

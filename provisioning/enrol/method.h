@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/config.h"
+#include "provisioning/enrolment.h"
+
+/*
+ * What every way of getting a certificate looks like to the sequence of steps in enrolment.c.
+ *
+ * A method is a const struct in the list of methods.c. Its functions work on the enrolment: they
+ * read configuration, names, key and request there, and leave their results in journal and
+ * chain_pem. They write no files. One thread; they block on the network, each within a deadline of
+ * its own.
+ *
+ * They return 0 or -errno. Where the service itself refused, they say so by tg_enrolment_refused();
+ * else the class of the failure follows from the errno (tg_enrolment_class()).
+ */
+struct tg_method {
+	const char *name; /* "aws-fleet": the value of `method` */
+	enum tg_enrol_method id;
+	int64_t token_life_s; /* how long what `issue` brought can still be registered */
+
+	/* Where the requests go; remembered, so that a change of configuration starts anew. */
+	const char *(*endpoint)(const struct tg_config *c);
+	/* A session that is ready for a request. Its own files are looked at first, so that what is
+	 * wrong with them is named. */
+	int (*open)(struct tg_enrolment *e, struct tg_fault *reterr);
+	/* Sends the request in csr_pem; fills chain_pem and the journal's token and certificate_id.
+	 */
+	int (*issue)(struct tg_enrolment *e, struct tg_fault *reterr);
+	/* Makes what was issued count; fills the journal's thing. TG_METHOD_STALE: it is of no use
+	 * any more, ask for another. */
+	int (*enlist)(struct tg_enrolment *e, struct tg_fault *reterr);
+	/* Ends the session; also when there is none. */
+	void (*close)(struct tg_enrolment *e);
+	/* Text of what the certificate must lead to (owned by the enrolment), or NULL when nobody
+	 * can say. */
+	const char *(*anchors)(const struct tg_enrolment *e);
+	bool own_subject; /* the authority chooses the subject, whatever was asked for */
+};
+
+#define TG_METHOD_STALE 1
+
+/* The method of @id, or NULL when this version has none: then @reterr says so. */
+const struct tg_method *tg_method_get(enum tg_enrol_method id, struct tg_fault *reterr);
+
+extern const struct tg_method tg_method_aws_fleet;

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "config/config.h"
+#include "config/specifier.h"
+#include "identity/generation.h"
+#include "identity/journal.h"
+#include "provisioning/clock_floor.h"
+#include "provisioning/progress.h"
+#include "tpm/tpm.h"
+
+#include <openssl/types.h>
+
+/*
+ * One enrolment, from nothing or from where an earlier one stopped, to a new identity generation.
+ *
+ * The steps of enum tg_enrol_step are taken in order; each is durable in identity/pending before
+ * the next begins, so a cut or a refusal resumes: with the same key always, with the certificate
+ * that was issued as long as its token lives. The caller holds the helper's lock. One thread;
+ * blocks on TPM, network and disk.
+ */
+struct tg_method;
+
+struct tg_enrolment {
+	const struct tg_config *config; /* borrowed */
+	const char *state_dir;          /* borrowed */
+	struct tg_specifiers names;     /* complete: %t and %i are known */
+	struct tg_progress *progress;   /* borrowed */
+	struct tg_tpm *tpm;             /* owned; NULL once the packaged provider has taken over */
+	struct tg_clock_floor clock;
+
+	const struct tg_method *method;
+	void *session; /* the method's own */
+	struct tg_journal journal;
+	char *key_pem, *csr_pem, *chain_pem; /* owned, as in identity/pending */
+	EVP_PKEY *key;
+	bool started_over; /* what was issued went stale once in this run */
+};
+
+/* Clears and frees what it owns, and ends the method's session. */
+void tg_enrolment_done(struct tg_enrolment *e);
+
+/*
+ * Whether there is an identity that makes enrolling unnecessary: 1 and its manifest when current or
+ * candidate is whole, of this TPM and not expired; 0 when not (also while an enrolment is under
+ * way); -errno when that could not be found out.
+ */
+int tg_enrolment_present(struct tg_enrolment *e, struct tg_manifest *ret,
+			 struct tg_fault *reterr) TG_CHECKED;
+
+/*
+ * Goes through the steps. 0 and the manifest of the new generation, which is the candidate now; or
+ * -errno, and the journal and the progress say at which step, of which class, and why.
+ */
+int tg_enrolment_run(struct tg_enrolment *e, struct tg_manifest *ret,
+		     struct tg_fault *reterr) TG_CHECKED;
+
+/* The service said no: notes status and code for the journal and returns the -errno that stands for
+ * @class. */
+int tg_enrolment_refused(struct tg_enrolment *e, enum tg_enrol_class class, int status,
+			 const char *code);
+/* The class of a failure by its -errno. Pure. */
+enum tg_enrol_class tg_enrolment_class(int r);

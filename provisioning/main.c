@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/file.h"
+#include "config/load.h"
+#include "identity/generation.h"
+#include "identity/tpm_name.h"
+#include "json/json.h"
+#include "mqtt/session.h"
+#include "provisioning/enrol/method.h"
+#include "provisioning/enrolment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+/*
+ * tidegate-provision: one enrolment, then it ends. Started by the agent when it needs an identity,
+ * or by hand. What it parses comes from a service on the network; a crash here does not touch the
+ * data path.
+ */
+
+#define STATE_DIR_DEFAULT "/var/lib/tidegate"
+#define OWNER_AUTH_MAX    1024
+
+struct options {
+	const char *config, *state_dir, *command;
+	bool json, again, help, version;
+};
+
+static const char usage[] =
+	"usage: tidegate-provision [OPTION]... [COMMAND]\n"
+	"\n"
+	"commands:\n"
+	"  enrol               get a certificate for a key in the TPM (default)\n"
+	"  identity            print the TPM's identity, which is %t in the configuration\n"
+	"\n"
+	"options:\n"
+	"  --config PATH       configuration (" TG_CONFIG_DEFAULT ")\n"
+	"  --state-dir DIR     state directory (" STATE_DIR_DEFAULT ")\n"
+	"  --again             enrol although there is an identity\n"
+	"  --json              tell steps and result as one JSON object a line\n"
+	"  --help, --version\n"
+	"\n"
+	"exit status: 0 done, 1 failed, 2 usage, 78 bad configuration\n";
+
+static int parse_options(int argc, char **argv, struct options *o)
+{
+	enum { CONFIG = 256, STATE, AGAIN, JSON, HELP, VERSION };
+	static const struct option table[] = {
+		{ "config", required_argument, NULL, CONFIG },
+		{ "state-dir", required_argument, NULL, STATE },
+		{ "again", no_argument, NULL, AGAIN },
+		{ "json", no_argument, NULL, JSON },
+		{ "help", no_argument, NULL, HELP },
+		{ "version", no_argument, NULL, VERSION },
+		{ 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", table, NULL)) >= 0) {
+		switch (c) {
+		case CONFIG:
+			o->config = optarg;
+			break;
+		case STATE:
+			o->state_dir = optarg;
+			break;
+		case AGAIN:
+			o->again = true;
+			break;
+		case JSON:
+			o->json = true;
+			break;
+		case HELP:
+			o->help = true;
+			break;
+		case VERSION:
+			o->version = true;
+			break;
+		default:
+			return -EINVAL;
+		}
+	}
+	if (optind < argc)
+		o->command = argv[optind++];
+	return optind < argc ? -EINVAL : 0;
+}
+
+/* Tokens and a claim key pass through this process: no core dumps, no debugger of the same user. */
+static void harden(void)
+{
+	const struct rlimit none = { 0, 0 };
+
+	(void) umask(027);
+	(void) setrlimit(RLIMIT_CORE, &none);
+	(void) prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	tg_json_clear_memory();
+}
+
+static int load_config(const char *path, struct tg_config **ret)
+{
+	struct tg_complaints c = { 0 };
+	int r = tg_config_load(path, &c, ret);
+
+	for (size_t i = 0; i < c.n; i++)
+		(void) fprintf(stderr, "%s%s\n", c.items[i].warning ? "warning: " : "",
+			       c.items[i].text);
+	if (r < 0 && c.errors == 0)
+		(void) fprintf(stderr, "%s: %s\n", path, strerror(-r));
+	tg_complaints_done(&c);
+	return r;
+}
+
+/* Two helpers would make two keys and ask for two certificates. The lock goes with the descriptor.
+ */
+static int take_lock(const char *state_dir, int *ret, struct tg_fault *reterr)
+{
+	tg_autoclose int fd = -1;
+	char path[PATH_MAX];
+	int n = snprintf(path, sizeof(path), "%s/%s", state_dir, TG_DIR_IDENTITY), r;
+
+	if (n < 0 || (size_t) n + sizeof("/lock") > sizeof(path))
+		return tg_fault_set(reterr, -ENAMETOOLONG, "state directory: path too long");
+	r = tg_file_mkdirs(path, 0750, reterr);
+	if (r < 0)
+		return r;
+	memcpy(path + n, "/lock", sizeof("/lock"));
+	fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return tg_fault_set(reterr, -errno, "%s: %s", path, strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return tg_fault_set(reterr, -EBUSY, "another enrolment is at work (%s is locked)",
+				    path);
+	*ret = tg_take_fd(fd);
+	return 0;
+}
+
+static int read_owner_auth(const char *file, char **ret, struct tg_fault *reterr)
+{
+	const char *credentials = getenv("CREDENTIALS_DIRECTORY");
+	char path[PATH_MAX];
+	size_t len = 0;
+	int n = 0, r;
+
+	if (!*file)
+		return 0;
+	/* A name, not a path, is one that systemd has put there. */
+	if (credentials && !strchr(file, '/'))
+		n = snprintf(path, sizeof(path), "%s/%s", credentials, file);
+	else
+		n = snprintf(path, sizeof(path), "%s", file);
+	if (n < 0 || (size_t) n >= sizeof(path))
+		return tg_fault_set(reterr, -ENAMETOOLONG, "owner-auth-file: path too long");
+	r = tg_file_read(AT_FDCWD, path, OWNER_AUTH_MAX, ret, &len, reterr);
+	if (r == 0 && len && (*ret)[len - 1] == '\n')
+		(*ret)[len - 1] = '\0';
+	return r;
+}
+
+static int open_tpm(const struct tg_config *c, struct tg_tpm **ret, struct tg_fault *reterr)
+{
+	char *auth = NULL;
+	int r = read_owner_auth(c->tpm.owner_auth_file, &auth, reterr);
+	const struct tg_tpm_options o = {
+		.tcti = c->tpm.tcti,
+		.timeout_us = c->tpm.timeout_us,
+		.owner_auth = auth,
+	};
+
+	if (r == 0)
+		r = tg_tpm_new(&o, ret, reterr);
+	if (auth)
+		explicit_bzero(auth, strlen(auth));
+	free(auth);
+	return r;
+}
+
+/* %t from the TPM itself, and %i with it. */
+static int learn_names(struct tg_enrolment *e, struct tg_fault *reterr)
+{
+	bool replaced = false;
+	int r;
+
+	tg_specifiers_system(&e->names);
+	r = tg_tpm_identity(e->tpm, e->names.tpm, reterr);
+	if (r == 0)
+		r = tg_tpm_name_write(e->state_dir, e->names.tpm, &replaced, reterr);
+	if (r == 0)
+		r = tg_specifiers_expand(&e->names, e->config->gateway.id, e->names.id,
+					 sizeof(e->names.id), reterr);
+	if (r == 0 && replaced)
+		tg_progress_note(e->progress, "this is another TPM than before; it is %s",
+				 e->names.tpm);
+	return r;
+}
+
+static int begin(struct tg_enrolment *e, struct tg_fault *reterr)
+{
+	struct tg_manifest current;
+	int r = open_tpm(e->config, &e->tpm, reterr);
+
+	if (r == 0)
+		r = learn_names(e, reterr);
+	if (r < 0)
+		return r;
+	tg_clock_floor_init(&e->clock);
+	if (tg_generation_read(e->state_dir, TG_SLOT_CURRENT, &current, NULL) == 0)
+		tg_clock_floor_raise(&e->clock, current.not_before);
+	return 0;
+}
+
+static int do_identity(struct tg_enrolment *e, const struct options *o, struct tg_fault *reterr)
+{
+	int r = open_tpm(e->config, &e->tpm, reterr);
+
+	if (r == 0)
+		r = tg_tpm_identity(e->tpm, e->names.tpm, reterr);
+	if (r < 0)
+		return r;
+	(void) printf(o->json ? "{\"tpm\":\"%s\"}\n" : "%s\n", e->names.tpm);
+	return 0;
+}
+
+static int do_enrol(struct tg_enrolment *e, const struct options *o, struct tg_fault *reterr)
+{
+	tg_autoclose int lock = -1;
+	struct tg_manifest m = { 0 };
+	/* Before the TPM's thread is there: it changes the environment. */
+	int r = tg_mqtt_global_init(reterr);
+
+	if (r == 0)
+		r = take_lock(e->state_dir, &lock, reterr);
+	if (r == 0)
+		r = tg_generation_recover(e->state_dir, reterr);
+	if (r == 0)
+		r = begin(e, reterr);
+	if (r == 0 && !o->again)
+		r = tg_enrolment_present(e, &m, reterr);
+	if (r < 0)
+		return r;
+	if (r > 0) {
+		tg_progress_result(e->progress, "present", &m);
+		return 0;
+	}
+	r = tg_enrolment_run(e, &m, reterr);
+	if (r == 0)
+		tg_progress_result(e->progress, "enrolled", &m);
+	return r;
+}
+
+/* What failed outside the steps has not been told yet; the steps tell for themselves. */
+static void tell_failure(struct tg_enrolment *e, int r, const struct tg_fault *fault)
+{
+	struct tg_journal j = { .error_class = tg_enrolment_class(r), .error_step = TG_STEP_NONE };
+
+	if (e->journal.error_class == TG_ENROL_OK) {
+		(void) snprintf(j.error_text, sizeof(j.error_text), "%s", fault->text);
+		tg_progress_failed(e->progress, &j);
+	}
+	tg_progress_result(e->progress, "failed", NULL);
+}
+
+static int run(const struct options *o, const struct tg_config *config)
+{
+	struct tg_progress progress = { .out = stdout, .json = o->json };
+	tg_cleanup(tg_enrolment_done) struct tg_enrolment e = {
+		.config = config,
+		.state_dir = o->state_dir,
+		.progress = &progress,
+	};
+	struct tg_fault fault = { 0 };
+	int r;
+
+	tg_progress_begin(&progress);
+	if (strcmp(o->command, "identity") == 0) {
+		r = do_identity(&e, o, &fault);
+		if (r < 0)
+			(void) fprintf(stderr, "tidegate-provision: %s\n", fault.text);
+		return r < 0 ? TG_EXIT_FAILED : TG_EXIT_OK;
+	}
+	e.method = tg_method_get(config->enrolment.method, &fault);
+	if (!e.method) {
+		(void) fprintf(stderr, "tidegate-provision: %s\n", fault.text);
+		return TG_EXIT_CONFIG;
+	}
+	r = do_enrol(&e, o, &fault);
+	if (r < 0)
+		tell_failure(&e, r, &fault);
+	return r < 0 ? TG_EXIT_FAILED : TG_EXIT_OK;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = { .config = TG_CONFIG_DEFAULT,
+			     .state_dir = STATE_DIR_DEFAULT,
+			     .command = "enrol" };
+	tg_cleanup(tg_config_unrefp) struct tg_config *config = NULL;
+
+	if (parse_options(argc, argv, &o) < 0 ||
+	    (strcmp(o.command, "enrol") != 0 && strcmp(o.command, "identity") != 0)) {
+		(void) fputs(usage, stderr);
+		return TG_EXIT_USAGE;
+	}
+	if (o.help || o.version) {
+		(void) fputs(o.help ? usage : "tidegate-provision " TIDEGATE_VERSION "\n", stdout);
+		return TG_EXIT_OK;
+	}
+	harden();
+	if (load_config(o.config, &config) < 0)
+		return TG_EXIT_CONFIG;
+	return run(&o, config);
+}

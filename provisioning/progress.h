@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "identity/journal.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+
+/*
+ * What the helper tells while it works: lines for people, or with --json one object a line for the
+ * agent:
+ *
+ *	{"step":"csr","state":"done","ms":12,"text":"CN=gw-7"}
+ *	{"step":"issued","state":"failed","ms":80,"class":"refused","status":403,"code":"AccessDenied","text":"..."}
+ *	{"result":"enrolled","generation":7,"subject":"CN=...","thing":"gw-7"}
+ *
+ * state: done; kept (a result of an earlier run that still holds); failed. result: enrolled,
+ * present, failed. Secrets are never told. One thread; writes block as long as the reader does.
+ */
+struct tg_progress {
+	FILE *out;
+	bool json;
+	uint64_t begun_us; /* of the step under way, CLOCK_BOOTTIME */
+};
+
+void tg_progress_begin(struct tg_progress *p);
+/* @text: what came of it, "" for nothing to say. */
+void tg_progress_done(struct tg_progress *p, enum tg_enrol_step step, bool kept, const char *text);
+/* What failed is taken from @j: error_class, error_step, error_status, error_code, error_text. */
+void tg_progress_failed(struct tg_progress *p, const struct tg_journal *j);
+/* A remark between steps; for people only. */
+void tg_progress_note(struct tg_progress *p, const char *fmt, ...) TG_PRINTF(2, 3);
+
+struct tg_manifest;
+/* @m may be NULL: only the word. */
+void tg_progress_result(struct tg_progress *p, const char *result, const struct tg_manifest *m);

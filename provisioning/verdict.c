@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "provisioning/verdict.h"
+
+#include "base/clock.h"
+#include "provisioning/enrol/method.h"
+#include "provisioning/names.h"
+#include "x509/chain.h"
+
+#include <errno.h>
+#include <string.h>
+
+static int judge(const struct tg_enrolment *e, const struct tg_chain *chain, const char *subject,
+		 struct tg_fault *reterr)
+{
+	const char *anchors = e->method->anchors(e);
+	const struct tg_chain_rules rules = {
+		.key = e->key,
+		.anchors_pem = anchors,
+		.anchors_len = anchors ? strlen(anchors) : 0,
+		.subject = subject,
+		.now = tg_clock_floor_now(&e->clock),
+		.skew_s = tg_clock_floor_skew(&e->clock),
+	};
+	int r = tg_chain_verify(chain, &rules, reterr);
+
+	/* Its verdicts differ in their words; to the sequence of steps they are one refusal. */
+	return r > 0 ? -EPROTO : r;
+}
+
+static int judge_names(const struct tg_enrolment *e, const struct tg_chain *chain,
+		       struct tg_fault *reterr)
+{
+	tg_cleanup(tg_request_names_done) struct tg_request_names names = { 0 };
+	int r = 0;
+
+	if (!e->method->own_subject)
+		r = tg_request_names_make(e->config, &e->names, &names, reterr);
+	return r < 0 ? r : judge(e, chain, names.subject, reterr);
+}
+
+static void fill(const struct tg_enrolment *e, const struct tg_chain_info *info,
+		 struct tg_manifest *m)
+{
+	*m = (struct tg_manifest){
+		.not_before = info->not_before,
+		.not_after = info->not_after,
+		.made = tg_clock_wall_us() / (int64_t) TG_US_PER_S,
+		.parent = e->config->tpm.parent,
+	};
+	(void) snprintf(m->method, sizeof(m->method), "%s", e->method->name);
+	(void) snprintf(m->subject, sizeof(m->subject), "%s", info->subject);
+	(void) snprintf(m->issuer, sizeof(m->issuer), "%s", info->issuer);
+	(void) snprintf(m->serial, sizeof(m->serial), "%s", info->serial);
+	(void) snprintf(m->fingerprint, sizeof(m->fingerprint), "%s", info->fingerprint);
+	(void) snprintf(m->tpm, sizeof(m->tpm), "%s", e->names.tpm);
+	(void) snprintf(m->thing, sizeof(m->thing), "%s", e->journal.thing);
+	(void) snprintf(m->certificate_id, sizeof(m->certificate_id), "%s",
+			e->journal.certificate_id);
+}
+
+int tg_verdict(struct tg_enrolment *e, struct tg_manifest *ret, struct tg_fault *reterr)
+{
+	tg_cleanup(tg_chain_freep) struct tg_chain *chain = NULL;
+	struct tg_chain_info info;
+	char *ordered;
+	int r = tg_chain_parse(e->chain_pem, strlen(e->chain_pem), &chain, reterr);
+
+	if (r == 0)
+		r = tg_chain_order(chain, e->key, reterr);
+	if (r == -ENOENT || r == -EEXIST)
+		r = -EPROTO;
+	if (r == 0)
+		r = tg_chain_info(chain, &info, reterr);
+	if (r == 0)
+		r = judge_names(e, chain, reterr);
+	if (r < 0)
+		(void) tg_fault_prefix(reterr, "the certificate is refused");
+	if (r < 0)
+		return r;
+	ordered = tg_chain_to_pem(chain);
+	if (!ordered)
+		return tg_fault_set(reterr, -ENOMEM, "out of memory");
+	free(e->chain_pem);
+	e->chain_pem = ordered;
+	fill(e, &info, ret);
+	return 0;
+}

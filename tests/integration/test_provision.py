@@ -1,0 +1,477 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""tidegate-provision against swtpm and the AWS IoT stand-in: the whole enrolment, and every way it may be cut or refused.
+
+usage: test_provision.py PATH-OF-TIDEGATE-PROVISION [unittest arguments]
+"""
+
+import glob
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+FAKE = os.path.join(HERE, "..", "fakes", "aws_iot.py")
+HELPER = None
+STEPS = ["key", "csr", "request", "issued", "registered", "verified", "written"]
+
+
+def wait_for(what, seconds=20):
+    """Polls until what() is true; a deadline that only a broken machine reaches."""
+    end = time.monotonic() + seconds
+    while not what():
+        if time.monotonic() > end:
+            raise TimeoutError(what.__name__)
+        time.sleep(0.02)
+
+
+def run(*command, **options):
+    return subprocess.run(command, capture_output=True, text=True, check=True, **options)
+
+
+class Tpm:
+    """A software TPM in a directory of its own; it forgets nothing when its power is cut."""
+
+    def __init__(self):
+        self.dir = tempfile.mkdtemp(prefix="tidegate-tpm-")
+        self.tcti = f"swtpm:path={self.dir}/s"
+        self.process = None
+        self.start()
+
+    def start(self):
+        for path in glob.glob(self.dir + "/s*"):
+            if os.path.basename(path) in ("s", "s.ctrl"):
+                os.unlink(path)
+        os.makedirs(self.dir + "/state", exist_ok=True)
+        self.process = subprocess.Popen(
+            ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={self.dir}/state", "--server",
+             f"type=unixio,path={self.dir}/s", "--ctrl", f"type=unixio,path={self.dir}/s.ctrl", "--flags",
+             "not-need-init,startup-clear"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for(lambda: os.path.exists(self.dir + "/s"))
+
+    def cut(self):
+        self.process.kill()
+        self.process.wait()
+
+    def replace(self):
+        self.cut()
+        shutil.rmtree(self.dir + "/state")
+        self.start()
+
+    def close(self):
+        self.cut()
+        shutil.rmtree(self.dir)
+
+
+class Cloud:
+    """The stand-in, as a process of its own."""
+
+    def __init__(self):
+        self.dir = tempfile.mkdtemp(prefix="tidegate-aws-")
+        self.process = subprocess.Popen([sys.executable, FAKE, "--dir", self.dir], stdout=subprocess.DEVNULL)
+        wait_for(lambda: os.path.exists(self.dir + "/port"))
+        with open(self.dir + "/port", encoding="utf-8") as file:
+            self.port = int(file.read())
+
+    def ask(self, op, **arguments):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(self.dir + "/control.sock")
+            s.sendall(json.dumps({"op": op, **arguments}).encode() + b"\n")
+            answer = json.loads(s.makefile().readline())
+        if not answer.pop("ok"):
+            raise RuntimeError(answer["error"])
+        return answer
+
+    def events(self, event, **fields):
+        with open(self.dir + "/events.jsonl", encoding="utf-8") as file:
+            found = [json.loads(line) for line in file]
+        return [e for e in found if e["event"] == event and all(e.get(k) == v for k, v in fields.items())]
+
+    def issued(self):
+        return [c for c in self.ask("status")["certificates"] if c["origin"] == "csr"]
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait()
+        shutil.rmtree(self.dir)
+
+
+class Provision(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.tpm = Tpm()
+        cls.addClassCleanup(cls.tpm.close)
+
+    def setUp(self):
+        self.cloud = Cloud()
+        self.addCleanup(self.cloud.close)
+        self.dir = tempfile.mkdtemp(prefix="tidegate-provision-")
+        self.addCleanup(shutil.rmtree, self.dir)
+        self.state = self.dir + "/state"
+        self.configure()
+
+    def configure(self, **changes):
+        fleet = {"endpoint": "localhost", "port": self.cloud.port, "ca": self.cloud.dir + "/server-ca.pem",
+                 "claim-certificate": self.cloud.dir + "/claim.pem", "claim-key": self.cloud.dir + "/claim.key",
+                 "template": "tidegate-fleet"}
+        fleet.update(changes)
+        with open(self.dir + "/tidegate.conf", "w", encoding="utf-8") as file:
+            file.write(f"[tpm]\ntcti = {self.tpm.tcti}\n\n[enrolment]\nmethod = aws-fleet\n\n[enrolment.aws-fleet]\n")
+            file.writelines(f"{key} = {value}\n" for key, value in fleet.items() if value is not None)
+        os.chmod(self.dir + "/tidegate.conf", 0o640)
+
+    def command(self, *arguments):
+        return [HELPER, "--config", self.dir + "/tidegate.conf", "--state-dir", self.state, *arguments]
+
+    def enrol(self, *arguments, status=0):
+        """Runs the helper to its end; its steps and its result."""
+        done = subprocess.run(self.command("--json", *arguments), capture_output=True, text=True, timeout=120)
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertTrue(lines, done.stderr)
+        self.everything = done.stdout + done.stderr
+        return lines[:-1], lines[-1]
+
+    def failure(self, *arguments):
+        """The step that failed in a run that must fail."""
+        steps, result = self.enrol(*arguments, status=1)
+        self.assertEqual(result["result"], "failed")
+        self.assertEqual(steps[-1]["state"], "failed")
+        return steps[-1]
+
+    def read(self, name):
+        with open(f"{self.state}/identity/{name}", encoding="utf-8") as file:
+            return file.read()
+
+    def journal(self):
+        return json.loads(self.read("pending/journal"))
+
+    def pending_key(self):
+        return self.read("pending/key.pem")
+
+    def assert_enrolled(self, result, generation=1):
+        self.assertEqual(result["result"], "enrolled")
+        self.assertEqual(result["generation"], generation)
+        self.assertEqual(os.readlink(self.state + "/identity/candidate"), f"generations/{generation:06}")
+        self.assertFalse(os.path.exists(self.state + "/identity/pending"))
+        self.assert_no_secrets()
+
+    def assert_no_secrets(self):
+        """No private key but TSS2 ones anywhere in the state directory, no token in what was told."""
+        for folder, _, names in os.walk(self.state):
+            for name in names:
+                with open(os.path.join(folder, name), "rb") as file:
+                    text = file.read()
+                self.assertEqual(text.count(b"PRIVATE KEY-----"), text.count(b"TSS2 PRIVATE KEY-----"), name)
+
+    # --- the main line ---------------------------------------------------------------------------------
+
+    def test_enrols_and_leaves_a_candidate_that_can_connect(self):
+        steps, result = self.enrol()
+        self.assertEqual([s["step"] for s in steps], STEPS)
+        self.assertEqual({s["state"] for s in steps}, {"done"})
+        self.assert_enrolled(result)
+        manifest = json.loads(self.read("candidate/manifest"))
+        self.assertEqual(manifest["method"], "aws-fleet")
+        self.assertEqual(manifest["thing"], result["thing"])
+        self.assertEqual(manifest["not_after"], 2524607999)
+        identity = run(*self.command("identity")).stdout.strip()
+        self.assertRegex(identity, "^[0-9a-f]{16}$")
+        self.assertEqual(manifest["tpm"], identity)
+        self.assertEqual(manifest["thing"], identity)
+        # What the service holds is active, and the claim's session is over.
+        [certificate] = self.cloud.issued()
+        self.assertEqual(certificate["status"], "ACTIVE")
+        self.assertEqual(self.cloud.ask("status")["connections"], {})
+        # The certificate's key is the one in key.pem, and nothing else on the disk has it.
+        public = run("openssl", "x509", "-in", self.state + "/identity/candidate/chain.pem", "-noout", "-pubkey").stdout
+        self.assertIn("BEGIN PUBLIC KEY", public)
+        self.assertEqual(self.read("candidate/bundle.pem"),
+                         self.read("candidate/chain.pem") + self.read("candidate/key.pem"))
+
+    def test_a_second_run_finds_the_identity_and_makes_no_second_key(self):
+        self.enrol()
+        key = self.read("candidate/key.pem")
+        steps, result = self.enrol()
+        self.assertEqual((steps, result["result"], result["generation"]), ([], "present", 1))
+        self.assertEqual(self.read("candidate/key.pem"), key)
+        self.assertEqual(len(self.cloud.issued()), 1)
+        _, result = self.enrol("--again")
+        self.assert_enrolled(result, 2)
+        self.assertNotEqual(self.read("candidate/key.pem"), key)
+
+    def test_tells_people_step_time_and_result(self):
+        text = run(*self.command()).stdout
+        for step in STEPS:
+            self.assertRegex(text, rf"(?m)^{step} +done +\d+\.\d\d\d s")
+        self.assertRegex(text, "enrolled: generation 1, CN=AWS IoT Certificate")
+
+    def test_parameters_of_the_template_are_expanded(self):
+        self.configure(**{"parameter.SerialNumber": "plant-%t"})
+        _, result = self.enrol()
+        self.assertRegex(result["thing"], "^plant-[0-9a-f]{16}$")
+
+    # --- refusals --------------------------------------------------------------------------------------
+
+    def test_a_refusal_by_the_hook_is_shown_verbatim_and_resumed_with_the_same_certificate(self):
+        self.cloud.ask("hook", verdict="refuse")
+        failed = self.failure()
+        self.assertEqual((failed["step"], failed["class"], failed["status"]), ("registered", "refused", 403))
+        self.assertEqual(failed["code"], "AccessDenied")
+        self.assertIn("Access denied by the pre-provisioning hook", failed["text"])
+        journal = self.journal()
+        self.assertEqual((journal["step"], journal["error"]["status"]), ("issued", 403))
+        self.assertNotIn(journal["token"], self.everything)
+        key = self.pending_key()
+        self.cloud.ask("hook", verdict="allow")
+        steps, result = self.enrol()
+        self.assertEqual([s["step"] for s in steps if s["state"] == "kept"], ["key", "csr", "issued"])
+        self.assert_enrolled(result)
+        self.assertEqual(self.read("candidate/key.pem"), key)
+        self.assertEqual(len(self.cloud.issued()), 1)
+
+    def test_an_expired_token_asks_again_with_the_same_key(self):
+        self.cloud.ask("hook", verdict="refuse")
+        self.failure()
+        key = self.pending_key()
+        self.cloud.ask("hook", verdict="allow")
+        journal = self.journal()
+        # To the service the token has expired; the journal thinks that it is good.
+        self.cloud.ask("delete-certificate", id=journal["certificate_id"])
+        _, result = self.enrol()
+        self.assert_enrolled(result)
+        self.assertEqual(self.read("candidate/key.pem"), key)
+
+    def test_a_token_that_the_journal_knows_to_be_old_is_not_tried(self):
+        self.cloud.ask("hook", verdict="refuse")
+        self.failure()
+        key = self.pending_key()
+        self.cloud.ask("hook", verdict="allow")
+        journal = self.journal()
+        journal["issued"] -= 3600
+        with open(self.state + "/identity/pending/journal", "w", encoding="utf-8") as file:
+            json.dump(journal, file)
+        steps, result = self.enrol()
+        self.assertEqual([s["step"] for s in steps if s["state"] == "kept"], ["key", "csr"])
+        self.assert_enrolled(result)
+        self.assertEqual(self.read("candidate/key.pem"), key)
+
+    def test_throttling_and_failures_of_the_service_are_for_a_retry(self):
+        for status in (429, 500, 503):
+            self.cloud.ask("fault", name="reply-error", api="create", statusCode=status)
+            failed = self.failure()
+            self.assertEqual((failed["step"], failed["class"], failed["status"]), ("issued", "retry", status))
+
+    def test_a_policy_that_forbids_the_topic_is_hinted_at(self):
+        self.cloud.ask("fault", name="publish-deny")
+        failed = self.failure()
+        self.assertEqual((failed["step"], failed["class"]), ("issued", "retry"))
+        self.assertIn("policy?", failed["text"])
+        self.cloud.ask("fault", name="suback-fail")
+        failed = self.failure()
+        self.assertEqual((failed["step"], failed["class"]), ("request", "refused"))
+        self.assertIn("policy?", failed["text"])
+
+    def test_an_inactive_claim_is_refused_and_nobody_listening_is_retried(self):
+        self.cloud.ask("certificate", id="claim", status="INACTIVE")
+        failed = self.failure()
+        self.assertEqual(failed["step"], "request")
+        self.assertIn(failed["class"], ("refused", "retry"))
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.configure(port=s.getsockname()[1])
+            failed = self.failure()
+        self.assertEqual((failed["step"], failed["class"]), ("request", "retry"))
+
+    # --- hostile answers -------------------------------------------------------------------------------
+
+    def test_answers_that_are_no_answers_are_refused_and_the_next_one_counts(self):
+        key = None
+        for api, step in (("create", "issued"), ("register", "registered")):
+            for fault in ("reply-garbage", "reply-empty", "reply-cut", "reply-wrong-types", "reply-deep",
+                          "reply-oversized", "reply-duplicate-keys"):
+                with self.subTest(api=api, fault=fault):
+                    self.cloud.ask("fault", name=fault, api=api)
+                    failed = self.failure()
+                    self.assertEqual((failed["step"], failed["class"]), (step, "bad-answer"))
+                    key = key or self.pending_key()
+                    self.assertEqual(self.pending_key(), key)
+        self.cloud.ask("fault", name="reply-unknown-fields", count=2)
+        _, result = self.enrol()
+        self.assert_enrolled(result)
+        self.assertEqual(self.read("candidate/key.pem"), key)
+
+    def test_missing_members_are_named(self):
+        for member in ("certificatePem", "certificateOwnershipToken", "certificateId"):
+            self.cloud.ask("fault", name="reply-missing", api="create", members=[member])
+            self.assertIn(member, self.failure()["text"])
+        self.cloud.ask("fault", name="reply-missing", api="register", members=["thingName", "deviceConfiguration"])
+        _, result = self.enrol()
+        self.assert_enrolled(result)
+        self.assertEqual(result["thing"], "")
+
+    def test_a_certificate_that_is_no_good_is_refused_before_it_is_registered(self):
+        reasons = {"truncated": "cut short", "other-key": "our key", "expired": "ended", "huge": "longer",
+                   "many": "longer", "ca": "authority", "server-only": "clientAuth", "garbage": "cannot be read",
+                   "empty": "no certificate"}
+        for how, word in reasons.items():
+            with self.subTest(how=how):
+                self.cloud.ask("fault", name="certificate", how=how)
+                failed = self.failure()
+                self.assertEqual((failed["step"], failed["class"]), ("issued", "bad-answer"))
+                self.assertIn(word, failed["text"])
+        self.assertEqual(self.cloud.events("provisioning", api="register"), [])
+        self.assertFalse(os.path.exists(self.state + "/identity/candidate"))
+
+    def test_repeated_and_late_answers_are_not_taken_for_others(self):
+        self.cloud.ask("fault", name="reply-twice", count=2)
+        self.cloud.ask("fault", name="reply-before-puback", count=2)
+        self.cloud.ask("fault", name="puback-twice", count=2)
+        _, result = self.enrol()
+        self.assert_enrolled(result)
+
+    # --- cuts ------------------------------------------------------------------------------------------
+
+    def test_a_connection_that_drops_around_an_answer_is_resumed_with_the_same_key(self):
+        for api in ("create", "register"):
+            for fault in ("reply-drop-before", "puback-drop-before", "puback-drop-after"):
+                with self.subTest(api=api, fault=fault):
+                    shutil.rmtree(self.state, ignore_errors=True)
+                    topic = "*create-from-csr*" if api == "create" else "*provision/json"
+                    self.cloud.ask("fault", name=fault, topic=topic)
+                    failed = self.failure()
+                    self.assertEqual(failed["class"], "retry")
+                    key = self.pending_key()
+                    _, result = self.enrol()
+                    self.assert_enrolled(result)
+                    self.assertEqual(self.read("candidate/key.pem"), key)
+
+    def test_killed_after_each_step_it_goes_on_with_the_same_key(self):
+        for step in STEPS:
+            with self.subTest(step=step):
+                shutil.rmtree(self.state, ignore_errors=True)
+                helper = subprocess.Popen(self.command("--json"), stdout=subprocess.PIPE, text=True)
+                for line in helper.stdout:
+                    if json.loads(line).get("step") == step:
+                        break
+                helper.kill()
+                helper.wait()
+                helper.stdout.close()
+                pending = self.state + "/identity/pending/key.pem"
+                key = self.pending_key() if os.path.exists(pending) else None
+                _, result = self.enrol()
+                if key is None:         # it was through already
+                    self.assertIn(result["result"], ("present", "enrolled"))
+                else:
+                    self.assert_enrolled(result)
+                    self.assertEqual(self.read("candidate/key.pem"), key)
+                self.assertEqual(len(os.listdir(self.state + "/identity/generations")), 1)
+
+    def test_two_never_run_at_once(self):
+        self.cloud.ask("fault", name="reply-late", seconds=3)
+        first = subprocess.Popen(self.command("--json"), stdout=subprocess.PIPE, text=True)
+        wait_for(lambda: os.path.exists(self.state + "/identity/pending/request.pem"))
+        self.assertIn("another enrolment is at work", self.failure()["text"])
+        out, _ = first.communicate(timeout=60)
+        self.assertEqual(first.returncode, 0, out)
+
+    # --- local trouble ---------------------------------------------------------------------------------
+
+    def test_claim_files_that_cannot_be_used_are_named(self):
+        def file(name, text):
+            with open(f"{self.dir}/{name}", "w", encoding="utf-8") as out:
+                out.write(text)
+            return f"{self.dir}/{name}"
+
+        with open(self.cloud.dir + "/claim.key", encoding="utf-8") as key:
+            good = key.read()
+        self.cloud.ask("issue", name="other")
+        cases = {
+            "truncated key": ("claim-key", file("cut.key", good[:120])),
+            "empty key": ("claim-key", file("empty.key", "")),
+            "certificate as key": ("claim-key", self.cloud.dir + "/claim.pem"),
+            "key of another": ("claim-key", self.cloud.dir + "/other.key"),
+            "missing key": ("claim-key", self.dir + "/missing.key"),
+            "directory": ("claim-key", self.dir),
+            "garbage certificate": ("claim-certificate", file("bad.pem", "-----BEGIN CERTIFICATE-----\nAA\n"
+                                                              "-----END CERTIFICATE-----\n")),
+            "key as certificate": ("claim-certificate", self.cloud.dir + "/claim.key"),
+            "empty ca": ("ca", file("empty.pem", "")),
+        }
+        for name, (option, path) in cases.items():
+            with self.subTest(name):
+                self.configure(**{option: path})
+                failed = self.failure()
+                self.assertEqual((failed["step"], failed["class"]), ("request", "local"))
+                self.assertIn(path, failed["text"])
+                self.assertNotIn(good.splitlines()[1], self.everything)
+        self.configure()
+        _, result = self.enrol()
+        self.assert_enrolled(result)
+
+    def test_bad_configuration_ends_with_78_and_names_the_line(self):
+        self.configure(templat="x")
+        done = subprocess.run(self.command(), capture_output=True, text=True)
+        self.assertEqual(done.returncode, 78)
+        self.assertRegex(done.stderr, r"tidegate\.conf:\d+: ")
+        self.assertEqual(subprocess.run([HELPER, "--nonsense"], capture_output=True).returncode, 2)
+
+    def test_a_full_disk_is_told_before_the_service_is_asked(self):
+        if os.geteuid() != 0:
+            self.skipTest("mounting needs root")
+        os.makedirs(self.state)
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tidegate", self.state],
+                          capture_output=True).returncode:
+            self.skipTest("cannot mount a tmpfs here")
+        try:
+            failed = self.failure()
+            self.assertEqual((failed["step"], failed["class"]), ("request", "local"))
+            self.assertIn("free", failed["text"])
+            self.assertEqual(self.cloud.events("provisioning"), [])
+        finally:
+            run("umount", self.state)
+
+    def test_a_tpm_that_is_away_or_another_one(self):
+        self.cloud.ask("hook", verdict="refuse")
+        self.failure()
+        key = self.pending_key()
+        self.tpm.cut()
+        failed = self.failure()
+        self.assertEqual(failed["class"], "local")
+        self.tpm.start()
+        self.cloud.ask("hook", verdict="allow")
+        self.tpm.replace()
+        _, result = self.enrol()
+        self.assert_enrolled(result)
+        self.assertNotEqual(self.read("candidate/key.pem"), key)
+        # And an identity whose key is another TPM's is none.
+        self.tpm.replace()
+        _, result = self.enrol()
+        self.assert_enrolled(result, 2)
+
+    def test_a_damaged_journal_begins_anew_with_the_same_key(self):
+        self.cloud.ask("hook", verdict="refuse")
+        self.failure()
+        key = self.pending_key()
+        with open(self.state + "/identity/pending/journal", "w", encoding="utf-8") as file:
+            file.write('{"version":1,"step":"iss')
+        self.cloud.ask("hook", verdict="allow")
+        _, result = self.enrol()
+        self.assert_enrolled(result)
+        self.assertEqual(self.read("candidate/key.pem"), key)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    HELPER = os.path.abspath(sys.argv.pop(1))
+    os.umask(0o022)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    unittest.main(verbosity=2)
