@@ -30,18 +30,30 @@ const char *tg_stream_name(enum tg_stream stream)
 	return stream == TG_STREAM_LIVE ? "live" : "replay";
 }
 
+/* From the last digit to the first, by hand: most records have an offset, and printf() takes as
+ * long as all else of one. */
 void tg_json_add_seconds(struct tg_buffer *out, int64_t us)
 {
 	uint64_t abs = us < 0 ? -(uint64_t) us : (uint64_t) us;
-	uint64_t fraction = abs % TG_US_PER_S;
+	uint64_t whole = abs / TG_US_PER_S, fraction = abs % TG_US_PER_S;
+	char text[32]; /* a sign, 14 digits, the point, 6 digits */
+	size_t at = sizeof(text);
 	int digits = 6;
 
-	tg_buffer_addf(out, "%s%" PRIu64, us < 0 ? "-" : "", abs / TG_US_PER_S);
-	if (fraction == 0)
-		return;
-	for (; fraction % 10 == 0; fraction /= 10)
-		digits--;
-	tg_buffer_addf(out, ".%0*" PRIu64, digits, fraction);
+	if (fraction > 0) {
+		for (; fraction % 10 == 0; fraction /= 10)
+			digits--;
+		for (; digits > 0; digits--, fraction /= 10)
+			text[--at] = (char) ('0' + fraction % 10);
+		text[--at] = '.';
+	}
+	do {
+		text[--at] = (char) ('0' + whole % 10);
+		whole /= 10;
+	} while (whole > 0);
+	if (us < 0)
+		text[--at] = '-';
+	tg_buffer_add(out, text + at, sizeof(text) - at);
 }
 
 bool tg_json_value_is_text(const struct tg_value *v)

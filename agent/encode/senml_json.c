@@ -41,18 +41,21 @@ static void add_boot(struct tg_buffer *out, const struct tg_pack *pack, uint64_t
 static const char *value_key(const struct tg_value *v)
 {
 	if (v->type == TG_VALUE_BOOL)
-		return "vb";
-	return tg_json_value_is_text(v) ? "vs" : "v";
+		return ",\"vb\":";
+	return tg_json_value_is_text(v) ? ",\"vs\":" : ",\"v\":";
 }
 
 static void add_value(struct tg_buffer *out, const struct tg_sample *s)
 {
-	tg_buffer_addf(out, "\"n\":\"%s\"", s->point);
+	/* Plain appends, not formatted ones: this is where publishing spends its CPU time. */
+	tg_buffer_adds(out, "\"n\":\"");
+	tg_buffer_adds(out, s->point);
+	tg_buffer_addc(out, '"');
 	if (s->unit[0]) {
 		tg_buffer_adds(out, ",\"u\":");
 		tg_buffer_add_json(out, s->unit);
 	}
-	tg_buffer_addf(out, ",\"%s\":", value_key(&s->value));
+	tg_buffer_adds(out, value_key(&s->value));
 	tg_json_add_value(out, &s->value);
 }
 
