@@ -98,9 +98,9 @@ struct tg_mqtt_options {
 };
 
 /*
- * Once a process, before the first session and before threads are started; providers
- * (tpm/provider.h) are loaded before. Unsets http_proxy, https_proxy and Paho's trace variables,
- * which Paho would obey, and ignores SIGPIPE.
+ * Once a process, before the first session and before any thread, as it changes the environment;
+ * providers (tpm/provider.h) may be loaded before or after. Unsets http_proxy, https_proxy and
+ * Paho's trace variables, which Paho would obey, and ignores SIGPIPE.
  */
 int tg_mqtt_global_init(struct tg_fault *reterr) TG_CHECKED;
 
