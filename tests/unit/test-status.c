@@ -19,7 +19,7 @@ static struct tg_picture picture(size_t n)
 {
 	static struct tg_config cfg;
 	static struct tg_specifiers spec = { .id = "gw7" };
-	static char names[MANY][16];
+	static char names[MANY][32];
 	static char endpoint[] = "broker.example";
 
 	cfg = (struct tg_config) { .buses = &bus, .n_buses = 1, .devices = devices, .n_devices = n };
