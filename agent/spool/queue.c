@@ -255,18 +255,27 @@ static int flush_removals(struct tg_ring *ring, const struct tg_queue_sink *sink
 	return r;
 }
 
+static int flush_item(struct tg_queue *q, struct tg_item *i, const struct tg_queue_sink *sink)
+{
+	int r = 0;
+
+	if (q->disk == TG_QUEUE_DISK_BOUND && i->gap == 0 && i->state != TG_ITEM_ASIDE)
+		return 0;
+	/* A commit that failed may have left the pack there that has become a gap record since. */
+	if (i->gap != 0 && i->tried)
+		r = sink->remove(sink->user, i->seq);
+	i->tried = true;
+	return r < 0 ? r : sink->append(sink->user, i);
+}
+
 int tg_queue_flush(struct tg_queue *q, const struct tg_queue_sink *sink)
 {
 	int r = 0;
 
 	for (struct tg_item *i = tg_ring_first(&q->live); i && r >= 0 && q->dirty > 0;
-	     i = tg_ring_after(&q->live, i)) {
-		if (!is_dirty(i) ||
-		    (q->disk == TG_QUEUE_DISK_BOUND && i->gap == 0 && i->state != TG_ITEM_ASIDE))
-			continue;
-		i->tried = true;
-		r = sink->append(sink->user, i);
-	}
+	     i = tg_ring_after(&q->live, i))
+		if (is_dirty(i))
+			r = flush_item(q, i, sink);
 	if (r >= 0 && q->done > 0)
 		r = flush_removals(&q->live, sink);
 	if (r >= 0 && q->done > 0)
@@ -345,45 +354,65 @@ void tg_queue_file_replaced(struct tg_queue *q)
 	q->urgent = q->dirty > 0;
 }
 
-/* The last thing before @i that is known of its device. */
-static struct tg_item *same_device_before(const struct tg_queue *q, const struct tg_item *i)
+typedef struct tg_item *(*walk_fn)(const struct tg_ring *r, const struct tg_item *i);
+
+/* The next pack of @i's device in one direction, if it is a gap record that @i can be merged with.
+ */
+static struct tg_item *open_gap_beside(const struct tg_queue *q, const struct tg_item *i,
+				       walk_fn walk)
 {
 	const char *device = tg_parcel_device(i->parcel);
 	unsigned looked = 0;
 
-	for (struct tg_item *b = tg_ring_before(&q->live, i); b && looked < GAP_SEARCH;
-	     b = tg_ring_before(&q->live, b), looked++)
+	if (q->gaps == 0)
+		return NULL;
+	for (struct tg_item *b = walk(&q->live, i); b && looked < GAP_SEARCH;
+	     b = walk(&q->live, b), looked++)
 		if (b->parcel && strcmp(tg_parcel_device(b->parcel), device) == 0)
-			return b;
+			return is_open_gap(b) ? b : NULL;
 	return NULL;
 }
 
-/* Turns a pack into a gap record for itself and the gap before it. */
+/* @i becomes a gap record that says @count and @first; the record that it may have been is
+ * rewritten. */
+static int tell_gap(struct tg_queue *q, struct tg_item *i, uint64_t count, uint64_t first)
+{
+	struct tg_parcel *gap = NULL;
+	int r = tg_gap_new(i->parcel, count, first, &gap);
+
+	if (r < 0)
+		return r;
+	tg_ring_replace(&q->live, i, gap);
+	if (i->gap == 0)
+		q->gaps++;
+	i->gap = count;
+	i->gap_first = first;
+	if (i->on_disk) {
+		i->on_disk = false;
+		i->tried = true;
+		q->dirty++;
+	}
+	return 0;
+}
+
+/* The pack goes; a gap record, of its own or of its neighbours, tells. */
 static void drop(struct tg_queue *q, struct tg_item *i)
 {
-	struct tg_item *before = same_device_before(q, i);
-	struct tg_parcel *gap = NULL;
-	uint64_t count = 1, first = i->seq;
-
-	if (before && is_open_gap(before)) {
-		count += before->gap;
-		first = before->gap_first;
-	} else {
-		before = NULL;
-	}
+	struct tg_item *before = open_gap_beside(q, i, tg_ring_before);
+	struct tg_item *after = open_gap_beside(q, i, tg_ring_after);
+	uint64_t count = 1 + (before ? before->gap : 0) + (after ? after->gap : 0);
+	uint64_t first = before ? before->gap_first : i->seq;
 
 	q->dropped++;
-	if (tg_gap_new(i->parcel, count, first, &gap) < 0) {
+	if (tell_gap(q, after ? after : i, count, first) < 0) {
 		/* No memory even for that: the count in the file still tells. */
 		finish(q, &q->live, i, i->put_us);
 		return;
 	}
-	tg_ring_replace(&q->live, i, gap);
-	i->gap = count;
-	i->gap_first = first;
-	q->gaps++;
 	if (before)
 		finish(q, &q->live, before, i->put_us);
+	if (after)
+		finish(q, &q->live, i, i->put_us);
 }
 
 static bool is_droppable(const struct tg_item *i)
