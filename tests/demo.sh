@@ -123,7 +123,7 @@ write_config() {
 		ca = $work/cloud/server-ca.pem
 		claim-certificate = $work/cloud/claim.pem
 		claim-key = $work/cloud/claim.key
-		template = GatewayTemplate
+		template = tidegate-fleet
 
 		[mqtt]
 		endpoint = localhost

@@ -24,7 +24,7 @@
 #define CONNECT_TIMEOUT_US (20 * TG_US_PER_S)
 #define GREETING_US (30 * TG_US_PER_S)	/* CONNACK to status document, SUBACK and PUBACK */
 #define GOODBYE_US (2 * TG_US_PER_S)	/* `offline` and DISCONNECT */
-#define REPORT_US (5 * TG_US_PER_S)
+#define REPORT_US TG_US_PER_S
 #define NO_IDENTITY_US (30 * TG_US_PER_S) /* looked for again, should a notice have been lost */
 #define BACKOFF_BASE_US TG_US_PER_S
 #define BACKOFF_CAP_US (300 * TG_US_PER_S)

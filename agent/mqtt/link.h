@@ -39,7 +39,7 @@ struct tg_link_report {
 	char endpoint[300], client_id[129];
 	uint64_t progress_us;	       /* of the thread's last turn, for the watchdog */
 };
-/* Called on the link's thread on each change and at least every 5 s; must only post. */
+/* Called on the link's thread on each change and at least once a second; must only post. */
 typedef void (*tg_link_report_fn)(void *user, const struct tg_link_report *report);
 
 struct tg_link_setup {
