@@ -44,6 +44,7 @@ struct tg_agent {
 	struct tg_mailbox *news, *tap;
 
 	struct tg_tpm *tpm;
+	char *tcti; /* as at the start: the link's thread reads it while configurations come and go */
 	bool provider_ready; /* the link's thread alone looks at it after the start */
 	struct tg_timekeeping *time;
 	struct tg_spool *spool;
@@ -211,6 +212,7 @@ static void on_link(struct tg_agent *a, const struct tg_link_report *r)
 	bool promoted = r->promoted, asked = r->wants_status;
 
 	a->link_report = *r;
+	tg_timekeeping_raise_floor(a->time, r->peer_not_before);
 	if (promoted)
 		tg_tpm_watch_poke(a->watch);
 	if (asked)
@@ -440,7 +442,7 @@ static int prepare_provider(void *user, struct tg_fault *reterr)
 	int r = 0;
 
 	if (!a->provider_ready)
-		r = tg_provider_tpm2(a->cfg->tpm.tcti, reterr);
+		r = tg_provider_tpm2(a->tcti, reterr);
 	a->provider_ready |= r == 0;
 	return r;
 }
@@ -450,8 +452,9 @@ static int start_tpm(struct tg_agent *a, struct tg_fault *reterr)
 	struct tg_tpm_options o = { .tcti = a->cfg->tpm.tcti, .timeout_us = a->cfg->tpm.timeout_us };
 	int r = tg_tpm_new(&o, &a->tpm, reterr);
 
-	if (r < 0)
-		return r;
+	a->tcti = strdup(o.tcti);
+	if (r < 0 || !a->tcti)
+		return r < 0 ? r : -ENOMEM;
 	if (a->cfg->tpm.provider == TG_PROVIDER_BUILTIN) {
 		r = tg_provider_builtin(a->tpm, reterr);
 		a->provider_ready = r == 0;
@@ -461,7 +464,7 @@ static int start_tpm(struct tg_agent *a, struct tg_fault *reterr)
 		if (r != -EOPNOTSUPP && r != -ENOENT)
 			r = 0;
 	}
-	return r < 0 ? r : tg_mqtt_global_init(reterr);
+	return r;
 }
 
 static int start_data_path(struct tg_agent *a, struct tg_fault *reterr)
@@ -568,6 +571,9 @@ static int start(struct tg_agent *a, struct tg_fault *reterr)
 
 	if (r == 0)
 		r = tg_generation_recover(a->o->state_dir, reterr);
+	/* First of all that could start a thread, as it changes the environment. */
+	if (r == 0)
+		r = tg_mqtt_global_init(reterr);
 	if (r == 0)
 		r = start_loop(a);
 	if (r == 0)
@@ -617,6 +623,7 @@ static void release(struct tg_agent *a)
 	a->tap = tg_mailbox_free(a->tap);
 	sd_event_unref(a->loop);
 	tg_config_unref(a->cfg);
+	free(a->tcti);
 	tg_closep(&a->lock);
 }
 

@@ -18,8 +18,9 @@
 #include <string.h>
 
 #define ORDERS_SLOTS 64
-#define EVENTS_SLOTS 512 /* PUBACKs of a full window several times over, and messages */
-#define OUT_SLOTS 1024	 /* the largest in-flight window */
+#define OUT_SLOTS 256 /* the largest in-flight window that the configuration takes */
+#define EVENTS_SLOTS (OUT_SLOTS + OWN_PUBLISHES + TG_MQTT_MAILBOX_EXTRA)
+#define OWN_PUBLISHES 2 /* status and goodbye, beside the packs */
 
 #define CONNECT_TIMEOUT_US (20 * TG_US_PER_S)
 #define GREETING_US (30 * TG_US_PER_S)	/* CONNACK to status document, SUBACK and PUBACK */
@@ -136,7 +137,7 @@ static int open_session(struct tg_link *l, struct tg_fault *reterr)
 		.version = cfg->mqtt.version,
 		.keep_alive_us = cfg->mqtt.keep_alive_us,
 		.connect_timeout_us = CONNECT_TIMEOUT_US,
-		.in_flight = cfg->mqtt.in_flight + 2, /* status and goodbye beside the packs */
+		.in_flight = cfg->mqtt.in_flight + OWN_PUBLISHES,
 		.will = &will,
 		.verify_at = l->floor_s,
 	};
@@ -433,15 +434,27 @@ static void on_message(struct tg_link *l, const struct tg_mqtt_event *e)
 		       tg_printable(topic, sizeof(topic), e->topic, strlen(e->topic)));
 }
 
+/* A certificate that verifies in everything but its date proves that it is at least as late as it says. */
+static void note_peer(struct tg_link *l, const struct tg_mqtt_event *e)
+{
+	if (e->peer_not_before > l->report.peer_not_before)
+		l->report.peer_not_before = e->peer_not_before;
+	if (l->report.peer_not_before > l->floor_s)
+		l->floor_s = l->report.peer_not_before;
+}
+
 static void on_event(struct tg_link *l, const struct tg_mqtt_event *e)
 {
 	if (e->session != l->session || !l->mqtt)
 		return;
 	switch (e->type) {
 	case TG_MQTT_CONNECTED:
+		note_peer(l, e);
 		step(l, TG_LINK_EV_CONNECTED);
 		return;
 	case TG_MQTT_CONNECT_FAILED:
+		note_peer(l, e);
+		/* fall through */
 	case TG_MQTT_LOST:
 	case TG_MQTT_PUBLISH_FAILED:
 		note_failure(l, e->cause, e->text);
@@ -661,7 +674,7 @@ int tg_link_floor(struct tg_link *l, int64_t floor_s)
 uint64_t tg_link_patience_us(void)
 {
 	/* One call of the library: a name to resolve, or a signature of the TPM. */
-	return 2 * CONNECT_TIMEOUT_US + REPORT_US;
+	return 2 * CONNECT_TIMEOUT_US + TG_MQTT_FREE_MAX_US;
 }
 
 static int make_boxes(struct tg_link *l)

@@ -34,6 +34,7 @@ struct tg_link_report {
 	uint64_t connects, failures;   /* since start */
 	uint64_t published, acknowledged;
 	uint64_t commands_ignored;
+	int64_t peer_not_before;       /* latest notBefore of a broker whose certificate proved it; 0: none */
 	enum tg_mqtt_cause cause;      /* of the last failure */
 	char error[TG_FAULT_MAX];      /* "" after a good session has begun */
 	char endpoint[300], client_id[129];

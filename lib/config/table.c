@@ -217,7 +217,7 @@ const struct tg_config_key tg_config_keys[] = {
 	    "longest silence before the broker is asked whether it is there",
 	    RANGE(5 * SECOND, 65535 * SECOND)),
 	KEY(MQTT, "in-flight", unsigned, mqtt.in_flight, "32",
-	    "messages sent and not yet acknowledged, at most", RANGE(1, 1000)),
+	    "messages sent and not yet acknowledged, at most", RANGE(1, 256)),
 	KEY(MQTT, "topic", topic, mqtt.topic, "tidegate/%i/%d", "where readings go",
 	    DEVICE_ALLOWED),
 	KEY(MQTT, "status-topic", topic, mqtt.status_topic, "tidegate/%i/status",

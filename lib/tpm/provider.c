@@ -295,13 +295,18 @@ static int load_failure(struct tg_fault *reterr)
 int tg_provider_tpm2(const char *tcti, struct tg_fault *reterr)
 {
 	OSSL_PROVIDER *prov;
+	const char *told;
 	int r;
 
 	r = load_default(reterr);
 	if (r < 0)
 		return r;
-	/* It reads the environment when it is loaded, and has no other way to be told. */
-	if (setenv("TPM2OPENSSL_TCTI", tcti, 1) < 0)
+	/*
+	 * It reads the environment when it is loaded, and has no other way to be told. A repeated call finds it set: other
+	 * threads may run by then, and must not see it change.
+	 */
+	told = getenv("TPM2OPENSSL_TCTI");
+	if ((!told || strcmp(told, tcti) != 0) && setenv("TPM2OPENSSL_TCTI", tcti, 1) < 0)
 		return tg_fault_set(reterr, -errno, "tpm2-openssl: cannot set TPM2OPENSSL_TCTI");
 	ERR_clear_error();
 	prov = load(PACKAGED_NAME);
