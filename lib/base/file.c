@@ -168,7 +168,7 @@ int tg_file_read(int dirfd, const char *name, size_t max, char **ret_data, size_
 	tg_autoclose int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	tg_autofree char *data = NULL;
 	struct stat st;
-	size_t len, room;
+	size_t len = 0, room;
 	int r;
 
 	if (fd < 0)

@@ -108,7 +108,7 @@ static void check_forget_claim(const struct tg_loaded *l)
 		if (*files[i] && !is_in_claim_dir(files[i]))
 			tg_warn(l->doc.complain, place_of(l, TG_KIND_AWS_FLEET, keys[i]),
 				"%s = %s: outside " CLAIM_DIR " the agent cannot remove it; "
-				"'tidegate forget-claim' as root can",
+				"they must be removed by hand",
 				keys[i], files[i]);
 }
 
@@ -335,8 +335,20 @@ static void check_point(const struct tg_loaded *l, const struct tg_section *s)
 	check_publishing(l, s, point);
 }
 
+/* A key that nothing heeds yet is no error, as the file may be meant for the next version too; silence would be a lie. */
+static void check_effect(const struct tg_loaded *l, enum tg_config_kind kind)
+{
+	for (const struct tg_section *s = only(l, kind); s; s = s->next)
+		for (const struct tg_setting *set = s->settings; set; set = set->next)
+			if (set->key->later)
+				tg_warn(l->doc.complain, set->place,
+					"%s has no effect in this version", set->key->name);
+}
+
 void tg_config_check(const struct tg_loaded *l)
 {
+	for (enum tg_config_kind kind = TG_KIND_GATEWAY; kind < TG_KINDS; kind++)
+		check_effect(l, kind);
 	check_id(l);
 	check_enrolment(l);
 	check_mqtt(l);

@@ -117,6 +117,8 @@ static const struct tg_word publish[] = {
 #define DEVICE(...)    ROW(tg_config_device, DEVICE, __VA_ARGS__)
 #define POINT(...)     ROW(tg_config_point, POINT, __VA_ARGS__)
 
+/* Checked and kept, so that files may say it already; the loader warns that nothing heeds it. */
+#define NO_EFFECT_YET   .later = true
 #define REQUIRED        NULL
 #define RANGE(lo_, hi_) .lo = (lo_), .hi = (hi_)
 #define LENGTH(max_)    .hi = (max_)
@@ -167,11 +169,11 @@ const struct tg_config_key tg_config_keys[] = {
 	KEY(AWS_FLEET, "parameter.", pair, enrolment.aws.parameters, "",
 	    "parameter of the template"),
 	KEY(AWS_FLEET, "rotation-template", name, enrolment.aws.rotation_template, "",
-	    "template for renewals; empty: the same", LENGTH(36)),
+	    "template for renewals; empty: the same", LENGTH(36), NO_EFFECT_YET),
 	KEY(AWS_FLEET, "rotation-client-id", template, enrolment.aws.rotation_client_id, "%i-renew",
-	    "client id for renewals while the gateway is connected", LENGTH(128)),
+	    "client id for renewals while the gateway is connected", LENGTH(128), NO_EFFECT_YET),
 	KEY(AWS_FLEET, "forget-claim", yes_no, enrolment.aws.forget_claim, "no",
-	    "remove the claim files once the gateway has its own certificate"),
+	    "remove the claim files once the gateway has its own certificate", NO_EFFECT_YET),
 
 	KEY(EST, "url", text, enrolment.est.url, "",
 	    "server, as https://est.example/.well-known/est"),
@@ -187,21 +189,23 @@ const struct tg_config_key tg_config_keys[] = {
 	KEY(EST, "key", path, enrolment.est.key, "", "its key"),
 
 	KEY(ROTATION, "renew-at", percent, rotation.renew_at, "66%",
-	    "age at which the certificate is renewed, of its life", RANGE(1, 99)),
+	    "age at which the certificate is renewed, of its life", RANGE(1, 99), NO_EFFECT_YET),
 	KEY(ROTATION, "max-age", duration, rotation.max_age_us, "90d",
-	    "age at which it is renewed at the latest", RANGE(SECOND, 36500 * DAY)),
+	    "age at which it is renewed at the latest", RANGE(SECOND, 36500 * DAY), NO_EFFECT_YET),
 	KEY(ROTATION, "jitter", percent, rotation.jitter, "5%",
-	    "how much earlier at most, differently on each gateway, of its life", RANGE(0, 50)),
-	KEY(ROTATION, "rekey", yes_no, rotation.rekey, "yes",
-	    "make a new key for each certificate"),
+	    "how much earlier at most, differently on each gateway, of its life", RANGE(0, 50),
+	    NO_EFFECT_YET),
+	KEY(ROTATION, "rekey", yes_no, rotation.rekey, "yes", "make a new key for each certificate",
+	    NO_EFFECT_YET),
 	KEY(ROTATION, "on-expiry", words, rotation.on_expiry, "hold",
 	    "what follows on a certificate that has expired: wait, or enrol again by claim",
-	    WORDS(on_failure)),
+	    WORDS(on_failure), NO_EFFECT_YET),
 	KEY(ROTATION, "on-refused", words, rotation.on_refused, "hold",
-	    "what follows on a certificate that is refused for good", WORDS(on_failure)),
+	    "what follows on a certificate that is refused for good", WORDS(on_failure),
+	    NO_EFFECT_YET),
 	KEY(ROTATION, "probation", duration, rotation.probation_us, "2m",
 	    "how long a new certificate must stay connected before the old one goes",
-	    RANGE(0, 7 * DAY)),
+	    RANGE(0, 7 * DAY), NO_EFFECT_YET),
 
 	KEY(MQTT, "endpoint", host, mqtt.endpoint, "",
 	    "broker, verified against its certificate; empty: nothing is published"),
@@ -233,7 +237,8 @@ const struct tg_config_key tg_config_keys[] = {
 	KEY(MQTT, "rate-limit", rate, mqtt.rate_limit, "100/s", "messages a second, at most",
 	    RANGE(1, 100000)),
 	KEY(MQTT, "echo", yes_no, mqtt.echo, "no",
-	    "trust a new certificate only when the broker returns a message sent under it"),
+	    "trust a new certificate only when the broker returns a message sent under it",
+	    NO_EFFECT_YET),
 
 	KEY(SPOOL, "memory", size, spool.memory, "8M",
 	    "memory for messages that are not acknowledged", RANGE(64 * KIB, GIB)),
@@ -249,7 +254,7 @@ const struct tg_config_key tg_config_keys[] = {
 	    "what is dropped at max-size", WORDS(when_full)),
 
 	KEY(METRICS, "textfile", path, metrics.textfile, "",
-	    "file for node_exporter's textfile collector"),
+	    "file for node_exporter's textfile collector", NO_EFFECT_YET),
 	KEY(CONTROL, "group", name, control.group, "tidegate",
 	    "group that may use the control socket", LENGTH(32)),
 
@@ -291,9 +296,11 @@ const struct tg_config_key tg_config_keys[] = {
 	      FLAG(deadband_percent)),
 	POINT("max-silence", duration, max_silence_us, "10m", "published at least this often",
 	      RANGE(SECOND, 30 * DAY)),
-	POINT("write", yes_no, write, "no", "whether commands may set it"),
-	POINT("min", bound, min, "", "smallest value that a command may set", FLAG(has_min)),
-	POINT("max", bound, max, "", "largest value that a command may set", FLAG(has_max)),
+	POINT("write", yes_no, write, "no", "whether commands may set it", NO_EFFECT_YET),
+	POINT("min", bound, min, "", "smallest value that a command may set", FLAG(has_min),
+	      NO_EFFECT_YET),
+	POINT("max", bound, max, "", "largest value that a command may set", FLAG(has_max),
+	      NO_EFFECT_YET),
 };
 const size_t tg_config_n_keys = TG_ARRAY_SIZE(tg_config_keys);
 

@@ -215,6 +215,14 @@ static void a_device_has_no_more_points_than_a_pack_holds(void **state)
 	tg_complaints_done(&c);
 }
 
+static const char *first_error(const struct tg_complaints *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (!c->items[i].warning)
+			return c->items[i].text;
+	return "";
+}
+
 static void a_claim_key_in_the_tpm_may_be_forgotten(void **state)
 {
 	tg_autofree char *text = NULL;
@@ -234,13 +242,13 @@ static void a_claim_key_in_the_tpm_may_be_forgotten(void **state)
 	(void) unlink("link.conf");
 	put("tidegate.conf", text);
 	put("link.conf", "-----BEGIN TSS2 PRIVATE KEY-----\n");
-	c = load_good("tidegate.conf");
+	assert_int_equal(tg_config_load("tidegate.conf", &complaints, &c), 0);
+	tg_complaints_done(&complaints);
 	assert_true(c->enrolment.aws.forget_claim);
 	put("link.conf", "-----BEGIN PRIVATE KEY-----\n");
 	assert_int_equal(tg_config_load("tidegate.conf", &complaints, &none), -EBADMSG);
 	assert_int_equal(complaints.errors, 1);
-	assert_non_null(strstr(complaints.items[0].text, "forget-claim = yes with on-expiry = "
-							 "claim"));
+	assert_non_null(strstr(first_error(&complaints), "forget-claim = yes with on-expiry = claim"));
 	tg_complaints_done(&complaints);
 }
 
