@@ -128,6 +128,10 @@ static int write_generation(const struct tg_generations *s, const struct tg_gene
 		{ TG_FILE_MANIFEST, manifest.data, manifest.len, PUBLIC_MODE },
 	};
 	r = write_new_dir(s, parts, TG_ARRAY_SIZE(parts), reterr);
+	tg_generations_number_name(m->number, name);
+	if (r == 0 && renameat(s->generations, TG_GENERATIONS_NEW, s->generations, name) < 0)
+		r = tg_fault_set(reterr, -errno, "cannot name generation %s: %s", name,
+				 strerror(errno));
 	if (r < 0) {
 		/* On a full disk every block counts. If it cannot go now, it is hidden, and goes
 		 * next time. */
@@ -136,10 +140,6 @@ static int write_generation(const struct tg_generations *s, const struct tg_gene
 		(void) left;
 		return r;
 	}
-	tg_generations_number_name(m->number, name);
-	if (renameat(s->generations, TG_GENERATIONS_NEW, s->generations, name) < 0)
-		return tg_fault_set(reterr, -errno, "cannot name generation %s: %s", name,
-				    strerror(errno));
 	return tg_file_sync_dir(s->generations, ".", reterr);
 }
 

@@ -3,15 +3,14 @@
 #include "identity/journal_text.h"
 
 #include "base/file.h"
+#include "identity/generation.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <string.h>
-#include <sys/stat.h>
 
 #include <cmocka.h>
+
+#include "tests/unit/power-cut.h"
 
 static char dir[] = "/tmp/tidegate-journal-XXXXXX";
 
@@ -104,6 +103,58 @@ static void the_longest_members_fit(void **state)
 	assert_string_equal(out.token, j.token);
 }
 
+static int do_write(void)
+{
+	struct tg_journal j = sample;
+
+	j.step = TG_STEP_REGISTERED;
+	return tg_journal_write(dir, &j, NULL);
+}
+
+static int do_clear(void)
+{
+	return tg_journal_clear(dir, NULL);
+}
+
+/* After a cut the journal is the old one, or the new one, or (cleared) none; and the next steps go well. */
+static void cut_everywhere(int (*op)(void), bool old, bool clears)
+{
+	bool cut = true;
+	long n;
+
+	for (n = 0; cut; n++) {
+		struct tg_journal j = sample;
+		int r;
+
+		assert_true(n < 100);
+		assert_int_equal(tg_journal_clear(dir, NULL), 0);
+		if (old)
+			assert_int_equal(tg_journal_write(dir, &j, NULL), 0);
+		cut = run_cut(op, n);
+		assert_int_equal(tg_generation_recover(dir, NULL), 0);
+		r = tg_journal_read(dir, &j, NULL);
+		if (r == 0)
+			assert_true((old && j.step == TG_STEP_ISSUED) ||
+				    (!clears && j.step == TG_STEP_REGISTERED));
+		else
+			assert_true(r == -ENOENT && (clears || !old));
+		if (!cut)
+			assert_int_equal(r, clears ? -ENOENT : 0);
+		assert_int_equal(do_write(), 0);
+		assert_int_equal(tg_journal_read(dir, &j, NULL), 0);
+	}
+	assert_true(n > 2);
+	assert_int_equal(tg_journal_clear(dir, NULL), 0);
+}
+
+static void a_cut_leaves_the_old_journal_or_the_new_one(void **state)
+{
+	(void) state;
+	cut_everywhere(do_write, false, false);
+	cut_everywhere(do_write, true, false);
+	cut_everywhere(do_clear, true, true);
+}
+
 static int make_dir(void **state)
 {
 	(void) state;
@@ -129,6 +180,7 @@ int main(void)
 		cmocka_unit_test(clearing_leaves_nothing_and_can_be_repeated),
 		cmocka_unit_test(damage_is_told_and_sets_nothing),
 		cmocka_unit_test(the_longest_members_fit),
+		cmocka_unit_test(a_cut_leaves_the_old_journal_or_the_new_one),
 	};
 
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);
