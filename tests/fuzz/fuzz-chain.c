@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "x509/chain.h"
 
+#include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <string.h>
 

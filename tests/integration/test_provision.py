@@ -117,13 +117,14 @@ class Provision(unittest.TestCase):
         self.state = self.dir + "/state"
         self.configure()
 
-    def configure(self, **changes):
+    def configure(self, tpm="", method="aws-fleet", **changes):
         fleet = {"endpoint": "localhost", "port": self.cloud.port, "ca": self.cloud.dir + "/server-ca.pem",
                  "claim-certificate": self.cloud.dir + "/claim.pem", "claim-key": self.cloud.dir + "/claim.key",
                  "template": "tidegate-fleet"}
         fleet.update(changes)
         with open(self.dir + "/tidegate.conf", "w", encoding="utf-8") as file:
-            file.write(f"[tpm]\ntcti = {self.tpm.tcti}\n\n[enrolment]\nmethod = aws-fleet\n\n[enrolment.aws-fleet]\n")
+            file.write(f"[tpm]\ntcti = {self.tpm.tcti}\n{tpm}\n[enrolment]\nmethod = {method}\n\n"
+                       "[enrolment.aws-fleet]\n")
             file.writelines(f"{key} = {value}\n" for key, value in fleet.items() if value is not None)
         os.chmod(self.dir + "/tidegate.conf", 0o640)
 
@@ -173,7 +174,7 @@ class Provision(unittest.TestCase):
 
     # --- the main line ---------------------------------------------------------------------------------
 
-    def test_enrols_and_leaves_a_candidate_that_can_connect(self):
+    def test_enrols_and_leaves_a_whole_candidate(self):
         steps, result = self.enrol()
         self.assertEqual([s["step"] for s in steps], STEPS)
         self.assertEqual({s["state"] for s in steps}, {"done"})
@@ -423,20 +424,47 @@ class Provision(unittest.TestCase):
         self.assertRegex(done.stderr, r"tidegate\.conf:\d+: ")
         self.assertEqual(subprocess.run([HELPER, "--nonsense"], capture_output=True).returncode, 2)
 
-    def test_a_full_disk_is_told_before_the_service_is_asked(self):
-        if os.geteuid() != 0:
-            self.skipTest("mounting needs root")
-        os.makedirs(self.state)
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tidegate", self.state],
-                          capture_output=True).returncode:
-            self.skipTest("cannot mount a tmpfs here")
-        try:
-            failed = self.failure()
-            self.assertEqual((failed["step"], failed["class"]), ("request", "local"))
-            self.assertIn("free", failed["text"])
-            self.assertEqual(self.cloud.events("provisioning"), [])
-        finally:
-            run("umount", self.state)
+    def test_methods_that_this_version_has_not_are_a_matter_of_configuration(self):
+        for method in ("none", "manual", "est"):
+            self.configure(method=method)
+            done = subprocess.run(self.command(), capture_output=True, text=True)
+            self.assertEqual(done.returncode, 78, done.stderr)
+            self.assertIn("method", done.stderr)
+        self.assertFalse(os.path.exists(self.state + "/identity/pending"))
+
+    def test_a_claim_key_in_the_tpm_works_and_one_of_another_tpm_is_named(self):
+        self.enrol()
+        claim = self.dir + "/claim"
+        shutil.copytree(self.state + "/identity/generations/000001", claim)
+        # The service takes this certificate for a claim from now on.
+        [certificate] = self.cloud.issued()
+        self.cloud.ask("delete-certificate", id=certificate["id"])
+        with open(claim + "/chain.pem", encoding="utf-8") as file:
+            self.cloud.ask("register-certificate", pem=file.read(), policies=["TidegateClaim"])
+        shutil.rmtree(self.state)
+        self.configure(**{"claim-certificate": claim + "/chain.pem", "claim-key": claim + "/key.pem"})
+        _, result = self.enrol()
+        self.assert_enrolled(result)
+        self.tpm.replace()
+        failed = self.failure()
+        self.assertEqual((failed["step"], failed["class"]), ("request", "local"))
+        self.assertIn(claim + "/key.pem", failed["text"])
+
+    def test_the_packaged_provider_is_used_or_refused_with_the_reason(self):
+        self.configure(tpm="openssl-provider = tpm2\n")
+        done = subprocess.run(self.command("--json"), capture_output=True, text=True, timeout=120)
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        if done.returncode == 0:
+            self.assert_enrolled(lines[-1])
+            return
+        self.assertEqual((lines[-2]["state"], lines[-2]["class"]), ("failed", "local"))
+        self.assertRegex(lines[-2]["text"], "1\\.3\\.0|not installed|tpm2")
+
+    def test_a_service_that_never_answers_ends_in_a_retry(self):
+        self.cloud.ask("fault", name="reply-never", api="register")
+        failed = self.failure()
+        self.assertEqual((failed["step"], failed["class"]), ("registered", "retry"))
+        self.assertIn("no answer in time", failed["text"])
 
     def test_a_tpm_that_is_away_or_another_one(self):
         self.cloud.ask("hook", verdict="refuse")
