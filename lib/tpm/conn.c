@@ -126,33 +126,37 @@ static bool same_name(const TPM2B_NAME *a, const TPM2B_NAME *b)
 
 /* Flushes the transient object @handle if it is called @name: anything else belongs to another
  * program. */
-static void flush_if_named(struct tg_tpm_conn *c, TPM2_HANDLE handle, const TPM2B_NAME *name)
+static TSS2_RC flush_if_named(struct tg_tpm_conn *c, TPM2_HANDLE handle, const TPM2B_NAME *name)
 {
 	tg_autoesys TPM2B_NAME *found = NULL;
 	ESYS_TR tr = ESYS_TR_NONE;
+	TSS2_RC rc;
 
-	if (TG_TPM_TRY(c, Esys_TR_FromTPMPublic(c->esys, handle, TG_TPM_NONE, TG_TPM_NONE,
-						TG_TPM_NONE, &tr)))
-		return;
+	rc = TG_TPM_TRY(c, Esys_TR_FromTPMPublic(c->esys, handle, TG_TPM_NONE, TG_TPM_NONE,
+						 TG_TPM_NONE, &tr));
+	/* Its owner may have flushed it since it was listed. */
+	if (rc)
+		return c->lost ? rc : TSS2_RC_SUCCESS;
 	if (Esys_TR_GetName(c->esys, tr, &found) == TSS2_RC_SUCCESS && same_name(found, name))
-		tg_tpm_conn_flush(c, tr);
-	else
-		(void) Esys_TR_Close(c->esys, &tr);
+		return TG_TPM_TRY(c, Esys_FlushContext(c->esys, tr));
+	return Esys_TR_Close(c->esys, &tr);
 }
 
-static void flush_leftovers(struct tg_tpm_conn *c, const TPM2B_NAME *name)
+static TSS2_RC flush_leftovers(struct tg_tpm_conn *c, const TPM2B_NAME *name)
 {
 	TPML_HANDLE list;
+	TSS2_RC rc;
 
-	if (tg_tpm_conn_transients(c, &list))
-		return;
-	for (uint32_t i = 0; i < list.count && i < TRANSIENTS_MAX && !c->lost; i++)
-		flush_if_named(c, list.handle[i], name);
+	rc = tg_tpm_conn_transients(c, &list);
+	for (uint32_t i = 0; !rc && i < list.count && i < TRANSIENTS_MAX; i++)
+		rc = flush_if_named(c, list.handle[i], name);
+	return rc;
 }
 
 int tg_tpm_conn_ready(struct tg_tpm_conn *c, struct tg_fault *reterr)
 {
 	TPM2B_NAME name = c->leftover;
+	TSS2_RC rc;
 	int r;
 
 	if (c->lost)
@@ -165,10 +169,13 @@ int tg_tpm_conn_ready(struct tg_tpm_conn *c, struct tg_fault *reterr)
 	if (name.size == 0)
 		return 0;
 
-	c->leftover.size = 0;
-	flush_leftovers(c, &name);
+	rc = flush_leftovers(c, &name);
 	if (c->lost)
-		c->leftover = name;
+		return tg_tpm_rc_fault(rc, "removing a key left in the TPM", reterr);
+	/* A TPM that cannot even list or flush now is asked again next time; the job may still go
+	 * well. */
+	if (rc == TSS2_RC_SUCCESS)
+		c->leftover.size = 0;
 	return 0;
 }
 
@@ -215,9 +222,9 @@ int tg_tpm_conn_load(struct tg_tpm_conn *c, const struct tg_tpm_blob *b, ESYS_TR
 	TSS2_RC rc = load_once(c, b, ret);
 
 	if (tg_tpm_rc_is_full(rc) && !c->lost) {
-		flush_leftovers(c, &b->name);
-		if (!c->lost)
-			rc = load_once(c, b, ret);
+		TSS2_RC flushed = flush_leftovers(c, &b->name);
+
+		rc = c->lost ? flushed : load_once(c, b, ret);
 	}
 	if (rc) {
 		/* An answer that did not arrive whole may have been a success. */

@@ -344,13 +344,16 @@ static void *thread_main(void *arg)
 
 static int start_thread(struct tg_tpm *t, struct tg_fault *reterr)
 {
+	static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT };
 	sigset_t every, before;
 	int r;
 
 	if (t->running)
 		return 0;
-	/* Signals belong to the loop. */
+	/* Signals belong to the loop, but for those that tell of a crash where it happens. */
 	(void) sigfillset(&every);
+	for (size_t i = 0; i < TG_ARRAY_SIZE(faults); i++)
+		(void) sigdelset(&every, faults[i]);
 	(void) pthread_sigmask(SIG_SETMASK, &every, &before);
 	r = pthread_create(&t->thread, NULL, thread_main, t);
 	(void) pthread_sigmask(SIG_SETMASK, &before, NULL);
