@@ -16,13 +16,14 @@
 #define RETRY_MIN_US TG_US_PER_S
 #define RETRY_MAX_US (60 * TG_US_PER_S)
 #define REPAIR_PAUSE_US                                                                            \
-	(60 * TG_US_PER_S) /* a file that is damaged again so soon is a bad medium, not bad luck   \
+	(60 *                                                                                      \
+	 TG_US_PER_S) /* a file that is damaged again so soon is a bad medium, not bad luck   \
 			    */
 #define UPKEEP_US     TG_US_PER_S
 #define CHECKPOINT_US (10 * TG_US_PER_S) /* durability = normal: what a power cut may take */
 #define AGE_US        (60 * TG_US_PER_S)
 #define AUDIT_US      (60 * TG_US_PER_S)
-#define DROP_LOG_US   (60 * TG_US_PER_S)
+#define LOG_PAUSE_US  (60 * TG_US_PER_S)
 #define SHRINK_BYTES                                                                               \
 	(UINT64_C(1) << 20)          /* less than this of unused file is left for the next outage */
 #define SIZE_MIN (UINT64_C(1) << 18) /* less than this holds no group commit */
@@ -77,19 +78,28 @@ static void say(struct tg_disk *d, const char *text)
 	(void) tg_printable(d->error_text, sizeof(d->error_text), text, strlen(text));
 }
 
+static void tell_failure(struct tg_disk *d)
+{
+	char text[256];
+
+	d->fail_told = tg_log_allowed(&d->fail_log, d->now_us, 1, LOG_PAUSE_US);
+	if (!d->fail_told)
+		return;
+	(void) snprintf(text, sizeof(text),
+			"The spool cannot be written, readings stay in memory: %s", d->error_text);
+	tg_event(TG_EV_SPOOL_FAILED, LOG_ERR, text, TG_F_REASON, d->error_text, NULL);
+}
+
 /* The medium refuses: packs stay in memory until it is tried again. */
 static void refuse(struct tg_disk *d, int r, const char *text)
 {
 	say(d, text);
-	if (d->error == 0) {
-		tg_event(TG_EV_SPOOL_FAILED, LOG_ERR,
-			 "The spool cannot be written; readings stay in memory and it is tried "
-			 "again",
-			 TG_F_REASON, d->error_text, NULL);
-		d->retry_delay_us = RETRY_MIN_US;
-	} else {
+	if (d->error != 0) {
 		d->retry_delay_us =
 			d->retry_delay_us * 2 < RETRY_MAX_US ? d->retry_delay_us * 2 : RETRY_MAX_US;
+	} else {
+		d->retry_delay_us = RETRY_MIN_US;
+		tell_failure(d);
 	}
 	d->error = r;
 	d->retry_us = tg_us_add(d->now_us, d->retry_delay_us);
@@ -104,7 +114,9 @@ static void recovered(struct tg_disk *d)
 {
 	if (d->error == 0)
 		return;
-	tg_log(LOG_NOTICE, "spool", "the disk takes readings again");
+	if (d->fail_told)
+		tg_log(LOG_NOTICE, "spool", "the disk takes readings again");
+	d->fail_told = false;
 	d->error = 0;
 	d->error_text[0] = '\0';
 	d->retry_delay_us = 0;
@@ -192,12 +204,15 @@ static void come_back(struct tg_disk *d)
 			return;
 		}
 	}
-	r = probe(d);
-	if (r < 0) {
-		fail(d, r, "write");
-		return;
+	/* Only what needs new pages proves that there is room: if packs wait, they are the test. */
+	if (d->queue->dirty == 0) {
+		r = probe(d);
+		if (r < 0) {
+			fail(d, r, "write");
+			return;
+		}
+		recovered(d);
 	}
-	recovered(d);
 	tg_queue_set_disk(d->queue, TG_QUEUE_DISK_OK);
 	look_at_counts(d);
 }
@@ -247,7 +262,7 @@ static void tell_dropped(struct tg_disk *d, uint64_t dropped, const char *why)
 	char count[32];
 
 	d->dropped_told += dropped;
-	if (d->dropped_told == 0 || !tg_log_allowed(&d->drop_log, d->now_us, 1, DROP_LOG_US))
+	if (d->dropped_told == 0 || !tg_log_allowed(&d->drop_log, d->now_us, 1, LOG_PAUSE_US))
 		return;
 	(void) snprintf(count, sizeof(count), "%" PRIu64, d->dropped_told);
 	tg_event(TG_EV_SPOOL_DROPPED, LOG_WARNING,

@@ -38,7 +38,8 @@ struct tg_disk {
 	uint64_t repaired_us;                                /* 0: never */
 	uint64_t upkeep_us, checkpoint_us, age_us, audit_us; /* when each is due */
 	bool log_dirty; /* written since the last checkpoint of ours */
-	struct tg_log_limit drop_log;
+	struct tg_log_limit drop_log, fail_log;
+	bool fail_told; /* the last failure was logged, so its end is, too */
 	uint64_t dropped_told;
 
 	uint64_t now_us; /* of the call under way */
