@@ -313,16 +313,23 @@ static void forget_error(struct tg_journal *j)
 	j->error_text[0] = '\0';
 }
 
-/* Notes a failure where the agent and the operator see it, and returns it. */
-static int fail(struct tg_enrolment *e, enum tg_enrol_step step, int r, struct tg_fault *fault)
+static void describe_failure(struct tg_enrolment *e, enum tg_enrol_step step, int r,
+			     const struct tg_fault *fault)
 {
-	struct tg_fault ignored;
-	int noted;
-
 	e->journal.error_class = tg_enrolment_class(r);
 	e->journal.error_step = step;
 	tg_printable(e->journal.error_text, sizeof(e->journal.error_text), fault->text,
 		     strlen(fault->text));
+}
+
+/* Notes a failure where the agent and the operator see it, and returns it. */
+static int fail(struct tg_enrolment *e, enum tg_enrol_step step, int r,
+		const struct tg_fault *fault)
+{
+	struct tg_fault ignored;
+	int noted;
+
+	describe_failure(e, step, r, fault);
 	/* With the disk full there is no journal to note it in; the output still has it. */
 	noted = tg_journal_write(e->state_dir, &e->journal, &ignored);
 	tg_progress_failed(e->progress, &e->journal);
@@ -451,6 +458,25 @@ int tg_enrolment_run(struct tg_enrolment *e, struct tg_manifest *ret, struct tg_
 		r = tg_journal_clear(e->state_dir, &fault);
 	if (r < 0 && reterr)
 		*reterr = fault;
+	return r;
+}
+
+static bool has_identity(const struct tg_enrolment *e)
+{
+	struct tg_manifest m;
+
+	return tg_generation_read(e->state_dir, TG_SLOT_CURRENT, &m, NULL) == 0 ||
+	       tg_generation_read(e->state_dir, TG_SLOT_CANDIDATE, &m, NULL) == 0;
+}
+
+int tg_enrolment_not_begun(struct tg_enrolment *e, int r, struct tg_fault *fault)
+{
+	if (!has_identity(e)) {
+		load_journal(e);
+		return fail(e, TG_STEP_KEY, r, fault);
+	}
+	describe_failure(e, TG_STEP_KEY, r, fault);
+	tg_progress_failed(e->progress, &e->journal);
 	return r;
 }
 

@@ -55,6 +55,13 @@ int tg_enrolment_present(struct tg_enrolment *e, struct tg_manifest *ret,
 int tg_enrolment_run(struct tg_enrolment *e, struct tg_manifest *ret,
 		     struct tg_fault *reterr) TG_CHECKED;
 
+/*
+ * Something failed with @r before the first step could be tried (no TPM, say). Notes it in the journal
+ * and the progress as the first step's failure, so that the agent's status can tell; not in the journal when there is an
+ * identity, which needs no enrolment. Returns @r.
+ */
+int tg_enrolment_not_begun(struct tg_enrolment *e, int r, struct tg_fault *fault);
+
 /* The service said no: notes status and code for the journal and returns the -errno that stands for
  * @class. */
 int tg_enrolment_refused(struct tg_enrolment *e, enum tg_enrol_class class, int status,

@@ -237,12 +237,13 @@ static int do_enrol(struct tg_enrolment *e, const struct options *o, struct tg_f
 		r = take_lock(e->state_dir, &lock, reterr);
 	if (r == 0)
 		r = tg_generation_recover(e->state_dir, reterr);
-	if (r == 0)
-		r = begin(e, reterr);
+	if (r < 0)
+		return r;
+	r = begin(e, reterr);
 	if (r == 0 && !o->again)
 		r = tg_enrolment_present(e, &m, reterr);
 	if (r < 0)
-		return r;
+		return tg_enrolment_not_begun(e, r, reterr);
 	if (r > 0) {
 		tg_progress_result(e->progress, "present", &m);
 		return 0;

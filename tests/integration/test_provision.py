@@ -472,7 +472,10 @@ class Provision(unittest.TestCase):
         key = self.pending_key()
         self.tpm.cut()
         failed = self.failure()
-        self.assertEqual(failed["class"], "local")
+        self.assertEqual((failed["step"], failed["class"]), ("key", "local"))
+        # The agent's status tells this from the journal; what the journal knew is still there.
+        journal = self.journal()
+        self.assertEqual((journal["step"], journal["error"]["step"]), ("issued", "key"))
         self.tpm.start()
         self.cloud.ask("hook", verdict="allow")
         self.tpm.replace()

@@ -105,13 +105,12 @@ ssize_t write(int fd, const void *data, size_t len)
 int fsync(int fd)
 {
 	struct stat st;
-	int r;
 
 	if (!operation())
 		return -1;
-	r = (int) syscall(SYS_fsync, fd);
+	/* The real one is left out: what it would do to the medium is what is imitated here. */
 	if (fstat(fd, &st) < 0)
-		return r;
+		return -1;
 	for (size_t i = 0; i < n_files;)
 		if (dirty_files[i].ino == st.st_ino) {
 			(void) close(dirty_files[i].fd);
@@ -120,7 +119,7 @@ int fsync(int fd)
 			i++;
 		}
 	clean_dir(&st);
-	return r;
+	return 0;
 }
 
 int renameat(int from_dir, const char *from, int to_dir, const char *to)
