@@ -29,7 +29,7 @@ static void take_property(struct tg_tpm_info *info, TPM2_PT property, uint32_t v
 	case TPM2_PT_VENDOR_STRING_2:
 	case TPM2_PT_VENDOR_STRING_3:
 	case TPM2_PT_VENDOR_STRING_4:
-		put_chars(info->vendor + 4 * (property - TPM2_PT_VENDOR_STRING_1), v);
+		put_chars(&info->vendor[4 * (size_t) (property - TPM2_PT_VENDOR_STRING_1)], v);
 		break;
 	case TPM2_PT_FIRMWARE_VERSION_1:
 		info->firmware[0] = v;

@@ -119,10 +119,23 @@ static int make_public(struct tg_tpm_key *key, struct tg_fault *reterr)
 	return 0;
 }
 
+static int complete(struct tg_tpm_key *key, struct tg_fault *reterr)
+{
+	int r;
+
+	r = make_name(&key->blob);
+	if (r < 0)
+		return tg_fault_set(reterr, r, "TPM key: its public area cannot be written");
+	r = make_point(key, reterr);
+	if (r < 0)
+		return r;
+	return make_public(key, reterr);
+}
+
 int tg_tpm_key_new(TPM2_HANDLE parent, const TPM2B_PUBLIC *pub, const TPM2B_PRIVATE *priv,
 		   struct tg_tpm_key **ret, struct tg_fault *reterr)
 {
-	tg_cleanup(tg_tpm_key_unrefp) struct tg_tpm_key *key = NULL;
+	struct tg_tpm_key *key;
 	int r;
 
 	r = check_kind(parent, &pub->publicArea, reterr);
@@ -133,16 +146,12 @@ int tg_tpm_key_new(TPM2_HANDLE parent, const TPM2B_PUBLIC *pub, const TPM2B_PRIV
 		return tg_fault_set(reterr, -ENOMEM, "TPM key: out of memory");
 	key->refs = 1;
 	key->blob = (struct tg_tpm_blob){ .parent = parent, .pub = *pub, .priv = *priv };
-	r = make_name(&key->blob);
-	if (r < 0)
-		return tg_fault_set(reterr, r, "TPM key: its public area cannot be written");
-	r = make_point(key, reterr);
-	if (r < 0)
+	r = complete(key, reterr);
+	if (r < 0) {
+		tg_tpm_key_unref(key);
 		return r;
-	r = make_public(key, reterr);
-	if (r < 0)
-		return r;
-	*ret = tg_take(key);
+	}
+	*ret = key;
 	return 0;
 }
 

@@ -37,8 +37,10 @@ static int read_input(const struct tg_provider *p, OSSL_CORE_BIO *in, char **ret
 	tg_autofree char *buf = malloc(INPUT_MAX);
 	size_t len = 0, got = 0;
 
-	if (!buf)
-		return tg_provider_fail(p, -ENOMEM, "out of memory");
+	if (!buf) {
+		(void) tg_provider_fail(p, -ENOMEM, "out of memory");
+		return 0;
+	}
 	while (len < INPUT_MAX && p->bio_read(in, buf + len, INPUT_MAX - len, &got) && got > 0)
 		len += got;
 	*ret = tg_take(buf);
@@ -52,7 +54,7 @@ static int hand_over(struct tg_tpm_key **key, OSSL_CALLBACK *cb, void *arg)
 	OSSL_PARAM params[] = {
 		OSSL_PARAM_construct_int(OSSL_OBJECT_PARAM_TYPE, &type),
 		OSSL_PARAM_construct_utf8_string(OSSL_OBJECT_PARAM_DATA_TYPE, (char *) "EC", 0),
-		OSSL_PARAM_construct_octet_string(OSSL_OBJECT_PARAM_REFERENCE, key, sizeof(*key)),
+		OSSL_PARAM_construct_octet_string(OSSL_OBJECT_PARAM_REFERENCE, key, sizeof(void *)),
 		OSSL_PARAM_construct_end(),
 	};
 
@@ -66,7 +68,7 @@ static int dec_decode(void *ctx, OSSL_CORE_BIO *in, int selection, OSSL_CALLBACK
 	tg_cleanup(tg_tpm_key_unrefp) struct tg_tpm_key *key = NULL;
 	tg_autofree char *text = NULL;
 	struct tg_fault fault;
-	size_t len;
+	size_t len = 0;
 	int r;
 
 	(void) pw_cb; /* keys with a password are refused */
@@ -90,7 +92,7 @@ static int dec_export(void *ctx, const void *reference, size_t size, OSSL_CALLBA
 	struct tg_tpm_key *const *ref = reference;
 
 	(void) ctx;
-	return size == sizeof(*ref) &&
+	return size == sizeof(void *) &&
 	       tg_provider_key_export(
 		       *ref, OSSL_KEYMGMT_SELECT_PUBLIC_KEY | OSSL_KEYMGMT_SELECT_ALL_PARAMETERS,
 		       cb, arg);

@@ -15,7 +15,7 @@ static void *key_load(const void *reference, size_t size)
 	struct tg_tpm_key **ref = (struct tg_tpm_key **) reference;
 
 	/* Taking it leaves NULL behind, by which the decoder knows. */
-	return size == sizeof(*ref) ? tg_take(*ref) : NULL;
+	return size == sizeof(void *) ? tg_take(*ref) : NULL;
 }
 
 static void key_free(void *key)

@@ -193,7 +193,7 @@ static int sig_verify(void *ctx, const unsigned char *sig, size_t len, const uns
 
 static int start_digest(struct signature *s)
 {
-	EVP_MD *md = EVP_MD_fetch(NULL, s->hash->name, "provider=default");
+	EVP_MD *md = s->hash ? EVP_MD_fetch(NULL, s->hash->name, "provider=default") : NULL;
 	int ok;
 
 	EVP_MD_CTX_free(s->digest);

@@ -16,8 +16,8 @@
  * A TPM that has stopped answering cannot be interrupted: the thread sits in a
  * read() that has no time-out. So nobody ever waits for the thread, only for a
  * job and only until its deadline, and the lock is never held across a command.
- * The caller that runs into the deadline of the job that is with the TPM
- * declares the thread hung; the thread takes that back when the TPM answers.
+ * Whoever first sees the job that is with the TPM past its deadline declares
+ * the thread hung; the thread takes that back when the TPM answers.
  */
 struct tg_tpm {
 	char *tcti;
@@ -32,6 +32,7 @@ struct tg_tpm {
 	bool started, running, stop;
 	unsigned refs; /* the owner's, and the thread's while it runs */
 	struct tg_tpm_job *first, **last;
+	struct tg_tpm_job *current; /* with the TPM; borrowed from the thread */
 	struct tg_tpm_state state;
 
 	struct tg_tpm *next; /* guarded by all_lock */
@@ -82,7 +83,7 @@ static void after_fork_child(void)
 			t->refs--;
 		t->started = t->running = false;
 		t->state.hung = false;
-		t->first = NULL;
+		t->first = t->current = NULL;
 		t->last = &t->first;
 		init_conds(t);
 		(void) pthread_mutex_unlock(&t->lock);
@@ -206,9 +207,43 @@ struct tg_tpm *tg_tpm_free(struct tg_tpm *t)
 	return NULL;
 }
 
+static void record(struct tg_tpm *t, int r, const struct tg_fault *fault)
+{
+	t->state.error = r;
+	if (r < 0) {
+		t->state.failures++;
+		(void) snprintf(t->state.text, sizeof(t->state.text), "%s", fault->text);
+	} else {
+		t->state.text[0] = '\0';
+		t->state.last_ok_us = tg_clock_boot_us();
+	}
+}
+
+static int fail_hung(struct tg_tpm *t, struct tg_fault *reterr)
+{
+	return tg_fault_set(reterr, -ETIMEDOUT,
+			    "the TPM has not answered for more than %llu ms; tried again once it "
+			    "does",
+			    (unsigned long long) (t->timeout_us / TG_US_PER_MS));
+}
+
+/* Locked. */
+static bool is_hung(struct tg_tpm *t, uint64_t now_us)
+{
+	struct tg_fault fault;
+
+	if (!t->state.hung && t->current && now_us >= t->current->deadline_us) {
+		t->state.hung = true;
+		record(t, fail_hung(t, &fault), &fault);
+		(void) pthread_cond_broadcast(&t->changed);
+	}
+	return t->state.hung;
+}
+
 void tg_tpm_state(struct tg_tpm *t, struct tg_tpm_state *ret)
 {
 	(void) pthread_mutex_lock(&t->lock);
+	(void) is_hung(t, tg_clock_boot_us());
 	*ret = t->state;
 	(void) pthread_mutex_unlock(&t->lock);
 }
@@ -247,18 +282,6 @@ void tg_tpm_job_unref(struct tg_tpm *t, struct tg_tpm_job *job)
 	(void) pthread_mutex_unlock(&t->lock);
 	if (last)
 		job->free(job);
-}
-
-static void record(struct tg_tpm *t, int r, const struct tg_fault *fault)
-{
-	t->state.error = r;
-	if (r < 0) {
-		t->state.failures++;
-		(void) snprintf(t->state.text, sizeof(t->state.text), "%s", fault->text);
-	} else {
-		t->state.text[0] = '\0';
-		t->state.last_ok_us = tg_clock_boot_us();
-	}
 }
 
 /*
@@ -302,6 +325,7 @@ static void finish(struct tg_tpm *t, struct tg_tpm_job *job, int r)
 	(void) pthread_mutex_lock(&t->lock);
 	job->result = r;
 	job->state = TG_TPM_JOB_DONE;
+	t->current = NULL;
 	t->state.hung = false;
 	record(t, r, &job->fault);
 	(void) pthread_cond_broadcast(&t->changed);
@@ -323,7 +347,7 @@ static void *thread_main(void *arg)
 			(void) pthread_cond_wait(&t->work, &t->lock);
 		if (t->stop)
 			break;
-		job = next_job(t);
+		job = t->current = next_job(t);
 		job->state = TG_TPM_JOB_RUNNING;
 		(void) pthread_mutex_unlock(&t->lock);
 		finish(t, job, run_job(&t->conn, job));
@@ -388,40 +412,24 @@ static void dequeue(struct tg_tpm *t, struct tg_tpm_job *job)
 	(void) job_drop(job);
 }
 
-static int fail_hung(struct tg_tpm *t, struct tg_fault *reterr)
-{
-	return tg_fault_set(reterr, -ETIMEDOUT,
-			    "the TPM has not answered for more than %llu ms; tried again once it "
-			    "does",
-			    (unsigned long long) (t->timeout_us / TG_US_PER_MS));
-}
-
-/* Locked. Waits for @job to end one way or another. */
+/*
+ * Locked. Waits for @job to end one way or another. The queue is in the order of
+ * deadlines, so nobody in it can be late before the job that is with the TPM.
+ */
 static int wait_job(struct tg_tpm *t, struct tg_tpm_job *job, struct tg_fault *reterr)
 {
-	struct tg_fault fault;
-	int r;
-
 	while (job->state != TG_TPM_JOB_DONE) {
-		bool late = tg_clock_boot_us() >= job->deadline_us;
+		uint64_t now = tg_clock_boot_us();
+		bool hung = is_hung(t, now), late = now >= job->deadline_us;
 
-		if (job->state == TG_TPM_JOB_RUNNING && late) {
-			t->state.hung = true;
-			r = fail_hung(t, &fault);
-			record(t, r, &fault);
-			(void) pthread_cond_broadcast(&t->changed);
-			return tg_fault_set(reterr, r, "%s", fault.text);
-		}
-		if (job->state == TG_TPM_JOB_QUEUED && t->state.hung) {
+		if (job->state == TG_TPM_JOB_QUEUED && (hung || late))
 			dequeue(t, job);
+		if (hung)
 			return fail_hung(t, reterr);
-		}
-		if (job->state == TG_TPM_JOB_QUEUED && late) {
-			dequeue(t, job);
+		if (late)
 			return tg_fault_set(reterr, -EBUSY,
 					    "the TPM was busy with other requests until the "
 					    "time-out");
-		}
 		wait_until(t, &t->changed, job->deadline_us);
 	}
 	return job->result < 0 ? tg_fault_set(reterr, job->result, "%s", job->fault.text)
@@ -432,13 +440,10 @@ int tg_tpm_job_run(struct tg_tpm *t, struct tg_tpm_job *job, struct tg_fault *re
 {
 	int r;
 
-	job->deadline_us = tg_us_add(tg_clock_boot_us(), t->timeout_us);
 	(void) pthread_mutex_lock(&t->lock);
-	if (t->state.hung)
-		r = fail_hung(t, reterr);
-	else
-		r = start_thread(t, reterr);
+	r = is_hung(t, tg_clock_boot_us()) ? fail_hung(t, reterr) : start_thread(t, reterr);
 	if (r == 0) {
+		job->deadline_us = tg_us_add(tg_clock_boot_us(), t->timeout_us);
 		enqueue(t, job);
 		r = wait_job(t, job, reterr);
 	}
