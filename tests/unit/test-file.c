@@ -9,14 +9,15 @@
 #include <string.h>
 #include <sys/stat.h>
 
+static char scratch[] = "/tmp/tidegate-file-XXXXXX";
+
 static int setup(void **state)
 {
-	static char dir[] = "/tmp/tidegate-file-XXXXXX";
 	static int fd;
 
-	memcpy(dir + sizeof(dir) - 7, "XXXXXX", 6);
-	assert_non_null(mkdtemp(dir));
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	memcpy(scratch + sizeof(scratch) - 7, "XXXXXX", 6);
+	assert_non_null(mkdtemp(scratch));
+	fd = open(scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_true(fd >= 0);
 	*state = &fd;
 	return 0;
@@ -47,7 +48,7 @@ static int teardown(void **state)
 
 	(void) count(fd, 1);
 	(void) close(fd);
-	return 0;
+	return rmdir(scratch);
 }
 
 static void a_file_is_replaced_whole_and_nothing_is_left_over(void **state)
