@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/spool/disk.h"
+#include "agent/spool/disk_private.h"
 
-#include "agent/spool/drop.h"
-#include "agent/spool/gap.h"
+#include "agent/spool/page.h"
 #include "base/clock.h"
 
 #include <tidegate/log.h>
@@ -19,19 +18,15 @@
 	(60 *                                                                                      \
 	 TG_US_PER_S) /* a file that is damaged again so soon is a bad medium, not bad luck   \
 			    */
-#define UPKEEP_US     TG_US_PER_S
-#define CHECKPOINT_US (10 * TG_US_PER_S) /* durability = normal: what a power cut may take */
-#define AGE_US        (60 * TG_US_PER_S)
-#define AUDIT_US      (60 * TG_US_PER_S)
-#define LOG_PAUSE_US  (60 * TG_US_PER_S)
-#define SHRINK_BYTES                                                                               \
-	(UINT64_C(1) << 20)          /* less than this of unused file is left for the next outage */
-#define SIZE_MIN (UINT64_C(1) << 18) /* less than this holds no group commit */
+#define UPKEEP_US    TG_US_PER_S
+#define LOG_PAUSE_US (60 * TG_US_PER_S)
+#define LOG_BYTES    (UINT64_C(2) << 20) /* what the log may take, of a large spool */
+#define SIZE_MIN     (UINT64_C(1) << 18) /* less than this holds no group commit */
 
 /* Of max-size, the file gets what its log does not need. */
 static uint64_t file_bound(uint64_t max_size)
 {
-	uint64_t log = max_size / 8 < 2 * SHRINK_BYTES ? max_size / 8 : 2 * SHRINK_BYTES;
+	uint64_t log = max_size / 8 < LOG_BYTES ? max_size / 8 : LOG_BYTES;
 
 	return max_size > SIZE_MIN ? max_size - log : SIZE_MIN;
 }
@@ -39,7 +34,7 @@ static uint64_t file_bound(uint64_t max_size)
 /* Room that only gap records may use, and that pages which are not full take. */
 static uint64_t reserve(uint64_t bound)
 {
-	return bound / 16 < SHRINK_BYTES ? bound / 16 : SHRINK_BYTES;
+	return bound / 16 < LOG_BYTES / 2 ? bound / 16 : LOG_BYTES / 2;
 }
 
 static struct tg_db_options options_of(const struct tg_disk *d)
@@ -52,19 +47,19 @@ static struct tg_db_options options_of(const struct tg_disk *d)
 	};
 }
 
-static struct tg_db *db_of(const struct tg_disk *d)
+struct tg_db *tg_disk_db(const struct tg_disk *d)
 {
 	return tg_store_db(d->store);
 }
 
 /* --- failing and coming back --- */
 
-static void look_at_counts(struct tg_disk *d)
+void tg_disk_look(struct tg_disk *d)
 {
 	uint64_t used, file;
 
-	d->counts = tg_db_counts(db_of(d));
-	if (tg_db_usage(db_of(d), &used, &file) == 0)
+	d->counts = tg_db_counts(tg_disk_db(d));
+	if (tg_db_usage(tg_disk_db(d), &used, &file) == 0)
 		d->file_bytes = file;
 }
 
@@ -104,7 +99,7 @@ static void refuse(struct tg_disk *d, int r, const char *text)
 	d->error = r;
 	d->retry_us = tg_us_add(d->now_us, d->retry_delay_us);
 	if (!keeps_file(r)) {
-		d->verify = d->verify || db_of(d);
+		d->verify = d->verify || tg_disk_db(d);
 		tg_store_abandon(d->store);
 	}
 	tg_queue_set_disk(d->queue, TG_QUEUE_DISK_FAILING);
@@ -150,7 +145,7 @@ static void repair(struct tg_disk *d, const char *why)
 	d->verify = false;
 	tg_queue_set_disk(d->queue, TG_QUEUE_DISK_OK);
 	tg_queue_file_replaced(d->queue);
-	look_at_counts(d);
+	tg_disk_look(d);
 }
 
 static void fail(struct tg_disk *d, int r, const char *what)
@@ -158,9 +153,9 @@ static void fail(struct tg_disk *d, int r, const char *what)
 	char text[160];
 
 	(void) snprintf(text, sizeof(text), "%s: %s (%s)", what,
-			db_of(d) ? tg_db_error_text(db_of(d)) : "closed", strerror(-r));
-	if (db_of(d) && r != -EUCLEAN)
-		tg_db_rollback(db_of(d));
+			tg_disk_db(d) ? tg_db_error_text(tg_disk_db(d)) : "closed", strerror(-r));
+	if (tg_disk_db(d) && r != -EUCLEAN)
+		tg_db_rollback(tg_disk_db(d));
 	if (r == -EUCLEAN)
 		repair(d, text);
 	else
@@ -170,12 +165,12 @@ static void fail(struct tg_disk *d, int r, const char *what)
 /* A transaction that writes something, whatever there is to write. */
 static int probe(struct tg_disk *d)
 {
-	int r = tg_db_begin(db_of(d));
+	int r = tg_db_begin(tg_disk_db(d));
 
 	if (r == 0)
-		r = tg_db_carry_counts(db_of(d), 0, 0);
+		r = tg_db_carry_counts(tg_disk_db(d), 0, 0);
 	if (r == 0)
-		r = tg_db_commit(db_of(d));
+		r = tg_db_commit(tg_disk_db(d));
 	return r;
 }
 
@@ -193,7 +188,7 @@ static void come_back(struct tg_disk *d)
 	struct tg_fault fault = { 0 };
 	int r;
 
-	if (!db_of(d)) {
+	if (!tg_disk_db(d)) {
 		r = open_store(d, &fault);
 		if (r == -EUCLEAN) {
 			repair(d, fault.text);
@@ -214,7 +209,7 @@ static void come_back(struct tg_disk *d)
 		recovered(d);
 	}
 	tg_queue_set_disk(d->queue, TG_QUEUE_DISK_OK);
-	look_at_counts(d);
+	tg_disk_look(d);
 }
 
 /* --- writing --- */
@@ -240,21 +235,21 @@ static int sink_append(void *user, const struct tg_item *i)
 		.len = i->parcel->len,
 	};
 
-	return tg_db_append(db_of(d), &row);
+	return tg_db_append(tg_disk_db(d), &row);
 }
 
 static int sink_aside(void *user, uint64_t seq)
 {
 	struct tg_disk *d = user;
 
-	return tg_db_set_aside(db_of(d), seq);
+	return tg_db_set_aside(tg_disk_db(d), seq);
 }
 
 static int sink_remove(void *user, uint64_t seq)
 {
 	struct tg_disk *d = user;
 
-	return tg_db_remove(db_of(d), seq);
+	return tg_db_remove(tg_disk_db(d), seq);
 }
 
 static void tell_dropped(struct tg_disk *d, uint64_t dropped, const char *why)
@@ -271,12 +266,12 @@ static void tell_dropped(struct tg_disk *d, uint64_t dropped, const char *why)
 	d->dropped_told = 0;
 }
 
-static int drop_oldest(struct tg_disk *d, struct tg_drop *drop, const char *why)
+int tg_disk_drop_oldest(struct tg_disk *d, struct tg_drop *drop, const char *why)
 {
 	uint64_t dropped = 0;
 	int r;
 
-	drop->db = db_of(d);
+	drop->db = tg_disk_db(d);
 	drop->queue = d->queue;
 	r = tg_drop_oldest(drop, &dropped);
 	if (r == 0)
@@ -284,8 +279,7 @@ static int drop_oldest(struct tg_disk *d, struct tg_drop *drop, const char *why)
 	return r;
 }
 
-/* Before a commit: max-size. */
-static int make_room(struct tg_disk *d)
+int tg_disk_make_room(struct tg_disk *d)
 {
 	uint64_t bound = file_bound(d->limits.max_size), used, file, need;
 	struct tg_drop drop = { 0 };
@@ -294,7 +288,7 @@ static int make_room(struct tg_disk *d)
 	need = tg_queue_dirty_bytes(d->queue);
 	if (need == 0)
 		return 0;
-	r = tg_db_usage(db_of(d), &used, &file);
+	r = tg_db_usage(tg_disk_db(d), &used, &file);
 	if (r < 0)
 		return r;
 	need += need / 4 + 16384;
@@ -310,7 +304,7 @@ static int make_room(struct tg_disk *d)
 	}
 	/* Some slack, so that not every commit has to drop. */
 	drop.bytes = used + need - (bound - reserve(bound)) + bound / 32;
-	return drop_oldest(d, &drop, "max-size is reached");
+	return tg_disk_drop_oldest(d, &drop, "max-size is reached");
 }
 
 static int commit(struct tg_disk *d)
@@ -318,16 +312,16 @@ static int commit(struct tg_disk *d)
 	const struct tg_queue_sink sink = {
 		.append = sink_append, .aside = sink_aside, .remove = sink_remove, .user = d
 	};
-	int r = make_room(d);
+	int r = tg_disk_make_room(d);
 
 	if (r == 0)
-		r = tg_db_begin(db_of(d));
+		r = tg_db_begin(tg_disk_db(d));
 	if (r == 0)
 		r = tg_queue_flush(d->queue, &sink);
 	if (r == 0)
-		r = tg_db_add_dropped(db_of(d), d->queue->dropped);
+		r = tg_db_add_dropped(tg_disk_db(d), d->queue->dropped);
 	if (r == 0)
-		r = tg_db_commit(db_of(d));
+		r = tg_db_commit(tg_disk_db(d));
 	return r;
 }
 
@@ -345,239 +339,27 @@ static void flush(struct tg_disk *d)
 	recovered(d);
 	d->log_dirty = true;
 	tell_dropped(d, dropped, "the spool is full");
-	look_at_counts(d);
+	tg_disk_look(d);
 	if (d->counts.set_aside > aside)
 		tg_event(TG_EV_PACK_SET_ASIDE, LOG_WARNING,
 			 "A pack that cannot be published was set aside in the spool", NULL);
 }
 
-/* --- reading --- */
-
-struct page {
-	struct tg_disk *d;
-	size_t bytes;
-	size_t n_bad;
-	struct bad_row {
-		uint64_t seq;
-		int64_t made_wall_us;
-		struct tg_parcel *gap; /* what takes its place; NULL: nothing */
-	} bad[TG_QUEUE_PAGE];
-	bool cut; /* not all of the rows were looked at */
-};
-
-static int page_gap(struct page *page, const struct tg_row *row, enum tg_row_state state)
+static void read_page(struct tg_disk *d)
 {
-	struct bad_row *bad = page->bad + page->n_bad;
-	struct tg_queue *q = page->d->queue;
-
-	if (tg_queue_holds(q, row->seq))
-		return 0;
-	*bad = (struct bad_row){ .seq = row->seq, .made_wall_us = row->made_wall_us };
-	page->n_bad++;
-	if (state == TG_ROW_BAD ||
-	    tg_gap_new_unread(row->device, row->seq, 1, row->seq, row->made_wall_us, &bad->gap) < 0)
-		return 0;
-	return tg_queue_page_row(q, tg_parcel_ref(bad->gap), 1, row->seq);
-}
-
-static int page_row(void *user, const struct tg_row *row, enum tg_row_state state)
-{
-	struct page *page = user;
-	struct tg_parcel *p = NULL;
-	int r = 0;
-
-	if (state == TG_ROW_GOOD) {
-		r = tg_parcel_from_bytes(row->bytes, row->len, &p);
-		if (r == 0 && p->seq != row->seq) {
-			p = tg_parcel_unref(p);
-			r = -EBADMSG;
-		}
-		if (r == -EBADMSG)
-			state = TG_ROW_BAD_BYTES;
-	}
-	if (state != TG_ROW_GOOD) {
-		r = page_gap(page, row, state);
-	} else if (r == 0) {
-		r = tg_queue_page_row(page->d->queue, p, row->gap, row->gap_first);
-		if (r < 0)
-			tg_parcel_unref(p);
-	}
-	page->bytes += row->len;
-	page->cut = page->bytes >= TG_QUEUE_PAGE_BYTES;
-	return r < 0 ? r : page->cut;
-}
-
-static int replace_bad(struct tg_disk *d, const struct page *page)
-{
-	int r = tg_db_begin(db_of(d));
-
-	for (size_t i = 0; i < page->n_bad && r == 0; i++) {
-		const struct bad_row *bad = page->bad + i;
-
-		r = tg_db_remove(db_of(d), bad->seq);
-		if (r == 0 && bad->gap) {
-			const struct tg_row row = {
-				.seq = bad->seq,
-				.device = tg_parcel_device(bad->gap),
-				.made_wall_us = bad->made_wall_us,
-				.gap = 1,
-				.gap_first = bad->seq,
-				.bytes = bad->gap->bytes,
-				.len = bad->gap->len,
-			};
-
-			r = tg_db_append(db_of(d), &row);
-		}
-	}
-	if (r == 0)
-		r = tg_db_add_dropped(db_of(d), page->n_bad);
-	return r < 0 ? r : tg_db_commit(db_of(d));
-}
-
-/* Rows that fail their checksum: told, and replaced by gap records, or removed where not even the
- * device is known. */
-static void deal_with_bad(struct tg_disk *d, struct page *page)
-{
+	unsigned bad = 0;
 	char count[32];
-	int r = 0;
+	int r = tg_page_read(tg_disk_db(d), d->queue, &bad);
 
-	if (page->n_bad > 0 && d->queue->disk == TG_QUEUE_DISK_OK) {
-		r = replace_bad(d, page);
-		(void) snprintf(count, sizeof(count), "%zu", page->n_bad);
+	if (bad > 0) {
+		(void) snprintf(count, sizeof(count), "%u", bad);
 		tg_event(TG_EV_SPOOL_DAMAGED, LOG_ERR,
 			 "Rows of the spool fail their checksum and are not sent", TG_F_COUNT,
 			 count, NULL);
+		tg_disk_look(d);
 	}
-	for (size_t i = 0; i < page->n_bad; i++)
-		tg_parcel_unref(page->bad[i].gap);
 	if (r < 0)
-		fail(d, r, "replace bad rows");
-	else if (page->n_bad > 0)
-		look_at_counts(d);
-}
-
-static void read_page(struct tg_disk *d)
-{
-	struct page page = { .d = d };
-	int r;
-
-	r = tg_db_read(db_of(d), d->queue->cursor + 1, TG_ROW_SEQ_MAX, false, TG_QUEUE_PAGE,
-		       page_row, &page);
-	if (r >= 0 && r < (int) TG_QUEUE_PAGE && !page.cut)
-		tg_queue_page_end(d->queue);
-	deal_with_bad(d, &page);
-	if (r < 0 && db_of(d))
 		fail(d, r, "read");
-}
-
-/* --- upkeep --- */
-
-static int store_oldest(void *user, const struct tg_row *row, enum tg_row_state state)
-{
-	struct tg_disk *d = user;
-
-	if (state != TG_ROW_BAD)
-		d->oldest_wall_us = row->made_wall_us;
-	return 1;
-}
-
-static enum tg_clock_trust trust_of(const struct tg_parcel *p)
-{
-	enum tg_clock_trust trust = TG_CLOCK_SUSPECT;
-	struct tg_unpacked u;
-
-	if (p && tg_parcel_unpack(p, &u) == 0) {
-		trust = u.pack.clock;
-		tg_unpacked_done(&u);
-	}
-	return trust;
-}
-
-/* Age is a matter of two wall clocks, the one then and the one now: without trust in both, nothing
- * is thrown away. */
-static bool expired(void *user, const struct tg_row *row)
-{
-	const struct tg_disk *d = user;
-	tg_cleanup(tg_parcel_unrefp) struct tg_parcel *p = NULL;
-	int64_t age = tg_clock_wall_us() - row->made_wall_us;
-
-	if (age < 0 || (uint64_t) age < d->limits.max_age_us)
-		return false;
-	if (!row->bytes || tg_parcel_from_bytes(row->bytes, row->len, &p) < 0)
-		return false;
-	return trust_of(p) == TG_CLOCK_SYNCHRONISED;
-}
-
-static int expire(struct tg_disk *d)
-{
-	struct tg_drop drop = { .expired = expired, .user = d };
-
-	d->age_us = tg_us_add(d->now_us, AGE_US);
-	if (d->limits.max_age_us == 0 || d->counts.rows == 0 ||
-	    trust_of(d->latest) != TG_CLOCK_SYNCHRONISED)
-		return 0;
-	return drop_oldest(d, &drop, "max-age is reached");
-}
-
-/* All has been sent, says the queue, but the file says that rows are left: then its tree hides
- * some. */
-static int audit(struct tg_disk *d)
-{
-	const struct tg_queue *q = d->queue;
-	int r;
-
-	if (!q->up || !q->drained || q->replay.count > 0 || q->live.count > q->dirty ||
-	    d->counts.rows == 0 || d->now_us < d->audit_us)
-		return 0;
-	d->audit_us = tg_us_add(d->now_us, AUDIT_US);
-	r = tg_db_verify(db_of(d));
-	if (r == 0)
-		r = tg_db_recount(db_of(d));
-	if (r < 0)
-		return r;
-	look_at_counts(d);
-	if (d->counts.rows > 0)
-		tg_queue_row_added(d->queue, 1);
-	return 0;
-}
-
-static int fold_log(struct tg_disk *d)
-{
-	uint64_t used, file;
-	int r = tg_db_usage(db_of(d), &used, &file);
-
-	if (r == 0 && d->counts.rows == 0 && file - used >= SHRINK_BYTES) {
-		d->log_dirty = false;
-		return tg_db_shrink(db_of(d));
-	}
-	if (r == 0 && !d->limits.full && d->log_dirty &&
-	    (d->now_us >= d->checkpoint_us || d->counts.rows == 0)) {
-		d->log_dirty = false;
-		d->checkpoint_us = tg_us_add(d->now_us, CHECKPOINT_US);
-		r = tg_db_checkpoint(db_of(d), false);
-	}
-	return r;
-}
-
-static void upkeep(struct tg_disk *d)
-{
-	int r = fold_log(d);
-
-	if (r == 0 && d->now_us >= d->age_us)
-		r = expire(d);
-	if (r == 0)
-		r = audit(d);
-	d->oldest_wall_us = 0;
-	if (r == 0 && d->counts.rows > 0) {
-		r = tg_db_read(db_of(d), 1, TG_ROW_SEQ_MAX, false, 1, store_oldest, d);
-		r = r < 0 ? r : 0;
-	}
-	if (r == 0 && d->queue->disk == TG_QUEUE_DISK_BOUND)
-		r = make_room(d);
-	if (r == 0)
-		look_at_counts(d);
-	else
-		fail(d, r, "upkeep");
 }
 
 /* --- */
@@ -597,7 +379,7 @@ int tg_disk_init(struct tg_disk *d, const char *state_dir, const struct tg_disk_
 		return r;
 	r = open_store(d, &fault);
 	if (r == 0) {
-		look_at_counts(d);
+		tg_disk_look(d);
 		return 0;
 	}
 	if (r == -EPROTONOSUPPORT) {
@@ -630,7 +412,7 @@ void tg_disk_configure(struct tg_disk *d, const struct tg_disk_limits *limits)
 	d->limits = *limits;
 	o = options_of(d);
 	tg_store_configure(d->store, &o);
-	if (mode_changed && db_of(d)) {
+	if (mode_changed && tg_disk_db(d)) {
 		/* The mode belongs to the connection. */
 		tg_store_close(d->store);
 		d->retry_us = 0;
@@ -646,17 +428,21 @@ void tg_disk_latest(struct tg_disk *d, struct tg_parcel *p)
 
 void tg_disk_turn(struct tg_disk *d, uint64_t now_us)
 {
+	int r;
+
 	d->now_us = now_us;
 	if (d->queue->disk == TG_QUEUE_DISK_FAILING && now_us >= d->retry_us)
 		come_back(d);
-	if (db_of(d) && tg_queue_flush_us(d->queue, now_us) <= now_us)
+	if (tg_disk_db(d) && tg_queue_flush_us(d->queue, now_us) <= now_us)
 		flush(d);
 	tg_queue_settle(d->queue);
-	if (db_of(d) && tg_queue_wants_page(d->queue))
+	if (tg_disk_db(d) && tg_queue_wants_page(d->queue))
 		read_page(d);
-	if (db_of(d) && d->queue->disk != TG_QUEUE_DISK_FAILING && now_us >= d->upkeep_us) {
+	if (tg_disk_db(d) && d->queue->disk != TG_QUEUE_DISK_FAILING && now_us >= d->upkeep_us) {
 		d->upkeep_us = tg_us_add(now_us, UPKEEP_US);
-		upkeep(d);
+		r = tg_disk_upkeep(d);
+		if (r < 0)
+			fail(d, r, "upkeep");
 	}
 }
 
@@ -672,7 +458,7 @@ int tg_disk_finish(struct tg_disk *d, uint64_t now_us)
 		tg_queue_link_down(d->queue);
 	if (d->queue->disk == TG_QUEUE_DISK_FAILING)
 		come_back(d);
-	if (db_of(d) && (d->queue->dirty > 0 || d->queue->done > 0))
+	if (tg_disk_db(d) && (d->queue->dirty > 0 || d->queue->done > 0))
 		flush(d);
 	tg_store_close(d->store);
 	if (d->queue->dirty == 0)

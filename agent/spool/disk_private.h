@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "agent/spool/disk.h"
+#include "agent/spool/drop.h"
+
+/*
+ * What disk.c and disk_upkeep.c share, and nobody else. All functions want an
+ * open file, and return -errno as db.h says for the caller to deal with.
+ */
+struct tg_db *tg_disk_db(const struct tg_disk *d);
+/* Takes over what the file counts. Never fails. */
+void tg_disk_look(struct tg_disk *d);
+/* Before a commit: max-size. */
+int tg_disk_make_room(struct tg_disk *d) TG_CHECKED;
+/* @drop says what; @why goes to the log. */
+int tg_disk_drop_oldest(struct tg_disk *d, struct tg_drop *drop, const char *why) TG_CHECKED;
+/* Once a second: age, the log, the rows that the queue does not see, the size of the file. */
+int tg_disk_upkeep(struct tg_disk *d) TG_CHECKED;
