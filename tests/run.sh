@@ -152,8 +152,9 @@ ring_trixie() {
 		return 77
 	fi
 	export_tree "$root/root/tidegate" || return 1
+	# Warnings are held against gcc 12 and clang 14; newer ones guess differently.
 	step "trixie: build and unit tests" in_chroot /bin/sh -eu -c 'cd /root/tidegate
-		cmake --preset release && cmake --build --preset release && ctest --preset release -L unit' || return 1
+		cmake --preset release -DTIDEGATE_WERROR=OFF && cmake --build --preset release && ctest --preset release -L unit' || return 1
 	for provider in builtin tpm2; do
 		step "trixie: demo with the $provider provider" in_chroot /root/tidegate/tests/demo.sh \
 			--build /root/tidegate/build/release --provider $provider || return 1

@@ -59,6 +59,7 @@ struct tg_link {
 	int64_t floor_s;
 	struct tg_mqtt *mqtt;
 	unsigned session;
+	unsigned pick; /* of the broker's addresses: the next one after a TCP failure */
 	struct tg_message message;
 	uint8_t boot_id[16];
 	struct tg_spool_out held; /* could not be published yet; parcel NULL: none */
@@ -99,6 +100,7 @@ static void tell(struct tg_link *l)
 static void note_failure(struct tg_link *l, enum tg_mqtt_cause cause, const char *text)
 {
 	l->report.failures++;
+	l->pick += cause == TG_MQTT_CAUSE_TCP;
 	l->report.cause = cause;
 	(void) snprintf(l->report.error, sizeof(l->report.error), "%s", text);
 }
@@ -128,6 +130,7 @@ static int open_session(struct tg_link *l, struct tg_fault *reterr)
 	struct tg_mqtt_will will = { l->status_topic, gone, sizeof(gone) - 1 };
 	struct tg_mqtt_options o = {
 		.session = ++l->session,
+		.pick = l->pick,
 		.host = cfg->mqtt.endpoint,
 		.port = cfg->mqtt.port,
 		.alpn = cfg->mqtt.alpn,

@@ -33,7 +33,7 @@ struct tg_mqtt {
 	MQTTAsync handle;
 	struct tg_mailbox *events;
 	struct tg_mqtt_attempt attempt;
-	unsigned session;
+	unsigned session, pick;
 	char *ca_file, *chain_file, *key_file; /* key_file: NULL when the chain's file has it */
 	char *will_topic;
 	void *will_payload;

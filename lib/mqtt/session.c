@@ -103,6 +103,7 @@ static int copy_options(struct tg_mqtt *m, const struct tg_mqtt_options *o)
 	uint64_t keep_alive_s = o->keep_alive_us / TG_US_PER_S;
 
 	m->session = o->session;
+	m->pick = o->pick;
 	m->connect_timeout_us = o->connect_timeout_us;
 	m->keep_alive_s = keep_alive_s < 1 ? 1 : keep_alive_s > 65535 ? 65535 : (int) keep_alive_s;
 	m->in_flight_max = o->in_flight;
@@ -258,7 +259,7 @@ int tg_mqtt_connect(struct tg_mqtt *m, struct tg_fault *reterr)
 		tg_mqtt_fail_early(m, tpm ? TG_MQTT_CAUSE_TPM : TG_MQTT_CAUSE_LOCAL, &fault);
 		return 0;
 	}
-	r = tg_mqtt_resolve(m->attempt.host, m->connect_timeout_us, m->session, m->attempt.address,
+	r = tg_mqtt_resolve(m->attempt.host, m->connect_timeout_us, m->pick, m->attempt.address,
 			    &fault);
 	if (r < 0) {
 		tg_mqtt_fail_early(m, TG_MQTT_CAUSE_DNS, &fault);

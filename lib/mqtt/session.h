@@ -81,6 +81,8 @@ struct tg_mqtt_will {
 
 struct tg_mqtt_options {
 	unsigned session;
+	/* Which of the name's addresses is tried, of as many as there are: count it up after a TCP failure. */
+	unsigned pick;
 	const char *host; /* verified against the server's certificate, sent as SNI */
 	uint16_t port;
 	const char *alpn; /* NULL or "": none */

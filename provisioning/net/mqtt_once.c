@@ -9,12 +9,13 @@
 #define IN_FLIGHT  4
 #define SLOTS      (IN_FLIGHT + TG_MQTT_MAILBOX_EXTRA)
 #define GOODBYE_US (1 * TG_US_PER_S)
+#define ADDRESSES  3 /* of the name, tried one after the other when there is no TCP connection */
 
 struct tg_mqtt_once {
 	struct tg_mailbox *events; /* outlives the session */
 	struct tg_mqtt *mqtt;
 	uint64_t cookie;
-	bool up;
+	bool up, unreachable;
 };
 
 /* What the session says of a failed connect, in our terms. Its text says the rest. */
@@ -69,6 +70,7 @@ static int wait_connected(struct tg_mqtt_once *m, uint64_t deadline_us, struct t
 		}
 		if (e.type != TG_MQTT_CONNECT_FAILED && e.type != TG_MQTT_LOST)
 			continue;
+		m->unreachable = e.cause == TG_MQTT_CAUSE_TCP;
 		r = errno_of_cause(&e);
 		if (e.cause == TG_MQTT_CAUSE_CLOSED)
 			return tg_fault_set(reterr, r,
@@ -84,7 +86,7 @@ int tg_mqtt_once_open(const struct tg_mqtt_options *o, uint64_t deadline_us,
 {
 	tg_cleanup(tg_mqtt_once_closep) struct tg_mqtt_once *m = calloc(1, sizeof(*m));
 	struct tg_mqtt_options options = *o;
-	int r;
+	int r = 0;
 
 	if (!m)
 		return tg_fault_set(reterr, -ENOMEM, "out of memory");
@@ -93,11 +95,17 @@ int tg_mqtt_once_open(const struct tg_mqtt_options *o, uint64_t deadline_us,
 		return tg_fault_set(reterr, r, "no mailbox: %s", strerror(-r));
 	options.in_flight = IN_FLIGHT;
 	options.will = NULL;
-	r = tg_mqtt_new(&options, m->events, &m->mqtt, reterr);
-	if (r == 0)
-		r = tg_mqtt_connect(m->mqtt, reterr);
-	if (r == 0)
-		r = wait_connected(m, deadline_us, reterr);
+	for (options.pick = 0; options.pick < ADDRESSES; options.pick++) {
+		m->unreachable = false;
+		m->mqtt = tg_mqtt_free(m->mqtt);
+		r = tg_mqtt_new(&options, m->events, &m->mqtt, reterr);
+		if (r == 0)
+			r = tg_mqtt_connect(m->mqtt, reterr);
+		if (r == 0)
+			r = wait_connected(m, deadline_us, reterr);
+		if (!m->unreachable)
+			break;
+	}
 	if (r < 0)
 		return r;
 	*ret = tg_take(m);
