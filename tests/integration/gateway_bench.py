@@ -185,7 +185,7 @@ class Broker:
         self.log = self.dir + "/log"
         self.port = free_port()
         self.cloud = cloud
-        self.process = None
+        self.process = self.subscriber = None
         self.start()
 
     def start(self, knows_devices=True):
@@ -201,6 +201,8 @@ class Broker:
                       "autosave_interval 1\n")
         self.process = Process(self.dir + "/output", "/usr/sbin/mosquitto", "-c", self.dir + "/conf")
         wait_for("mosquitto", self.listens)
+        if self.subscriber:
+            self.subscriber.start()
 
     def listens(self):
         try:
@@ -245,11 +247,20 @@ class Subscriber:
 
     def __init__(self, directory, broker):
         self.log = os.path.join(directory, "subscriber.log")
-        pem = broker.authority.issue("subscriber.pem", "subscriber")
-        self.process = Process(self.log, "mosquitto_sub", "-h", "localhost", "-p", str(broker.port), "--cafile",
-                               broker.ca, "--cert", pem, "--key", pem, "-i", "subscriber", "-c", "-q", "1", "-F",
-                               "%r %t %p", "-t", "tidegate/#")
-        wait_for("the subscriber", lambda: re.search(r"Sending SUBACK to subscriber", read_text(broker.log)))
+        self.broker, self.process = broker, None
+        self.pem = broker.authority.issue("subscriber.pem", "subscriber")
+        broker.subscriber = self
+        self.start()
+
+    def start(self):
+        """Again after each start of the broker: mosquitto_sub gives up when it loses the connection."""
+        before = read_text(self.broker.log).count("Sending SUBACK to subscriber")
+        self.end()
+        self.process = Process(self.log, "mosquitto_sub", "-h", "localhost", "-p", str(self.broker.port), "--cafile",
+                               self.broker.ca, "--cert", self.pem, "--key", self.pem, "-i", "subscriber", "-c", "-q",
+                               "1", "-F", "%r %t %p", "-t", "tidegate/#")
+        wait_for("the subscriber",
+                 lambda: read_text(self.broker.log).count("Sending SUBACK to subscriber") > before)
 
     def messages(self):
         """(retained, topic, payload) of all that has come."""
@@ -270,7 +281,8 @@ class Subscriber:
         return [json.loads(payload) for _, topic, payload in self.messages() if topic.endswith("/status")]
 
     def end(self):
-        self.process.kill()
+        if self.process:
+            self.process.kill()
 
 
 class Modbus:
@@ -394,6 +406,7 @@ class Scenario(unittest.TestCase):
         self.dir = tempfile.mkdtemp(prefix="tg-")
         self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
         self.addCleanup(self.look_at_logs)
+        self.failed_before = self.failures()
         self.tpm = self.part(Tpm(self.dir))
         self.modbus = self.part(Modbus(self.dir, "plant"))
         if self.CLOUD:
@@ -411,10 +424,14 @@ class Scenario(unittest.TestCase):
 
     # --- after a test ------------------------------------------------------------------------------------------------
 
+    def failures(self):
+        result = self._outcome.result
+        return len(result.failures) + len(result.errors)
+
     def look_at_logs(self):
         logs = sorted(glob.glob(self.dir + "/*.log") + glob.glob(self.dir + "/*/log"))
         reports = [log for log in logs if SANITIZER.search(read_text(log))]
-        if reports or not self._outcome.success:
+        if reports or self.failures() > self.failed_before:
             for log in logs:
                 text = read_text(log)
                 print(f"--- {os.path.relpath(log, self.dir)}:", text if log in reports else text[-6000:], sep="\n")
@@ -479,11 +496,15 @@ class Scenario(unittest.TestCase):
         self.wait(f"{count} packs", lambda: len(self.subscriber.numbers()) >= count, seconds)
         return self.subscriber.packs()
 
-    def wait_drained(self, seconds=60):
+    def wait_drained(self, seconds=30):
         """Until everything that has been read up to now, by every device, has arrived."""
         epoch = max(self.subscriber.numbers()) >> 32
         polls = sum(d["polls"] for d in self.agent.status()["devices"])
-        self.wait(f"{polls} packs of epoch {epoch}", lambda: len(self.subscriber.numbers(epoch)) >= polls, seconds)
+
+        def drained():
+            numbers = self.subscriber.numbers(epoch)
+            return len(numbers) >= polls and len(numbers) == max(numbers) - min(numbers) + 1
+        self.wait(f"{polls} packs of epoch {epoch}", drained, seconds)
         return self.subscriber.packs()
 
     # --- the promise -------------------------------------------------------------------------------------------------
