@@ -5,6 +5,8 @@
 
 #include <tidegate/cleanup.h>
 
+#include <stdbool.h>
+
 /*
  * The table of keys as people read it: for the sample file, and for the test
  * that holds the manual page against it. Pure; strings are constant or valid
@@ -17,6 +19,7 @@ struct tg_config_entry {
 	const char *dflt;    /* "" when nothing is given; NULL: must be given */
 	const char *buses;   /* the bus types that have it: "modbus-tcp"; "" for all */
 	const char *help;
+	bool later;          /* this version checks it and does not heed it */
 };
 
 /* Calls @entry for each key in the order of the table. Stops at the first non-zero result and

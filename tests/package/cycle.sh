@@ -1,0 +1,145 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# cycle.sh: the life of the package in a fresh Debian 12 without a running systemd: /root/tidegate.deb is installed, looked
+# at, installed over itself, removed, installed again, and purged. Runs inside, as root; says what it looked for when it
+# fails. The same root may be used again.
+
+set -eu
+export DEBIAN_FRONTEND=noninteractive
+deb=/root/tidegate.deb
+state=/var/lib/tidegate
+etc=/etc/tidegate
+
+die() {
+	echo "FAILED: $*" >&2
+	exit 1
+}
+
+# has PATH OWNER:GROUP MODE
+has() {
+	[ -e "$1" ] || die "expected $1, there is none"
+	found=$(stat -c '%U:%G %a' "$1")
+	[ "$found" = "$2 $3" ] || die "expected $1 of $2 with mode $3, found $found"
+}
+
+lacks() { [ ! -e "$1" ] || die "expected no $1"; }
+
+# says TEXT COMMAND...: it succeeds, and TEXT is in what it prints.
+says() {
+	text=$1
+	shift
+	"$@" >/tmp/said 2>&1 || die "expected success of $*, got: $(cat /tmp/said)"
+	grep -qF -e "$text" /tmp/said || die "expected '$text' from $*, got: $(cat /tmp/said)"
+}
+
+# fails CODE TEXT COMMAND...
+fails() {
+	code=$1 text=$2 got=0
+	shift 2
+	"$@" >/tmp/said 2>&1 || got=$?
+	[ "$got" = "$code" ] || die "expected exit $code of $*, got $got: $(cat /tmp/said)"
+	grep -qF -e "$text" /tmp/said || die "expected '$text' from $*, got: $(cat /tmp/said)"
+}
+
+install() { apt-get install -q -y --no-install-recommends -o Dpkg::Use-Pty=0 "$@"; }
+
+look_at_files() {
+	has /usr/sbin/tidegated root:root 755
+	has /usr/bin/tidegate root:root 755
+	has /usr/libexec/tidegate/tidegate-provision root:root 755
+	has $etc/conf.d/README root:root 644
+	lacks $etc/tidegate.conf
+	has $state tidegate:tidegate 700
+	has $state/claim tidegate:tidegate 700
+	has /usr/share/doc/tidegate/examples/aws/thing-policy.json root:root 644
+	for page in man1/tidegate.1 man5/tidegate.conf.5 man8/tidegated.8 man8/tidegate-provision.8; do
+		has /usr/share/man/$page.gz root:root 644
+	done
+	dpkg -L tidegate | while read -r path; do
+		[ -L "$path" ] || find "$path" -maxdepth 0 -perm /6022
+	done >/tmp/wrong
+	[ ! -s /tmp/wrong ] || die "expected nothing set-id or writable to others, found: $(cat /tmp/wrong)"
+	dpkg --verify tidegate >/tmp/wrong
+	[ ! -s /tmp/wrong ] || die "expected files as packaged, found: $(cat /tmp/wrong)"
+}
+
+look_at_account() {
+	says "$state" getent passwd tidegate
+	says nologin getent passwd tidegate
+	for group in tidegate i2c spi gpio tss dialout; do
+		getent group $group >/dev/null || die "expected the group $group"
+	done
+	says tss id -nG tidegate
+}
+
+look_at_units() {
+	unit=$(dpkg -L tidegate | grep '/tidegate\.service$') || die "expected a unit"
+	has /etc/systemd/system/multi-user.target.wants/tidegate.service root:root 644
+	has /etc/systemd/system/sockets.target.wants/tidegate.socket root:root 644
+	systemd-analyze verify --man=no "$unit" "${unit%.service}.socket" >/tmp/said 2>&1 || die "systemd-analyze verify: $(cat /tmp/said)"
+	[ ! -s /tmp/said ] || die "expected nothing from systemd-analyze verify, got: $(cat /tmp/said)"
+	systemd-analyze security --no-pager --offline=true --threshold=15 "$unit" >/tmp/said 2>&1 ||
+		die "expected an exposure of at most 1.5: $(tail -n 1 /tmp/said)"
+	tail -n 1 /tmp/said
+	journalctl --update-catalog
+	says 'TPM does not answer' journalctl --list-catalog
+}
+
+look_at_programs() {
+	says "tidegated $version" tidegated --version
+	says "tidegate $version" tidegate --version
+	says "tidegate-provision $version" /usr/libexec/tidegate/tidegate-provision --version
+	says 'ok, 1 buses' tidegate check /usr/share/doc/tidegate/examples
+	fails 78 unknown sh -c 'printf "[mqtt]\nendpiont = x\n" >/tmp/bad.conf; exec tidegate check /tmp/bad.conf'
+	fails 1 'systemctl status tidegate' tidegate status
+	# Libraries that are opened by name are no matter of the linker: without its TCTI this would fail on the library.
+	printf '[tpm]\ntcti = device:/dev/no-tpm-here\n' >/tmp/tpm.conf
+	fails 1 /dev/no-tpm-here /usr/libexec/tidegate/tidegate-provision --config /tmp/tpm.conf identity
+	find /usr/lib -name 'libtss2-tcti-device.so.0*' | grep -q . || die "expected the TCTI for devices"
+}
+
+printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+chmod 755 /usr/sbin/policy-rc.d
+if dpkg-query -W tidegate >/dev/null 2>&1; then
+	dpkg --purge tidegate
+fi
+userdel tidegate 2>/dev/null || :
+rm -rf $etc $state
+
+echo "--- install"
+apt-get update -q
+install $deb
+version=$(dpkg-query -W -f '${Version}' tidegate)
+look_at_files
+look_at_account
+look_at_units
+look_at_programs
+
+echo "--- configure, install over itself"
+cp /usr/share/doc/tidegate/examples/tidegate.conf $etc/
+cp /usr/share/doc/tidegate/examples/conf.d/boiler.conf $etc/conf.d/
+echo precious >$state/spool.db
+install --reinstall $deb
+says 'endpoint' cat $etc/tidegate.conf
+says precious cat $state/spool.db
+says 'ok, 1 buses' tidegate check
+
+echo "--- remove"
+apt-get remove -q -y tidegate
+lacks /usr/sbin/tidegated
+lacks "$unit"
+says 'endpoint' cat $etc/tidegate.conf
+says precious cat $state/spool.db
+
+echo "--- install again, purge"
+install $deb
+says precious cat $state/spool.db
+apt-get purge -q -y tidegate
+lacks $etc
+lacks $state
+lacks /etc/systemd/system/multi-user.target.wants/tidegate.service
+lacks /etc/systemd/system/sockets.target.wants/tidegate.socket
+# Files elsewhere may be its own; a name that comes back must not be given to another.
+says tidegate getent passwd tidegate
+echo "the package came and went as it should"

@@ -1,0 +1,76 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# documents.sh BUILD: what the package tells people against what the programs say: commands and options in the manual pages
+# and in the completion, events in the journal's catalog, the example configuration.
+
+set -u
+build=$1
+top=$(cd "$(dirname "$0")/../.." && pwd)
+scratch=$(mktemp -d) || exit 1
+trap 'rm -rf "$scratch"' EXIT
+failed=0
+
+complain() {
+	echo "FAILED: $*"
+	failed=1
+}
+
+# same WHAT FILE FILE: two lists, in whatever order, are the same and not empty.
+same() {
+	[ -s "$2" ] || complain "$1: nothing found to compare"
+	diff <(sort -u "$2") <(sort -u "$3") >"$scratch/diff" && return
+	complain "$1 differ (< the program, > the document)"
+	cat "$scratch/diff"
+}
+
+options_of_help() { grep -oE -- '--[a-z-]+' | sort -u; }
+options_of_page() { grep -oE '(^\.It|^\.Op|^\.Fl|Oo) ?.*' "$1" | grep -oE 'Fl -[a-z-]+|\| -[a-z-]+' | sed -E 's/(Fl|\|) -/--/' | sort -u; }
+
+for pair in tidegated:agent:8 tidegate:agent:1 tidegate-provision:provisioning:8; do
+	IFS=: read -r name dir section <<<"$pair"
+	page=$top/packaging/man/$name.$section
+	"$build/$dir/$name" --help >"$scratch/help" || complain "$name --help fails"
+	options_of_help <"$scratch/help" >"$scratch/program"
+	options_of_page "$page" >"$scratch/page"
+	same "options of $name and $page" "$scratch/program" "$scratch/page"
+done
+
+# Commands, from the first column of the help and from the tags of the page.
+"$build/agent/tidegate" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z][a-z-]*\).*/\1/p' >"$scratch/program"
+sed -n 's/^\.It Ic \([a-z][a-z-]*\).*/\1/p' "$top/packaging/man/tidegate.1" >"$scratch/page"
+same "commands of tidegate and its page" "$scratch/program" "$scratch/page"
+
+"$build/provisioning/tidegate-provision" --help | sed -n '/^commands:/,/^$/s/^  \([a-z][a-z-]*\).*/\1/p' >"$scratch/program"
+sed -n 's/^\.It Ic \([a-z][a-z-]*\).*/\1/p' "$top/packaging/man/tidegate-provision.8" >"$scratch/page"
+same "commands of tidegate-provision and its page" "$scratch/program" "$scratch/page"
+
+# The completion asks the program for its commands, with the same words as above; its options are a list of its own.
+"$build/agent/tidegate" --help | options_of_help >"$scratch/program"
+sed -n "s/.*compgen -W '\(--[^']*\)'.*/\1/p" "$top/packaging/completion/tidegate" | tr ' ' '\n' >"$scratch/page"
+same "options of tidegate and its completion" "$scratch/program" "$scratch/page"
+PATH=$build/agent:$PATH bash -c '. "$1"; _tidegate_commands' bash "$top/packaging/completion/tidegate" >"$scratch/completed"
+sed -n 's/^\.It Ic \([a-z][a-z-]*\).*/\1/p' "$top/packaging/man/tidegate.1" >"$scratch/page"
+same "commands that the completion offers and the page" "$scratch/completed" "$scratch/page"
+
+# Every event has its explanation, and none explains what does not happen.
+sed -nE 's/.*\[TG_EV_[A-Z_]+\] = "([0-9a-f]{32})".*/\1/p' "$top/lib/base/log.c" >"$scratch/program"
+sed -nE 's/^-- ([0-9a-f]{32})$/\1/p' "$top/systemd/tidegate.catalog" >"$scratch/page"
+same "events and their catalog" "$scratch/program" "$scratch/page"
+events=$(sed -nE '/^enum tg_event_id/,/COUNT_/s/^\t(TG_EV_[A-Z_]+),$/\1/p' "$top/include/tidegate/log.h" | wc -l)
+[ "$(sort -u "$scratch/page" | wc -l)" = "$events" ] || complain "the catalog has not one entry for each of $events events"
+[ "$(grep -c '^Subject: ' "$top/systemd/tidegate.catalog")" = "$events" ] || complain "entries of the catalog without Subject"
+# Fields that it shows are ones that the programs set.
+grep -oE '@[A-Z_]+@' "$top/systemd/tidegate.catalog" | tr -d @ | sort -u |
+	while read -r field; do
+		grep -q "\"$field\"" "$top/include/tidegate/log.h" || echo "$field"
+	done >"$scratch/unknown"
+[ ! -s "$scratch/unknown" ] || complain "the catalog shows fields that do not exist: $(tr '\n' ' ' <"$scratch/unknown")"
+
+# Without a warning too: people copy it.
+cp -r "$top/packaging/examples" "$scratch/etc" && chmod -R go-w "$scratch/etc"
+"$build/agent/tidegate" check "$scratch/etc" >"$scratch/check" 2>&1 || complain "tidegate check refuses the example"
+grep -q 'ok, 1 buses, 1 devices$' "$scratch/check" || complain "tidegate check says of the example: $(cat "$scratch/check")"
+
+[ $failed = 0 ] && echo "manual pages, completion, catalog and example say what the programs say"
+exit $failed
