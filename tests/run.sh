@@ -94,10 +94,11 @@ reason_of() { tail -n 1 "$logs/$1.log" | cut -c1-160; }
 # --- rings ----------------------------------------------------------------------------------------------------------------
 
 ring_static() {
-	install_step clang shellcheck || return 1
+	install_step clang shellcheck systemd mandoc || return 1
 	step "static: gcc, optimised" configure release &&
 		step "static: clang, optimised" configure clang &&
-		step "static: shell scripts" shellcheck -x -P SCRIPTDIR tests/*.sh packaging/*.sh .ci/run
+		step "static: shell scripts" shellcheck -x -P SCRIPTDIR tests/*.sh tests/package/*.sh packaging/*.sh .ci/run &&
+		step "static: units, manual pages" tests/package/unit.sh build/release
 }
 
 ring_unit() {
@@ -132,10 +133,10 @@ ring_demo() {
 
 ring_package() {
 	local deb
-	install_step debhelper dpkg-dev lintian || return 1
+	install_step debhelper dpkg-dev lintian systemd udev || return 1
 	step "package: build" packaging/build-deb.sh || return 1
 	deb=$(ls -t build/deb/tidegate_*.deb | head -n 1)
-	step "package: lintian" lintian --allow-root --fail-on error,warning "$deb" || return 1
+	step "package: lintian" lintian --allow-root --fail-on error,warning,info "$deb" || return 1
 	if ! step "package: a fresh Debian 12" chroot_of bookworm ca-certificates; then
 		skip_reason="no chroot: $(reason_of package--a-fresh-Debian-12)"
 		return 77
