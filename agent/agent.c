@@ -31,6 +31,7 @@
 #define LINK_STOP_US (2500 * TG_US_PER_MS)   /* with the rest below: SIGTERM to exit in five seconds */
 #define FLEET_STOP_US (1000 * TG_US_PER_MS)
 #define SPOOL_STOP_US (1200 * TG_US_PER_MS)
+#define WATCH_STOP_US (100 * TG_US_PER_MS)
 
 struct tg_agent {
 	const struct tg_agent_options *o;
@@ -184,7 +185,6 @@ static bool expand_id(struct tg_agent *a)
 	char id[sizeof(a->spec.id)] = "";
 	bool changed;
 
-	a->spec.id[0] = '\0';
 	if (tg_specifiers_expand(&a->spec, a->cfg->gateway.id, id, sizeof(id), NULL) < 0)
 		id[0] = '\0';
 	changed = strcmp(id, a->spec.id) != 0;
@@ -604,6 +604,8 @@ static bool stop(struct tg_agent *a)
 		clean &= tg_link_stop(a->link, LINK_STOP_US) == 0;
 	if (a->spool)
 		clean &= tg_spool_stop(a->spool, SPOOL_STOP_US) == 0;
+	if (a->watch)
+		clean &= tg_tpm_watch_stop(a->watch, WATCH_STOP_US) == 0;
 	return clean;
 }
 

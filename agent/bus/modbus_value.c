@@ -3,6 +3,9 @@
 
 #include <assert.h>
 #include <math.h>
+#include <float.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 _Static_assert(sizeof(float) == 4 && sizeof(double) == 8, "IEEE 754 is taken for granted");
@@ -72,12 +75,27 @@ static uint64_t assemble(enum tg_modbus_order order, const uint8_t *wire, size_t
 	return v;
 }
 
+/*
+ * The double that prints as the device's float does: 21.7 and not 21.700000762939453. Of all
+ * decimals that read back as this float the shortest is taken, which is what the device meant.
+ */
 static double real_of_32(uint32_t bits)
 {
+	char text[32];
+	double shown = 0;
 	float f;
 
 	memcpy(&f, &bits, sizeof(f));
-	return f;
+	if (!isfinite(f))
+		return f;
+	/* FLT_DECIMAL_DIG digits are enough for every float. Both functions follow the same locale. */
+	for (int digits = FLT_DIG; digits <= FLT_DECIMAL_DIG; digits++) {
+		(void) snprintf(text, sizeof(text), "%.*g", digits, (double) f);
+		shown = strtod(text, NULL);
+		if ((float) shown == f)
+			break;
+	}
+	return shown;
 }
 
 static double real_of_64(uint64_t bits)

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -27,7 +28,7 @@ struct tg_tpm_watch {
 	void *user;
 	struct tg_mailbox *pokes;
 	pthread_t thread;
-	_Atomic bool stop;
+	_Atomic bool stop, ended;
 	/* the thread's own */
 	struct tg_tpm_report report;
 	bool identity_due; /* ask for %t: at the start, and when the TPM was away */
@@ -123,6 +124,7 @@ static void *run(void *arg)
 		while (tg_mailbox_take(w->pokes, &poke))
 			;
 	}
+	atomic_store(&w->ended, true);
 	return NULL;
 }
 
@@ -161,12 +163,27 @@ void tg_tpm_watch_poke(struct tg_tpm_watch *w)
 	(void) !tg_mailbox_post(w->pokes, &poke);
 }
 
+static void ask_stop(struct tg_tpm_watch *w)
+{
+	atomic_store(&w->stop, true);
+	tg_tpm_watch_poke(w);
+}
+
+int tg_tpm_watch_stop(struct tg_tpm_watch *w, uint64_t timeout_us)
+{
+	uint64_t until = tg_clock_boot_us() + timeout_us;
+
+	ask_stop(w);
+	while (!atomic_load(&w->ended) && tg_clock_boot_us() < until)
+		(void) poll(NULL, 0, 5);
+	return atomic_load(&w->ended) ? 0 : -ETIMEDOUT;
+}
+
 struct tg_tpm_watch *tg_tpm_watch_free(struct tg_tpm_watch *w)
 {
 	if (!w)
 		return NULL;
-	atomic_store(&w->stop, true);
-	tg_tpm_watch_poke(w);
+	ask_stop(w);
 	(void) pthread_join(w->thread, NULL);
 	w->pokes = tg_mailbox_free(w->pokes);
 	free(w);

@@ -34,5 +34,7 @@ int tg_tpm_watch_new(struct tg_tpm *tpm, const char *state_dir, tg_tpm_report_fn
 		     struct tg_tpm_watch **ret, struct tg_fault *reterr) TG_CHECKED;
 /* A round now: the identity has changed. */
 void tg_tpm_watch_poke(struct tg_tpm_watch *w);
+/* Asks the thread to end and waits. Returns 0, or -ETIMEDOUT when a question is still with the TPM. */
+int tg_tpm_watch_stop(struct tg_tpm_watch *w, uint64_t timeout_us) TG_CHECKED;
 /* Waits for a question under way (up to the TPM's time-out). Accepts NULL. */
 struct tg_tpm_watch *tg_tpm_watch_free(struct tg_tpm_watch *w);

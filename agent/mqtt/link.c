@@ -459,7 +459,13 @@ static void on_event(struct tg_link *l, const struct tg_mqtt_event *e)
 		note_peer(l, e);
 		/* fall through */
 	case TG_MQTT_LOST:
+		note_failure(l, e->cause, e->text);
+		step(l, TG_LINK_EV_FAILED);
+		return;
 	case TG_MQTT_PUBLISH_FAILED:
+		/* What is in flight at a goodbye is given up on, and must not cut the DISCONNECT short. */
+		if (l->report.state != TG_LINK_ONLINE && l->report.state != TG_LINK_GREETING)
+			return;
 		note_failure(l, e->cause, e->text);
 		step(l, TG_LINK_EV_FAILED);
 		return;
@@ -480,9 +486,24 @@ static void on_event(struct tg_link *l, const struct tg_mqtt_event *e)
 	}
 }
 
+/* Whether a session made with one setup is just as right under the other. */
+static bool same_session(const struct tg_link_setup *a, const struct tg_link_setup *b)
+{
+	const struct tg_config *x = a->cfg, *y = b->cfg;
+
+	return strcmp(a->spec.id, b->spec.id) == 0 && strcmp(a->spec.tpm, b->spec.tpm) == 0 &&
+	       strcmp(x->mqtt.endpoint, y->mqtt.endpoint) == 0 && x->mqtt.port == y->mqtt.port &&
+	       strcmp(x->mqtt.alpn, y->mqtt.alpn) == 0 && strcmp(x->mqtt.ca, y->mqtt.ca) == 0 &&
+	       strcmp(x->mqtt.client_id, y->mqtt.client_id) == 0 && x->mqtt.version == y->mqtt.version &&
+	       x->mqtt.keep_alive_us == y->mqtt.keep_alive_us && x->mqtt.in_flight == y->mqtt.in_flight &&
+	       strcmp(x->mqtt.status_topic, y->mqtt.status_topic) == 0 &&
+	       strcmp(x->mqtt.command_topic, y->mqtt.command_topic) == 0;
+}
+
 static void take_setup(struct tg_link *l, struct tg_link_setup *setup)
 {
 	const struct tg_config *cfg = setup->cfg;
+	bool same = l->setup.cfg && same_session(&l->setup, setup);
 
 	tg_config_unref(l->setup.cfg);
 	l->setup = *setup;
@@ -492,7 +513,9 @@ static void take_setup(struct tg_link *l, struct tg_link_setup *setup)
 				cfg->mqtt.port);
 	else
 		l->report.endpoint[0] = '\0';
-	step(l, TG_LINK_EV_CHANGED);
+	/* A reload that only touches devices leaves the session alone. */
+	if (!same)
+		step(l, TG_LINK_EV_CHANGED);
 }
 
 static void on_order(struct tg_link *l, struct order *o)

@@ -65,7 +65,7 @@ static void ask_version(void)
 {
 	static const char *const argv[] = { "openssl", "list",      "-providers", "-provider",
 					    "default", "-provider", "tpm2",       NULL };
-	const char *p;
+	const char *p = NULL;
 	size_t n;
 
 	if (swtpm_run(&swtpm, argv) != 0 || !(p = strstr(swtpm_output(&swtpm), "tpm2\n")) ||

@@ -56,6 +56,8 @@ static void every_type_is_decoded_in_every_order(void **state)
 		{ TG_MODBUS_UINT32, TG_ORDER_BADC, "\x34\x12\x78\x56", UINT(0x12345678) },
 		{ TG_MODBUS_UINT32, TG_ORDER_DCBA, "\x78\x56\x34\x12", UINT(0x12345678) },
 		{ TG_MODBUS_FLOAT32, TG_ORDER_ABCD, "\x41\xac\x00\x00", REAL(21.5) },
+		/* 21.7 as the device meant it, not the float's neighbour among the doubles. */
+		{ TG_MODBUS_FLOAT32, TG_ORDER_ABCD, "\x41\xad\x99\x9a", REAL(21.7) },
 		{ TG_MODBUS_FLOAT32, TG_ORDER_CDAB, "\x00\x00\x41\xac", REAL(21.5) },
 		{ TG_MODBUS_FLOAT32, TG_ORDER_BADC, "\xac\x41\x00\x00", REAL(21.5) },
 		{ TG_MODBUS_FLOAT32, TG_ORDER_DCBA, "\x00\x00\xac\x41", REAL(21.5) },
