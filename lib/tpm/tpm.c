@@ -112,12 +112,9 @@ int tg_tpm_new(const struct tg_tpm_options *o, struct tg_tpm **ret, struct tg_fa
 	struct tg_tpm *t;
 
 	assert(o->tcti && *o->tcti && o->timeout_us > 0);
-	if (auth_len > TPM2_SHA256_DIGEST_SIZE)
-		return tg_fault_set(reterr, -EINVAL,
-				    "owner authorisation: longer than %d bytes, which is what "
-				    "every "
-				    "TPM takes",
-				    TPM2_SHA256_DIGEST_SIZE);
+	if (auth_len > sizeof(t->owner_auth.buffer))
+		return tg_fault_set(reterr, -EINVAL, "owner authorisation: longer than %zu bytes",
+				    sizeof(t->owner_auth.buffer));
 
 	t = calloc(1, sizeof(*t));
 	if (!t || !(t->tcti = strdup(o->tcti))) {

@@ -19,7 +19,7 @@
  * meanwhile fail at once. No handle stays in the TPM after a job.
  *
  * Functions that talk to the TPM block up to the time-out and may be called
- * from any thread but the loop. Errors, from one converter (tpm.c):
+ * from any thread but the loop. Errors, from one converter (rc.c):
  *	-ENODEV		TPM missing or transport broken
  *	-EBUSY		still busy, or testing itself, at the deadline
  *	-ETIMEDOUT	no answer at all within the deadline
@@ -41,10 +41,13 @@ struct tg_tpm_key;
 struct tg_tpm_options {
 	const char *tcti;	/* "device:/dev/tpmrm0"; never NULL, never "" */
 	uint64_t timeout_us;	/* of one job, retries included */
-	const char *owner_auth; /* for making the SRK; NULL: empty */
+	const char *owner_auth; /* for making the SRK; proved to the TPM, never sent; NULL: empty */
 };
 
-/* Copies @o. Touches no TPM. Returns 0 or -errno. */
+/*
+ * Copies @o. Touches no TPM. Sets TSS2_LOG in the environment where it is not set, so that the library does not write to
+ * standard error beside us: call before there are other threads. Returns 0, -EINVAL (owner_auth longer than 64 bytes) or -ENOMEM.
+ */
 int tg_tpm_new(const struct tg_tpm_options *o, struct tg_tpm **ret, struct tg_fault *reterr) TG_CHECKED;
 /* Accepts NULL. Waits for a job under way up to the time-out, then leaves a hung thread behind, detached. */
 struct tg_tpm *tg_tpm_free(struct tg_tpm *t);
@@ -66,7 +69,8 @@ void tg_tpm_state(struct tg_tpm *t, struct tg_tpm_state *ret);
 struct tg_tpm_info {
 	char manufacturer[5], vendor[17];
 	uint32_t firmware[2];
-	uint32_t lockout_counter, lockout_max, lockout_recovery_s;
+	uint32_t lockout_counter, lockout_max;
+	uint32_t lockout_recovery_s; /* until one failure is forgotten */
 	bool in_lockout;
 	unsigned transient_free; /* TPM2_PT_HR_TRANSIENT_AVAIL */
 };
@@ -79,17 +83,21 @@ int tg_tpm_identity(struct tg_tpm *t, char ret_id[static 17], struct tg_fault *r
 
 /*
  * Makes the SRK at persistent handle @parent from the TCG ECC P-256 template (noDA) when the handle is free;
- * compares its public area with the template when it is not, and never overwrites (-EEXIST).
+ * compares its public area with the template when it is not, and never overwrites (-EEXIST). -EINVAL for a handle that is
+ * not the owner's (0x81000000 to 0x817fffff).
  */
 int tg_tpm_ensure_srk(struct tg_tpm *t, uint32_t parent, struct tg_fault *reterr) TG_CHECKED;
 
 /*
- * Makes an EC P-256 signing key under the SRK at @parent with exactly the attributes of DESIGN section 4, reads them back, and
- * returns it as TSS2 PEM (owned text, NUL-terminated).
+ * Makes an EC P-256 signing key under the SRK at @parent with exactly the attributes fixedTPM fixedParent sensitiveDataOrigin
+ * userWithAuth noDA sign, reads them back, and returns it as TSS2 PEM (owned text, NUL-terminated).
  */
 int tg_tpm_create_key(struct tg_tpm *t, uint32_t parent, char **ret_pem, struct tg_fault *reterr) TG_CHECKED;
 
-/* Signs @digest (SHA-256, 384 or 512: 32, 48 or 64 bytes) and returns the DER ECDSA signature. */
+/*
+ * Signs @digest (SHA-256, 384 or 512: 32, 48 or 64 bytes; else -EINVAL) and returns the DER ECDSA signature, which has been
+ * verified: a TPM or a bus that falsifies it gives -EIO.
+ */
 int tg_tpm_sign(struct tg_tpm *t, const struct tg_tpm_key *key, const uint8_t *digest, size_t digest_len,
 		uint8_t ret_sig[static TG_TPM_SIGNATURE_MAX], size_t *ret_len, struct tg_fault *reterr) TG_CHECKED;
 
@@ -99,8 +107,9 @@ int tg_tpm_check_key(struct tg_tpm *t, const struct tg_tpm_key *key, struct tg_f
 /*
  * The TSS2 PRIVATE KEY codec (draft-bottomley-tpm2-keys; OID 2.23.133.10.1.3). Pure: no TPM, no I/O.
  *
- * Exact: PEM armour around one DER object, nothing behind it, persistent parent (0x81......), EC P-256 with our attributes or a subset's
- * superset that can sign, sizes checked before use. In a bundle the certificates around the key are skipped.
+ * Exact: PEM armour around one DER object, nothing behind it, sizes checked before use, and only what reads back byte for byte.
+ * Keys of other programs are taken when they can sign as ours do: EC P-256 under a persistent parent (0x81......), sign and
+ * userWithAuth set, not restricted. In a bundle the certificates around the key are skipped.
  * Returns 0 and an owned key, or -EBADMSG (what is wrong is in @reterr), -ENOENT (no TSS2 key in there), -EFBIG, -EOPNOTSUPP (a TSS2 key of a
  * kind that we do not use: RSA, password, RH_OWNER parent), -ENOMEM.
  */
