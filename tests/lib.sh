@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
+# What is assigned here is used by those who source it, and the other way round.
+# shellcheck disable=SC2034,SC2154
 #
 # What tests/demo.sh and tests/run.sh share: packages, steps with time and result, processes that end with the script.
 # Sourced, not run.
