@@ -26,6 +26,7 @@
 #define TAP_SLOTS 256	/* readings for `read`, `watch` and the last values */
 #define TICK_US TG_US_PER_S
 #define STATUS_GAP_US (10 * TG_US_PER_S)   /* between two retained status documents */
+#define TPM_GAP_US (5 * TG_US_PER_S) /* between two questions to the TPM out of turn */
 #define STATUS_EVERY_US (300 * TG_US_PER_S)
 #define SPOOL_PATIENCE_US (30 * TG_US_PER_S) /* one commit on a slow card */
 #define LINK_STOP_US (2500 * TG_US_PER_MS)   /* with the rest below: SIGTERM to exit in five seconds */
@@ -61,6 +62,7 @@ struct tg_agent {
 	struct tg_link_report link_report;
 	struct tg_spool_state spool_state;
 	struct tg_tpm_report tpm_report;
+	uint64_t tpm_asked_us; /* out of turn */
 	const char *stuck;
 	uint64_t status_us;
 	bool status_due;
@@ -95,6 +97,16 @@ struct tg_parcel *tg_agent_last(struct tg_agent *a, size_t i)
 int tg_agent_poll_now(struct tg_agent *a, size_t i)
 {
 	return tg_fleet_poll_now(a->fleet, i);
+}
+
+void tg_agent_look_at_tpm(struct tg_agent *a)
+{
+	uint64_t now = tg_clock_boot_us();
+
+	if (now < tg_us_add(a->tpm_asked_us, TPM_GAP_US))
+		return;
+	a->tpm_asked_us = now;
+	tg_tpm_watch_poke(a->watch);
 }
 
 void tg_agent_picture(struct tg_agent *a, struct tg_picture *ret)
@@ -194,10 +206,13 @@ static bool expand_id(struct tg_agent *a)
 
 static void on_tpm(struct tg_agent *a, const struct tg_tpm_report *r)
 {
-	bool worse = (r->error < 0) != (a->tpm_report.error < 0);
+	bool differs = (r->error < 0) != (a->tpm_report.error < 0);
 
 	a->tpm_report = *r;
-	a->status_due |= worse;
+	a->status_due |= differs;
+	/* What the link has waited for need not wait for the end of its back-off. */
+	if (differs && r->error == 0 && a->link_report.cause == TG_MQTT_CAUSE_TPM)
+		(void) !tg_link_identity_changed(a->link);
 	if (!r->id[0] || strcmp(r->id, a->spec.tpm) == 0)
 		return;
 	memcpy(a->spec.tpm, r->id, sizeof(a->spec.tpm));
@@ -215,6 +230,8 @@ static void on_link(struct tg_agent *a, const struct tg_link_report *r)
 	tg_timekeeping_raise_floor(a->time, r->peer_not_before);
 	if (promoted)
 		tg_tpm_watch_poke(a->watch);
+	if (r->cause == TG_MQTT_CAUSE_TPM)
+		tg_agent_look_at_tpm(a);
 	if (asked)
 		publish_status(a);
 }

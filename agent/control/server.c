@@ -64,6 +64,11 @@ static struct client *find(struct tg_control *c, tg_client id)
 	return NULL;
 }
 
+bool tg_control_has(struct tg_control *ctl, tg_client id)
+{
+	return find(ctl, id) != NULL;
+}
+
 static void give_time(struct client *c)
 {
 	(void) sd_event_source_set_time(c->timer, tg_clock_boot_us() + PATIENCE_US);

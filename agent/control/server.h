@@ -4,6 +4,7 @@
 #include <tidegate/control.h>
 #include <tidegate/error.h>
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
@@ -36,5 +37,7 @@ struct tg_control *tg_control_free(struct tg_control *c);
 void tg_control_answer(struct tg_control *c, tg_client client, const char *json, int keep);
 /* Sends {"ok":false,"code":@code,"error":@text} and hangs up. */
 void tg_control_refuse(struct tg_control *c, tg_client client, int code, const char *text);
+/* Whether the client is still there. */
+bool tg_control_has(struct tg_control *c, tg_client client);
 /* One more line for a client that was kept. Returns 0, -EAGAIN when the client reads too slowly (the line is dropped), -ENOTCONN when it has gone. */
 int tg_control_line(struct tg_control *c, tg_client client, const char *json);

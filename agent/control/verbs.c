@@ -43,10 +43,11 @@ static void arm(struct tg_verbs *v)
 	(void) sd_event_source_set_enabled(v->timer, next == TG_US_FOREVER ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
 }
 
+/* Those who hung up keep no place, however rarely their device is read. */
 static struct waiter *new_waiter(struct tg_verbs *v)
 {
 	for (size_t i = 0; i < WAITERS; i++) {
-		if (!v->waiters[i].client)
+		if (!tg_control_has(tg_agent_control(v->agent), v->waiters[i].client))
 			return &v->waiters[i];
 	}
 	return NULL;
@@ -85,6 +86,8 @@ static void do_status(struct tg_verbs *v, tg_client c, json_t *request)
 	struct tg_picture p;
 
 	(void) request;
+	/* For the next question: this answer does not wait for the TPM. */
+	tg_agent_look_at_tpm(v->agent);
 	tg_agent_picture(v->agent, &p);
 	json = tg_status_json(&p, false);
 	tg_control_answer(tg_agent_control(v->agent), c, json, 0);

@@ -32,7 +32,7 @@ typedef void (*tg_tpm_report_fn)(void *user, const struct tg_tpm_report *report)
 /* @tpm and @state_dir outlive the watch. Returns 0 or -errno. */
 int tg_tpm_watch_new(struct tg_tpm *tpm, const char *state_dir, tg_tpm_report_fn report, void *user,
 		     struct tg_tpm_watch **ret, struct tg_fault *reterr) TG_CHECKED;
-/* A round now: the identity has changed. */
+/* A round now: the identity has changed, or somebody wants to know. */
 void tg_tpm_watch_poke(struct tg_tpm_watch *w);
 /* Asks the thread to end and waits. Returns 0, or -ETIMEDOUT when a question is still with the TPM. */
 int tg_tpm_watch_stop(struct tg_tpm_watch *w, uint64_t timeout_us) TG_CHECKED;

@@ -502,6 +502,7 @@ static bool same_session(const struct tg_link_setup *a, const struct tg_link_set
 
 static void take_setup(struct tg_link *l, struct tg_link_setup *setup)
 {
+	bool stands = l->report.state == TG_LINK_GREETING || l->report.state == TG_LINK_ONLINE;
 	const struct tg_config *cfg = setup->cfg;
 	bool same = l->setup.cfg && same_session(&l->setup, setup);
 
@@ -513,8 +514,8 @@ static void take_setup(struct tg_link *l, struct tg_link_setup *setup)
 				cfg->mqtt.port);
 	else
 		l->report.endpoint[0] = '\0';
-	/* A reload that only touches devices leaves the session alone. */
-	if (!same)
+	/* A reload that only touches devices leaves the session alone; one that waits for its next try tries now. */
+	if (!same || !stands)
 		step(l, TG_LINK_EV_CHANGED);
 }
 
