@@ -75,8 +75,9 @@ look_at_account() {
 
 look_at_units() {
 	unit=$(dpkg -L tidegate | grep '/tidegate\.service$') || die "expected a unit"
-	has /etc/systemd/system/multi-user.target.wants/tidegate.service root:root 644
-	has /etc/systemd/system/sockets.target.wants/tidegate.socket root:root 644
+	for link in multi-user.target.wants/tidegate.service sockets.target.wants/tidegate.socket; do
+		[ -L "/etc/systemd/system/$link" ] || die "expected $link, as what is installed is enabled"
+	done
 	systemd-analyze verify --man=no "$unit" "${unit%.service}.socket" >/tmp/said 2>&1 || die "systemd-analyze verify: $(cat /tmp/said)"
 	[ ! -s /tmp/said ] || die "expected nothing from systemd-analyze verify, got: $(cat /tmp/said)"
 	systemd-analyze security --no-pager --offline=true --threshold=15 "$unit" >/tmp/said 2>&1 ||
