@@ -145,7 +145,7 @@ ring_demo() {
 
 ring_package() {
 	local deb
-	install_step debhelper dpkg-dev lintian systemd udev || return 1
+	install_step build-essential debhelper dpkg-dev lintian systemd udev || return 1
 	step "package: build" packaging/build-deb.sh || return 1
 	deb=$(find build/deb -maxdepth 1 -name "tidegate_*.deb" | head -n 1)
 	step "package: lintian" lintian --allow-root --fail-on error,warning,info "$deb" || return 1
