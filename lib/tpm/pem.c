@@ -132,7 +132,7 @@ static int from_der(const uint8_t *der, long len, struct tg_tpm_key **ret, struc
 {
 	tg_cleanup(TSS2_KEY_freep) TSS2_KEY *k = NULL;
 	const unsigned char *end = der;
-	TPM2_HANDLE parent;
+	TPM2_HANDLE parent = 0; /* for gcc 14, which does not see that it is set */
 	TPM2B_PUBLIC pub;
 	TPM2B_PRIVATE priv;
 	int r;

@@ -188,7 +188,7 @@ static int judge_event(struct tg_mqtt_once *m, struct call *c, struct tg_mqtt_ev
 		       struct tg_mqtt_reply *ret, struct tg_fault *reterr)
 {
 	/* A message that was not acknowledged is how a policy that forbids it looks from here. */
-	static const char hint[] = " (policy? It must allow to publish on this topic)";
+	static const char hint[] = " (policy? It must allow publishing on this topic)";
 
 	switch (e->type) {
 	case TG_MQTT_PUBLISHED:
