@@ -21,7 +21,10 @@
 #define UPKEEP_US    TG_US_PER_S
 #define LOG_PAUSE_US (60 * TG_US_PER_S)
 #define LOG_BYTES    (UINT64_C(2) << 20) /* what the log may take, of a large spool */
-#define SIZE_MIN     (UINT64_C(1) << 18) /* less than this holds no group commit */
+#define COMMIT_BYTES 16384u              /* pages of the tree that a commit may add */
+#define UNREADABLE                                                                                 \
+	3u /* verifications that a file may fail by errors of the medium before it is given up */
+#define SIZE_MIN (UINT64_C(1) << 18) /* less than this holds no group commit */
 
 /* Of max-size, the file gets what its log does not need. */
 static uint64_t file_bound(uint64_t max_size)
@@ -178,8 +181,10 @@ static int open_store(struct tg_disk *d, struct tg_fault *reterr)
 {
 	int r = tg_store_open(d->store, d->verify, reterr);
 
-	if (r == 0)
+	if (r == 0) {
 		d->verify = false;
+		d->unreadable = 0;
+	}
 	return r;
 }
 
@@ -190,6 +195,9 @@ static void come_back(struct tg_disk *d)
 
 	if (!tg_disk_db(d)) {
 		r = open_store(d, &fault);
+		if (r == -EIO && d->verify && ++d->unreadable >= UNREADABLE)
+			/* A bad sector will not go away: what else is there moves to a new file. */
+			r = -EUCLEAN;
 		if (r == -EUCLEAN) {
 			repair(d, fault.text);
 			return;
@@ -291,7 +299,7 @@ int tg_disk_make_room(struct tg_disk *d)
 	r = tg_db_usage(tg_disk_db(d), &used, &file);
 	if (r < 0)
 		return r;
-	need += need / 4 + 16384;
+	need += COMMIT_BYTES;
 	if (used + need <= bound - reserve(bound)) {
 		tg_queue_set_disk(d->queue, TG_QUEUE_DISK_OK);
 		return 0;

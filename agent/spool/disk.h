@@ -34,6 +34,7 @@ struct tg_disk {
 	int error; /* 0, or -errno of the medium */
 	char error_text[160];
 	bool verify; /* the file has failed: the next open must look at all of it */
+	unsigned unreadable; /* such opens that ended in errors of the medium */
 	uint64_t retry_us, retry_delay_us;
 	uint64_t repaired_us;                                /* 0: never */
 	uint64_t upkeep_us, checkpoint_us, age_us, audit_us; /* when each is due */

@@ -99,7 +99,7 @@ struct tg_queue_sink {
 };
 int tg_queue_flush(struct tg_queue *q, const struct tg_queue_sink *sink) TG_CHECKED;
 void tg_queue_flushed(struct tg_queue *q, bool committed, uint64_t now_us);
-/* Bytes of packs that the next transaction would append. */
+/* Bytes that the packs of the next transaction may take in the file. */
 uint64_t tg_queue_dirty_bytes(const struct tg_queue *q);
 /* What the disk does from now on. */
 void tg_queue_set_disk(struct tg_queue *q, enum tg_queue_disk disk);

@@ -9,8 +9,11 @@
  * The queue's way to the disk: what is due when, what leaves memory, what is
  * dropped where nothing else helps.
  */
-#define DELETE_DELAY_US TG_US_PER_S /* few acknowledged rows wait this long for company */
-#define GAP_SEARCH      2048u       /* items looked through for a gap record to merge with */
+#define DELETE_DELAY_US TG_US_PER_S    /* few acknowledged rows wait this long for company */
+#define ROW_PAGE        UINT64_C(4096) /* of the file */
+#define ROW_SMALL       (ROW_PAGE / 2) /* of larger rows no two may fit into a page */
+#define ROW_KEY         100u           /* of a row, besides its bytes */
+#define GAP_SEARCH      2048u          /* items looked through for a gap record to merge with */
 
 /* When the oldest pack that is not on the disk came; the stored value is only a lower bound, as
  * acks pass unseen. */
@@ -153,6 +156,13 @@ void tg_queue_flushed(struct tg_queue *q, bool committed, uint64_t now_us)
 	q->dirty_since_us = now_us;
 }
 
+/* What a row of @len bytes may take in the file: small ones share pages, large ones waste the rest of theirs. */
+static uint64_t row_bytes(uint64_t len)
+{
+	return len < ROW_SMALL ? len + len / 8 + ROW_KEY
+			       : (len + ROW_KEY + ROW_PAGE - 1) / ROW_PAGE * ROW_PAGE + ROW_SMALL;
+}
+
 uint64_t tg_queue_dirty_bytes(const struct tg_queue *q)
 {
 	uint64_t bytes = 0;
@@ -161,7 +171,7 @@ uint64_t tg_queue_dirty_bytes(const struct tg_queue *q)
 		return 0;
 	for (struct tg_item *i = tg_ring_first(&q->live); i; i = tg_ring_after(&q->live, i))
 		if (tg_queue_is_dirty(i))
-			bytes += i->parcel->len;
+			bytes += row_bytes(i->parcel->len);
 	return bytes;
 }
 

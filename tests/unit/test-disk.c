@@ -6,13 +6,41 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 /*
  * Queue and file together, without the thread and under a clock of the test's
  * own: bounds, failing media, damage while it runs.
  */
 #define SECOND TG_US_PER_S
-#define DAY    (86400 * SECOND)
+
+/*
+ * SQLite syncs through these, as symbols of the program come before those of
+ * the C library: they count, and fail when told to.
+ */
+static unsigned syncs, fail_sync; /* fail_sync: the how manieth from now fails, once; 0: none */
+
+static int sync_or_fail(int fd, long number)
+{
+	syncs++;
+	if (fail_sync != 0 && --fail_sync == 0) {
+		errno = EIO;
+		return -1;
+	}
+	return (int) syscall(number, fd);
+}
+
+int fsync(int fd)
+{
+	return sync_or_fail(fd, SYS_fsync);
+}
+
+int fdatasync(int fd)
+{
+	return sync_or_fail(fd, SYS_fdatasync);
+}
+
+#define DAY (86400 * SECOND)
 
 struct bench {
 	char dir[64];
@@ -465,6 +493,53 @@ static void folds_its_log_now_and_then_when_durability_is_normal(void **state)
 	assert_int_equal(spool_bench_rows(b->dir), 20);
 }
 
+static void syncs_each_commit_when_durability_is_full(void **state)
+{
+	struct bench *b = *state;
+	unsigned before;
+
+	start(b);
+	put(b, 1, 20);
+	turn(b);
+	for (int i = 0; i < 20; i++) {
+		before = syncs;
+		put(b, 1, 20);
+		turn(b);
+		assert_int_equal(b->q.dirty, 0);
+		assert_true(syncs > before);
+	}
+}
+
+static void survives_a_failed_sync_at_any_place(void **state)
+{
+	struct bench *b = *state;
+	unsigned failures = 0;
+
+	start(b);
+	for (unsigned n = 1; n <= 12; n++) {
+		put(b, 3, 20);
+		fail_sync = n;
+		for (int i = 0; i < 8; i++) {
+			put(b, 2, 20);
+			turn(b);
+			/* What counts as being on the disk is there, and what is not is still here. */
+			failures += b->disk.error != 0;
+			assert_int_equal(b->disk.counts.rows + b->q.dirty >= b->seq, 1);
+		}
+		fail_sync = 0;
+		b->now += 61 * SECOND;
+		turn(b);
+		assert_int_equal(b->disk.error, 0);
+		assert_int_equal(b->q.dirty, 0);
+		assert_int_equal(b->disk.counts.rows, b->seq);
+		assert_int_equal(spool_bench_rows(b->dir), b->seq);
+	}
+	assert_true(failures > 5);
+	drain(b);
+	everything_has_come(b);
+	assert_int_equal(b->missing, 0);
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -479,6 +554,8 @@ int main(void)
 		TEST(tells_a_row_with_bad_bytes_as_a_gap),
 		TEST(repairs_a_file_that_is_damaged_while_it_runs),
 		TEST(drops_by_age_only_where_both_clocks_can_be_trusted),
+		TEST(syncs_each_commit_when_durability_is_full),
+		TEST(survives_a_failed_sync_at_any_place),
 		TEST(folds_its_log_now_and_then_when_durability_is_normal),
 	};
 

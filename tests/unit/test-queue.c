@@ -30,6 +30,7 @@ struct world {
 	struct tg_queue q;
 	uint64_t now, seq;
 	bool disk_fails, may_crash;
+	size_t bound; /* rows that the disk takes; 0: all */
 
 	struct row disk[PACKS]; /* sorted by seq */
 	size_t rows;
@@ -259,10 +260,25 @@ static void check_promise(const struct world *w)
 	assert_int_equal(out, w->q.in_flight);
 }
 
+/* With drop_newest, a disk that has its fill takes gap records only. */
+static void bound(struct world *w)
+{
+	if (w->bound == 0 || w->q.disk == TG_QUEUE_DISK_FAILING)
+		return;
+	if (w->rows < w->bound) {
+		tg_queue_set_disk(&w->q, TG_QUEUE_DISK_OK);
+		return;
+	}
+	tg_queue_set_disk(&w->q, TG_QUEUE_DISK_BOUND);
+	if (!w->q.up)
+		tg_queue_drop_dirty(&w->q);
+}
+
 static void turn(struct world *w)
 {
 	if (w->q.disk == TG_QUEUE_DISK_FAILING && !w->disk_fails)
 		tg_queue_set_disk(&w->q, TG_QUEUE_DISK_OK);
+	bound(w);
 	if (tg_queue_flush_us(&w->q, w->now) <= w->now)
 		flush(w);
 	tg_queue_settle(&w->q);
@@ -437,6 +453,7 @@ static void run_history(uint64_t seed, const struct tg_queue_limits *limits, boo
 	w->random.state = seed;
 	w->now = 100 * SECOND;
 	w->may_crash = may_crash;
+	w->bound = limits->drop_newest ? 40 : 0;
 	tg_queue_init(&w->q, limits, w->now);
 	for (int i = 0; i < 3000; i++)
 		step(w);
