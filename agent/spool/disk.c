@@ -287,32 +287,43 @@ int tg_disk_drop_oldest(struct tg_disk *d, struct tg_drop *drop, const char *why
 	return r;
 }
 
-int tg_disk_make_room(struct tg_disk *d)
+/* How many bytes are missing for what waits; 0: none. */
+static int missing_bytes(struct tg_disk *d, uint64_t *ret)
 {
-	uint64_t bound = file_bound(d->limits.max_size), used, file, need;
-	struct tg_drop drop = { 0 };
-	int r;
+	uint64_t bound = file_bound(d->limits.max_size), used, file;
+	uint64_t need = tg_queue_dirty_bytes(d->queue) + COMMIT_BYTES;
+	int r = tg_db_usage(tg_disk_db(d), &used, &file);
 
-	need = tg_queue_dirty_bytes(d->queue);
-	if (need == 0)
-		return 0;
-	r = tg_db_usage(tg_disk_db(d), &used, &file);
 	if (r < 0)
 		return r;
-	need += COMMIT_BYTES;
-	if (used + need <= bound - reserve(bound)) {
-		tg_queue_set_disk(d->queue, TG_QUEUE_DISK_OK);
+	bound -= reserve(bound);
+	*ret = used + need > bound ? used + need - bound : 0;
+	return 0;
+}
+
+int tg_disk_make_room(struct tg_disk *d)
+{
+	struct tg_drop drop = { 0 };
+	uint64_t missing;
+	int r;
+
+	if (d->queue->dirty == 0)
 		return 0;
+	r = missing_bytes(d, &missing);
+	if (r == 0 && missing > 0 && !d->limits.drop_newest) {
+		/* Some slack, so that not every commit has to drop. */
+		drop.bytes = missing + file_bound(d->limits.max_size) / 32;
+		r = tg_disk_drop_oldest(d, &drop, "max-size is reached");
+		if (r == 0)
+			r = missing_bytes(d, &missing);
 	}
-	if (d->limits.drop_newest) {
-		tg_queue_set_disk(d->queue, TG_QUEUE_DISK_BOUND);
-		if (!d->queue->up)
-			tg_queue_drop_dirty(d->queue);
-		return 0;
-	}
-	/* Some slack, so that not every commit has to drop. */
-	drop.bytes = used + need - (bound - reserve(bound)) + bound / 32;
-	return tg_disk_drop_oldest(d, &drop, "max-size is reached");
+	if (r < 0)
+		return r;
+	/* Rows that are in memory, too, cannot be dropped: then packs stay in memory until those have gone. */
+	tg_queue_set_disk(d->queue, missing > 0 ? TG_QUEUE_DISK_BOUND : TG_QUEUE_DISK_OK);
+	if (missing > 0 && d->limits.drop_newest && !d->queue->up)
+		tg_queue_drop_dirty(d->queue);
+	return 0;
 }
 
 static int commit(struct tg_disk *d)

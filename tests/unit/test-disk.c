@@ -430,6 +430,65 @@ static void repairs_a_file_that_is_damaged_while_it_runs(void **state)
 	assert_int_equal(spool_bench_count(b->dir, "spool.bad-"), 1);
 }
 
+static void writes_packs_again_that_a_damaged_file_has_lost(void **state)
+{
+	struct bench *b = *state;
+	char path[512];
+
+	start(b);
+	tg_queue_link_up(&b->q, 8);
+	put(b, 5, 20);
+	turn(b);
+	assert_int_equal(b->disk.counts.rows, 5);
+	assert_int_equal(b->q.live.count, 5);
+	/* Gone altogether, log and all: only an open that fails will notice. */
+	tg_store_abandon(b->disk.store);
+	spool_bench_path(path, b->dir, "spool.db-wal");
+	(void) unlink(path);
+	spool_bench_write(b->dir, "spool.db", "rubbish", 7);
+	tg_queue_set_disk(&b->q, TG_QUEUE_DISK_FAILING);
+	b->disk.retry_us = 0;
+	turn(b);
+	turn(b);
+	assert_int_equal(b->disk.error, 0);
+	assert_int_equal(b->disk.counts.rows, 5);
+	assert_int_equal(spool_bench_rows(b->dir), 5);
+}
+
+static void drops_nothing_that_is_in_flight(void **state)
+{
+	struct bench *b = *state;
+	struct tg_queue_pick pick;
+	uint64_t again, sent[8];
+	size_t n = 0;
+
+	b->disk_limits.max_size = 1 << 20;
+	start(b);
+	put(b, 100, 20);
+	turn(b);
+	tg_queue_link_up(&b->q, 8);
+	turn(b);
+	while (tg_queue_pick(&b->q, b->now, &pick, &again)) {
+		sent[n++] = pick.item->seq;
+		tg_queue_handed(&b->q, &pick);
+	}
+	assert_int_equal(n, 8);
+	for (int i = 0; i < 100; i++) {
+		put(b, 50, 20);
+		turn(b);
+	}
+	assert_int_equal(b->disk.error, 0);
+	assert_true(b->disk.counts.dropped > 500);
+	/* Refused, they must still be there to be set aside. */
+	for (size_t i = 0; i < n; i++)
+		assert_true(tg_queue_refuse(&b->q, sent[i], b->now));
+	turn(b);
+	turn(b);
+	assert_int_equal(b->disk.counts.set_aside, 8);
+	for (size_t i = 0; i < n; i++)
+		assert_false(tg_queue_holds(&b->q, sent[i]));
+}
+
 static struct tg_parcel *parcel_with_clock(uint64_t seq, enum tg_clock_trust trust)
 {
 	struct tg_parcel *like = spool_bench_parcel("boiler", seq, 1), *p = NULL;
@@ -553,6 +612,8 @@ int main(void)
 		TEST(backs_off_from_a_disk_that_keeps_failing),
 		TEST(tells_a_row_with_bad_bytes_as_a_gap),
 		TEST(repairs_a_file_that_is_damaged_while_it_runs),
+		TEST(writes_packs_again_that_a_damaged_file_has_lost),
+		TEST(drops_nothing_that_is_in_flight),
 		TEST(drops_by_age_only_where_both_clocks_can_be_trusted),
 		TEST(syncs_each_commit_when_durability_is_full),
 		TEST(survives_a_failed_sync_at_any_place),

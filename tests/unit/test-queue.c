@@ -637,6 +637,34 @@ static void commits_at_once_when_memory_is_full_and_reads_back_later(void **stat
 	end(w);
 }
 
+/* Or a session that is lost now would have to replay the older one after the newer. */
+static void holds_a_replay_back_while_an_older_live_pack_is_in_flight(void **state)
+{
+	struct world *w = calm(2000, 0, false);
+
+	(void) state;
+	tg_queue_link_up(&w->q, 1);
+	put_next(w);
+	turn(w);
+	assert_int_equal(w->n_sent, 1);
+	/* Memory is short: what follows goes to the disk and is read back. */
+	for (int i = 0; i < 30; i++) {
+		put_next(w);
+		turn(w);
+	}
+	w->q.window = 8;
+	turn(w);
+	assert_true(w->q.replay_fresh > 0);
+	for (size_t i = 0; i < w->n_sent; i++)
+		assert_int_equal(w->sent[i].stream, TG_STREAM_LIVE);
+	while (w->n_sent > 0)
+		assert_true(tg_queue_ack(&w->q, w->sent[--w->n_sent].seq, w->now));
+	w->n_arrived = 0;
+	turn(w);
+	assert_int_equal(w->sent[w->n_sent - 1].stream, TG_STREAM_REPLAY);
+	end(w);
+}
+
 static void merges_what_is_dropped_into_one_gap_record(bool drop_newest)
 {
 	struct world *w = calm(4000, 0, drop_newest);
@@ -715,6 +743,7 @@ int main(void)
 		cmocka_unit_test(commits_once_an_interval_while_the_link_is_down),
 		cmocka_unit_test(commits_at_once_when_the_link_goes_down),
 		cmocka_unit_test(commits_at_once_when_memory_is_full_and_reads_back_later),
+		cmocka_unit_test(holds_a_replay_back_while_an_older_live_pack_is_in_flight),
 		cmocka_unit_test(drops_the_oldest_when_told_so),
 		cmocka_unit_test(drops_the_newest_when_told_so),
 		cmocka_unit_test(refuses_a_number_that_repeats),
