@@ -86,17 +86,16 @@ int tg_db_set_aside(struct tg_db *db, uint64_t seq)
 		return r;
 	(void) sqlite3_bind_int64(st, 1, (sqlite3_int64) seq);
 	r = tg_db_run(db, st);
-	if (r == 0)
-		r = tg_db_prepare(db, S_ASIDE_TRIM, &st);
+	if (r < 0 || sqlite3_changes(db->h) == 0)
+		return r;
+	db->now.set_aside++;
+	db->counters_changed = true;
+	r = tg_db_prepare(db, S_ASIDE_TRIM, &st);
 	if (r < 0)
 		return r;
 	(void) sqlite3_bind_int(st, 1, ASIDE_KEEP);
 	r = tg_db_run(db, st);
-	if (r < 0)
-		return r;
-	db->now.set_aside++;
-	db->counters_changed = true;
-	return tg_db_remove(db, seq);
+	return r < 0 ? r : tg_db_remove(db, seq);
 }
 
 int tg_db_add_dropped(struct tg_db *db, uint64_t dropped)

@@ -305,6 +305,35 @@ static void does_not_trust_a_file_that_has_failed_until_it_is_verified(void **st
 	assert_int_equal(spool_bench_count(b->dir, "spool.bad-"), 0);
 }
 
+static void finds_damage_when_a_failed_file_is_verified(void **state)
+{
+	struct bench *b = *state;
+	uint8_t *data;
+	size_t len;
+
+	(void) signal(SIGXFSZ, SIG_IGN);
+	start(b);
+	put(b, 500, 20);
+	turn(b);
+	assert_int_equal(tg_db_checkpoint(tg_store_db(b->disk.store), true), 0);
+	set_file_limit(4096);
+	put(b, 100, 20);
+	turn(b);
+	assert_int_equal(b->disk.error, -EIO);
+	set_file_limit(RLIM_INFINITY);
+	data = spool_bench_read(b->dir, "spool.db", &len);
+	memset(data + len / 8192 * 4096, 0x5a, 4096);
+	spool_bench_write(b->dir, "spool.db", data, len);
+	free(data);
+	b->now += 60 * SECOND;
+	turn(b);
+	turn(b);
+	assert_int_equal(b->disk.error, 0);
+	assert_int_equal(spool_bench_count(b->dir, "spool.bad-"), 1);
+	assert_in_range(b->disk.counts.rows, 580, 599);
+	assert_int_equal(b->disk.counts.rows + b->disk.counts.dropped, 600);
+}
+
 static void works_from_memory_without_a_directory(void **state)
 {
 	struct bench *b = *state;
@@ -608,6 +637,7 @@ int main(void)
 		TEST(keeps_packs_in_memory_while_the_disk_is_full),
 		TEST(drops_with_a_gap_record_when_memory_is_full_too),
 		TEST(does_not_trust_a_file_that_has_failed_until_it_is_verified),
+		TEST(finds_damage_when_a_failed_file_is_verified),
 		TEST(works_from_memory_without_a_directory),
 		TEST(backs_off_from_a_disk_that_keeps_failing),
 		TEST(tells_a_row_with_bad_bytes_as_a_gap),
