@@ -160,7 +160,8 @@ static void count_fds(const struct node *n, unsigned *ret_open, unsigned *ret_in
 		uint64_t fd;
 
 		to[len > 0 ? len : 0] = '\0';
-		if (strcmp(to, n->path) != 0 || tg_parse_u64(e->d_name, &fd) < 0 || (int) fd == n->keep)
+		if (strcmp(to, n->path) != 0 || tg_parse_u64(e->d_name, &fd) < 0 ||
+		    (int) fd == n->keep)
 			continue;
 		++*ret_open;
 		*ret_inherited += !(fcntl((int) fd, F_GETFD) & FD_CLOEXEC);

@@ -241,6 +241,26 @@ static void a_signature_costs_load_sign_and_flush(void **state)
 	assert_int_equal(tpm_proxy_seen(b->proxy, 0) - before, 3);
 }
 
+static void the_owner_password_never_crosses_the_bus(void **state)
+{
+	struct bench *b = *state;
+	static const char *const set[] = { "tpm2_changeauth", "-c", "owner", "harbour-7731", NULL };
+	struct tg_tpm_options o = { .tcti = tpm_proxy_tcti(b->proxy),
+				    .timeout_us = 20 * TG_US_PER_S,
+				    .owner_auth = "harbour-7731" };
+	struct tg_tpm *t = NULL;
+	struct tg_fault f;
+
+	assert_int_equal(swtpm_run(&b->swtpm, set), 0);
+	tpm_proxy_listen_for(b->proxy, "harbour-7731");
+	must(tg_tpm_new(&o, &t, &f), &f);
+	must(tg_tpm_ensure_srk(t, 0x81000022, &f), &f);
+	assert_true(tpm_proxy_seen(b->proxy, TPM2_CC_EvictControl) > 0);
+	assert_int_equal(tpm_proxy_overheard(b->proxy), 0);
+	tg_tpm_free(t);
+	nothing_left(b);
+}
+
 struct busy_signer {
 	struct bench *b;
 	struct tg_tpm *tpm;
@@ -490,6 +510,7 @@ int main(void)
 		TEST(a_tpm_reset_between_load_and_sign_is_made_good),
 		TEST(a_signature_that_does_not_verify_never_leaves),
 		TEST(a_signature_costs_load_sign_and_flush),
+		TEST(the_owner_password_never_crosses_the_bus),
 		TEST(a_tpm_that_dies_in_the_middle_heals_when_it_is_back),
 		TEST(power_cuts_after_use_do_not_lock_the_key_out),
 		TEST(a_frozen_tpm_costs_its_callers_the_deadline_and_no_more),

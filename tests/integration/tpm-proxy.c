@@ -31,6 +31,8 @@ struct tpm_proxy {
 	enum tpm_trouble trouble;
 	uint32_t command, code;
 	unsigned times, seen[COMMANDS], all;
+	char listen_for[64];
+	unsigned overheard;
 };
 
 static struct sockaddr_un address(const char *dir, const char *name)
@@ -169,6 +171,14 @@ static size_t spoil(enum tpm_trouble t, uint8_t *answer, size_t len)
 	return len;
 }
 
+static void eavesdrop(struct tpm_proxy *p, const uint8_t *command, size_t len)
+{
+	(void) pthread_mutex_lock(&p->lock);
+	if (p->listen_for[0] && memmem(command, len, p->listen_for, strlen(p->listen_for)))
+		p->overheard++;
+	(void) pthread_mutex_unlock(&p->lock);
+}
+
 /* Answers one command. Returns whether the connection goes on. */
 static bool relay(struct tpm_proxy *p, int client, uint8_t *buf, size_t len)
 {
@@ -176,6 +186,7 @@ static bool relay(struct tpm_proxy *p, int client, uint8_t *buf, size_t len)
 	enum tpm_trouble t = next_trouble(p, get32(buf + 6), &code);
 	size_t send_len;
 
+	eavesdrop(p, buf, len);
 	if (t == TPM_TROUBLE_CODE) {
 		uint8_t answer[HEADER] = { 0x80, 0x01 };
 
@@ -301,6 +312,24 @@ unsigned tpm_proxy_seen(struct tpm_proxy *p, uint32_t command)
 
 	(void) pthread_mutex_lock(&p->lock);
 	n = command == 0 ? p->all : p->seen[command % COMMANDS];
+	(void) pthread_mutex_unlock(&p->lock);
+	return n;
+}
+
+void tpm_proxy_listen_for(struct tpm_proxy *p, const char *text)
+{
+	(void) pthread_mutex_lock(&p->lock);
+	(void) snprintf(p->listen_for, sizeof(p->listen_for), "%s", text);
+	p->overheard = 0;
+	(void) pthread_mutex_unlock(&p->lock);
+}
+
+unsigned tpm_proxy_overheard(struct tpm_proxy *p)
+{
+	unsigned n;
+
+	(void) pthread_mutex_lock(&p->lock);
+	n = p->overheard;
 	(void) pthread_mutex_unlock(&p->lock);
 	return n;
 }

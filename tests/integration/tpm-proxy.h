@@ -32,3 +32,7 @@ const char *tpm_proxy_tcti(const struct tpm_proxy *p);
 void tpm_proxy_order(struct tpm_proxy *p, enum tpm_trouble trouble, uint32_t command, uint32_t code, unsigned times);
 /* Commands of this kind seen so far (0: any). */
 unsigned tpm_proxy_seen(struct tpm_proxy *p, uint32_t command);
+/* Sets the text to listen for, at most 63 characters, and forgets the count. */
+void tpm_proxy_listen_for(struct tpm_proxy *p, const char *text);
+/* How many commands since had that text somewhere inside: what a listener on the bus would have read. */
+unsigned tpm_proxy_overheard(struct tpm_proxy *p);
