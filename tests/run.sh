@@ -127,6 +127,7 @@ fuzz_longer() {
 }
 
 ring_threads() {
+	install_step "${bench_packages[@]}" || return 1
 	step "threads: build with TSan" configure tsan &&
 		step "threads: tests" ctest --test-dir build/tsan --no-tests=error --output-on-failure \
 			-R '^(mailbox|pipeline|spool|worker|tpm-provider|tpm-threads)' && say "         $(count_of threads--tests)"
