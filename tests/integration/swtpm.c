@@ -43,13 +43,19 @@ static void nap(void)
 	(void) nanosleep(&ts, NULL);
 }
 
-static bool answers(const struct swtpm *s)
+static bool listens(const struct swtpm *s, const char *name)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	tg_autoclose int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	(void) snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/s.ctrl", s->dir);
+	(void) snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/%s", s->dir, name);
 	return fd >= 0 && connect(fd, (const struct sockaddr *) &addr, sizeof(addr)) == 0;
+}
+
+/* It opens one socket after the other. */
+static bool answers(const struct swtpm *s)
+{
+	return listens(s, "s.ctrl") && listens(s, "s");
 }
 
 /*
