@@ -55,6 +55,10 @@ int tg_spool_new(const char *state_dir, const struct tg_config *cfg, tg_spool_st
 		 struct tg_spool **ret, struct tg_fault *reterr) TG_CHECKED;
 /* Takes over one reference. Returns 0, or -EAGAIN when the mailbox is full: the caller keeps the parcel and counts a loss. */
 int tg_spool_put(struct tg_spool *s, struct tg_parcel *p) TG_CHECKED;
+/*
+ * The rest returns 0 or -EAGAIN (-ENOMEM for _configure). Packs leave part of the mailbox to these messages: acknowledgements
+ * of what is in flight, at most 512 as the window is clamped to that, always find room.
+ */
 /* New limits from a reloaded configuration. */
 int tg_spool_configure(struct tg_spool *s, const struct tg_config *cfg) TG_CHECKED;
 /* A session is up: hand out packs to @out (struct tg_spool_out) from now. @out must outlive the session and _stop. */
