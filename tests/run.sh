@@ -130,7 +130,7 @@ ring_threads() {
 	install_step "${bench_packages[@]}" || return 1
 	step "threads: build with TSan" configure tsan &&
 		step "threads: tests" ctest --test-dir build/tsan --no-tests=error --output-on-failure \
-			-R '^(mailbox|pipeline|spool|worker|tpm-provider|tpm-threads)' && say "         $(count_of threads--tests)"
+			-R '^(mailbox|pipeline|spool|worker|tpm-provider|tpm-faults|tpm-device)' && say "         $(count_of threads--tests)"
 }
 
 ring_integration() {
