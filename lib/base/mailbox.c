@@ -16,6 +16,10 @@
  * written only when the ring turns from empty to not empty, and drained by the
  * taker only when it finds the ring empty under the lock, so a wake-up is
  * neither lost nor repeated for each message.
+ *
+ * An empty ring begins again at its first slot, so that only as much of it
+ * becomes resident memory as has ever waited at once: rings are sized for bad
+ * days, and most never hold more than a few messages.
  */
 struct tg_mailbox {
 	pthread_mutex_t lock;
@@ -98,8 +102,10 @@ int tg_mailbox_take(struct tg_mailbox *m, void *ret_msg)
 		m->count--;
 		r = 1;
 	}
-	if (!m->count)
+	if (!m->count) {
+		m->head = 0;
 		(void) eventfd_read(m->fd, &drained);
+	}
 	(void) pthread_mutex_unlock(&m->lock);
 	return r;
 }

@@ -2,12 +2,16 @@
 #include "base/mailbox.h"
 
 #include "base/clock.h"
+#include "base/parse.h"
 #include "tests/unit/test.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #define POSTERS 4
 #define EACH 5000
@@ -52,6 +56,43 @@ static void a_full_ring_refuses_and_keeps_what_it_has(void **state)
 	assert_int_equal(tg_mailbox_post(m, &(int) { 2 }), -EAGAIN);
 	assert_int_equal(tg_mailbox_take(m, &out), 1);
 	assert_int_equal(out, 1);
+}
+
+/* Pages of this process that are in memory: the second number of statm. */
+static uint64_t resident(void)
+{
+	tg_cleanup(fclosep) FILE *f = fopen("/proc/self/statm", "re");
+	char text[128] = "", *second, *end;
+	uint64_t pages;
+
+	assert_non_null(f);
+	assert_non_null(fgets(text, sizeof(text), f));
+	second = strchr(text, ' ') + 1;
+	end = strchr(second, ' ');
+	assert_non_null(end);
+	*end = '\0';
+	assert_int_equal(tg_parse_u64(second, &pages), 0);
+	return pages;
+}
+
+static void a_large_ring_that_holds_little_needs_little_memory(void **state)
+{
+	tg_cleanup(tg_mailbox_freep) struct tg_mailbox *m = NULL;
+	static unsigned char msg[16384];
+	const size_t slots = 4096;
+	uint64_t page = (uint64_t) sysconf(_SC_PAGESIZE), before;
+
+	(void) state;
+	assert_int_equal(tg_mailbox_new(slots, sizeof(msg), NULL, &m), 0);
+	before = resident();
+	for (size_t i = 0; i < slots; i++) {
+		assert_int_equal(tg_mailbox_post(m, msg), 0);
+		assert_int_equal(tg_mailbox_post(m, msg), 0);
+		assert_int_equal(tg_mailbox_take(m, msg), 1);
+		assert_int_equal(tg_mailbox_take(m, msg), 1);
+	}
+	/* 64 MiB if it went round. */
+	assert_true(resident() * page < before * page + 16u * 1024 * 1024);
 }
 
 static unsigned dropped;
@@ -147,6 +188,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(messages_come_out_in_order_and_the_fd_follows),
 		cmocka_unit_test(a_full_ring_refuses_and_keeps_what_it_has),
+		cmocka_unit_test(a_large_ring_that_holds_little_needs_little_memory),
 		cmocka_unit_test(what_nobody_took_is_dropped_with_the_box),
 		cmocka_unit_test(sizes_that_overflow_are_refused),
 		cmocka_unit_test(waiting_ends_at_the_deadline_and_with_a_message),
