@@ -63,6 +63,19 @@ void tg_mqtt_fail_early(struct tg_mqtt *m, enum tg_mqtt_cause cause, const struc
 
 /* --- Paho's callbacks --------------------------------------------------------------------- */
 
+/*
+ * The overrides were not reached: what Paho has checked by itself is not enough to talk to this
+ * broker. With the lock held.
+ */
+static void refuse_unjudged(struct tg_mqtt *m, struct tg_mqtt_event *e)
+{
+	e->type = TG_MQTT_CONNECT_FAILED;
+	e->cause = TG_MQTT_CAUSE_LOCAL;
+	e->peer_not_before = 0;
+	say(e, m, "refused, as the broker's certificate was not checked: built wrongly");
+	tg_mqtt_attempt_kill(&m->attempt);
+}
+
 void tg_mqtt_on_connected(void *context, MQTTAsync_successData *data)
 {
 	struct tg_mqtt *m = context;
@@ -72,7 +85,11 @@ void tg_mqtt_on_connected(void *context, MQTTAsync_successData *data)
 	e.peer_not_before = m->attempt.peer_not_before;
 	tg_mqtt_lock(m);
 	if (m->state == TG_MQTT_STATE_CONNECTING) {
-		m->state = TG_MQTT_STATE_UP;
+		bool judged = m->attempt.stage >= TG_MQTT_STAGE_PEER;
+
+		m->state = judged ? TG_MQTT_STATE_UP : TG_MQTT_STATE_DOWN;
+		if (!judged)
+			refuse_unjudged(m, &e);
 		post(m, &e);
 	}
 	tg_mqtt_unlock(m);
@@ -222,8 +239,7 @@ static void drop_message(struct tg_mqtt *m, const char *why)
 	e.code = ++m->dropped;
 	say(&e, m, why);
 	/* When there is no room the next one tells the sum. */
-	if (!m->muted && !m->broken &&
-	    tg_mailbox_count(m->events) < m->in_flight_max + TG_MQTT_MAILBOX_EXTRA / 2)
+	if (tg_mailbox_count(m->events) < m->in_flight_max + TG_MQTT_MAILBOX_EXTRA / 2)
 		(void) !tg_mailbox_post(m->events, &e);
 }
 
@@ -252,6 +268,20 @@ static const char *copy_message(struct tg_mqtt_event *e, const char *topic, int 
 	return NULL;
 }
 
+/* With the lock held. Takes what @e owns when it could be told. */
+static void deliver(struct tg_mqtt *m, struct tg_mqtt_event *e, const char *why)
+{
+	/* Muted, the mailbox may be gone: the caller frees it behind tg_mqtt_free(). */
+	if (m->muted || m->broken)
+		return;
+	if (!why && tg_mailbox_count(m->events) >= m->in_flight_max + TG_MQTT_MAILBOX_EXTRA / 2)
+		why = "a message was dropped: earlier ones still wait";
+	if (why)
+		drop_message(m, why);
+	else if (tg_mailbox_post(m->events, e) == 0)
+		e->topic = NULL, e->payload = NULL; /* the taker's now */
+}
+
 int tg_mqtt_on_message(void *context, char *topic, int topic_len, MQTTAsync_message *msg)
 {
 	struct tg_mqtt *m = context;
@@ -259,12 +289,7 @@ int tg_mqtt_on_message(void *context, char *topic, int topic_len, MQTTAsync_mess
 	const char *why = copy_message(&e, topic, topic_len, msg);
 
 	tg_mqtt_lock(m);
-	if (!why && tg_mailbox_count(m->events) >= m->in_flight_max + TG_MQTT_MAILBOX_EXTRA / 2)
-		why = "a message was dropped: earlier ones still wait";
-	if (why)
-		drop_message(m, why);
-	else if (!m->muted && !m->broken && tg_mailbox_post(m->events, &e) == 0)
-		e.topic = NULL, e.payload = NULL; /* the taker's now */
+	deliver(m, &e, why);
 	tg_mqtt_unlock(m);
 	tg_mqtt_event_done(&e);
 	MQTTAsync_freeMessage(&msg);
