@@ -43,14 +43,17 @@ static int errno_of_cause(const struct tg_mqtt_event *e)
 	return -ECONNRESET;
 }
 
-/* Waits for the next event: 0 and an owned event, or -ETIMEDOUT. */
+/*
+ * Waits for the next event: 0 and an owned event, or -ETIMEDOUT. The clock is looked at first, or a
+ * broker that never stops sending would never run out of time.
+ */
 static int next_event(struct tg_mqtt_once *m, uint64_t deadline_us, struct tg_mqtt_event *ret)
 {
 	for (;;) {
-		if (tg_mailbox_take(m->events, ret) == 1)
-			return 0;
 		if (tg_clock_boot_us() >= deadline_us)
 			return -ETIMEDOUT;
+		if (tg_mailbox_take(m->events, ret) == 1)
+			return 0;
 		(void) tg_mailbox_wait(m->events, deadline_us);
 	}
 }
@@ -203,7 +206,9 @@ static int judge_event(struct tg_mqtt_once *m, struct call *c, struct tg_mqtt_ev
 		return tg_fault_set(reterr, -ECONNRESET, "%s: the broker ended the connection%s",
 				    c->topic, c->acknowledged ? " before it answered" : hint);
 	case TG_MQTT_MESSAGE:
-		if (strcmp(e->topic, c->accepted) != 0 && strcmp(e->topic, c->rejected) != 0)
+		/* What the broker has kept is no answer to what was asked just now. */
+		if (e->retained ||
+		    (strcmp(e->topic, c->accepted) != 0 && strcmp(e->topic, c->rejected) != 0))
 			return 0;
 		*ret = (struct tg_mqtt_reply){ .accepted = strcmp(e->topic, c->accepted) == 0,
 					       .payload = tg_take(e->payload),
