@@ -25,7 +25,8 @@ void tg_clock_floor_init(struct tg_clock_floor *f)
 {
 	struct stat st;
 
-	*f = (struct tg_clock_floor){ .synchronised = is_synchronised() };
+	*f = (struct tg_clock_floor){ .floor_s = TIDEGATE_RELEASE_EPOCH,
+				      .synchronised = is_synchronised() };
 	if (stat(TIMESYNC_CLOCK, &st) == 0)
 		tg_clock_floor_raise(f, st.st_mtim.tv_sec);
 }

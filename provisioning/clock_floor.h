@@ -8,12 +8,12 @@
  * What the wall clock is good for in this run. A gateway may have no battery behind its clock, and
  * no NTP.
  *
- * The floor is a time that has certainly passed: that of systemd's own clock file, and what the
+ * The floor is a time that has certainly passed: the release's, that of systemd's own clock file, and what the
  * caller proves (the beginning of a certificate that is in use). Certificates are judged at the
  * later of clock and floor.
  */
 struct tg_clock_floor {
-	int64_t floor_s;   /* seconds since 1970; 0: nothing known */
+	int64_t floor_s;   /* seconds since 1970 */
 	bool synchronised; /* the kernel or systemd-timesyncd says so */
 };
 

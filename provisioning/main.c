@@ -91,6 +91,18 @@ static int parse_options(int argc, char **argv, struct options *o)
 	return optind < argc ? -EINVAL : 0;
 }
 
+/* A descriptor that the starter has closed would be that of the next file, and progress be written into it. */
+static void hold_standard_files(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		(void) close(fd);
+}
+
 /* Tokens and a claim key pass through this process: no core dumps, no debugger of the same user. */
 static void harden(void)
 {
@@ -114,6 +126,22 @@ static int load_config(const char *path, struct tg_config **ret)
 		(void) fprintf(stderr, "%s: %s\n", path, strerror(-r));
 	tg_complaints_done(&c);
 	return r;
+}
+
+/*
+ * Files that root leaves in the agent's directory the agent cannot use, and the agent could lead
+ * root elsewhere by a link.
+ */
+static int check_owner(const char *state_dir, struct tg_fault *reterr)
+{
+	struct stat st;
+
+	if (geteuid() != 0 || stat(state_dir, &st) < 0 || st.st_uid == 0)
+		return 0;
+	return tg_fault_set(reterr, -EACCES,
+			    "%s belongs to user %u: run as that user (runuser -u tidegate -- ...), "
+			    "not as root",
+			    state_dir, (unsigned) st.st_uid);
 }
 
 /* Two helpers would make two keys and ask for two certificates. The lock goes with the descriptor.
@@ -234,6 +262,8 @@ static int do_enrol(struct tg_enrolment *e, const struct options *o, struct tg_f
 	int r = tg_mqtt_global_init(reterr);
 
 	if (r == 0)
+		r = check_owner(e->state_dir, reterr);
+	if (r == 0)
 		r = take_lock(e->state_dir, &lock, reterr);
 	if (r == 0)
 		r = tg_generation_recover(e->state_dir, reterr);
@@ -302,6 +332,7 @@ int main(int argc, char **argv)
 			     .command = "enrol" };
 	tg_cleanup(tg_config_unrefp) struct tg_config *config = NULL;
 
+	hold_standard_files();
 	if (parse_options(argc, argv, &o) < 0 ||
 	    (strcmp(o.command, "enrol") != 0 && strcmp(o.command, "identity") != 0)) {
 		(void) fputs(usage, stderr);

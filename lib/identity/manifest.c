@@ -9,8 +9,8 @@
 
 #define VERSION 1
 
-/* Certificates of any age and AWS' 2049 fit; so does the year 9999. */
-#define TIME_MIN (-INT64_C(2208988800)) /* 1900 */
+/* Whatever a certificate can say: one that is accepted can be written. */
+#define TIME_MIN (-INT64_C(62167219200)) /* 0000-01-01 */
 #define TIME_MAX INT64_C(253402300799)  /* 9999-12-31T23:59:59Z */
 
 /* One table for both directions. */

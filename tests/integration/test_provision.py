@@ -375,6 +375,21 @@ class Provision(unittest.TestCase):
                     self.assertEqual(self.read("candidate/key.pem"), key)
                 self.assertEqual(len(os.listdir(self.state + "/identity/generations")), 1)
 
+    def test_closed_standard_files_do_not_become_files_of_ours(self):
+        done = subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *self.command("--json")], check=False, timeout=120)
+        self.assertEqual(done.returncode, 0)
+        self.assertEqual(self.read("lock"), "")
+        self.assertIn("TSS2 PRIVATE KEY", self.read("candidate/bundle.pem"))
+
+    def test_root_does_not_work_in_the_directory_of_another_user(self):
+        if os.geteuid() != 0:
+            self.enrol()  # the owner may, which is all that can be asked here
+            return
+        os.mkdir(self.state)
+        os.chown(self.state, 65534, 65534)
+        self.assertIn("not as root", self.failure()["text"])
+        self.assertEqual(os.listdir(self.state), [])
+
     def test_two_never_run_at_once(self):
         self.cloud.ask("fault", name="reply-late", seconds=3)
         first = subprocess.Popen(self.command("--json"), stdout=subprocess.PIPE, text=True)

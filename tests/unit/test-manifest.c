@@ -50,6 +50,27 @@ static void reads_back_what_it_wrote(void **state)
 	assert_string_equal(found, digest);
 }
 
+/* Else an issuer that dates a certificate back would make an enrolment that can never be written. */
+static void every_time_that_a_certificate_can_say_fits(void **state)
+{
+	static const int64_t times[] = { INT64_C(-62167219200), INT64_C(-2208988801),
+					 INT64_C(253402300799) };
+	struct tg_manifest in, out;
+	char found[TG_DIGEST_HEX];
+
+	(void) state;
+	memset(&in, 0, sizeof(in));
+	sample(&in);
+	for (size_t i = 0; i < TG_ARRAY_SIZE(times); i++) {
+		tg_cleanup(tg_buffer_done) struct tg_buffer text = TG_BUFFER_INIT(TG_MANIFEST_MAX);
+
+		in.not_before = times[i];
+		tg_manifest_write(&in, digest, &text);
+		assert_int_equal(tg_manifest_parse(text.data, text.len, &out, found, NULL), 0);
+		assert_true(out.not_before == times[i]);
+	}
+}
+
 static void refuses_every_truncation_and_damage_to_a_digest(void **state)
 {
 	tg_cleanup(tg_buffer_done) struct tg_buffer text = TG_BUFFER_INIT(TG_MANIFEST_MAX);
@@ -92,6 +113,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_back_what_it_wrote),
+		cmocka_unit_test(every_time_that_a_certificate_can_say_fits),
 		cmocka_unit_test(refuses_every_truncation_and_damage_to_a_digest),
 		cmocka_unit_test(the_longest_members_fit),
 	};
