@@ -487,12 +487,14 @@ static int start_tpm(struct tg_agent *a, struct tg_fault *reterr)
 static int start_data_path(struct tg_agent *a, struct tg_fault *reterr)
 {
 	uint32_t epoch;
-	int r = tg_epoch_raise(a->o->state_dir, 0, &epoch, reterr);
+	int r = tg_timekeeping_new(&a->time);
 
 	if (r == 0)
-		r = tg_timekeeping_new(&a->time);
-	if (r == 0)
 		r = tg_spool_new(a->o->state_dir, a->cfg, on_spool_state, a, &a->spool, reterr);
+	/* Behind the spool, which knows numbers of the past even when the file of epochs is gone. */
+	if (r == 0)
+		r = tg_epoch_raise(a->o->state_dir, (uint32_t) (tg_spool_last_seq(a->spool) >> 32), &epoch,
+				   reterr);
 	if (r == 0)
 		r = tg_pipeline_new(a->cfg, epoch, a->spool, a->tap, tg_timekeeping_now, a->time, &a->pipeline);
 	if (r == 0)

@@ -46,6 +46,7 @@ struct tg_spool {
 	size_t mail_bytes; /* of packs in the mailbox; atomic */
 	pthread_t thread;
 	bool started;
+	uint64_t last_seq;      /* in the file as it was found */
 	struct tg_mailbox *end; /* one int: how the thread's last commit went */
 	int result;
 
@@ -294,14 +295,21 @@ int tg_spool_new(const char *state_dir, const struct tg_config *cfg, tg_spool_st
 		r = tg_mailbox_new(1, sizeof(int), NULL, &s->end);
 	if (r == 0)
 		r = tg_disk_init(&s->disk, state_dir, &limits.disk, on_tick, s, &s->queue, reterr);
-	if (r == 0)
+	if (r == 0) {
+		s->last_seq = tg_store_last_seq(s->disk.store);
 		r = start(s);
+	}
 	if (r < 0) {
 		(void) tg_spool_free(s);
 		return r;
 	}
 	*ret = s;
 	return 0;
+}
+
+uint64_t tg_spool_last_seq(const struct tg_spool *s)
+{
+	return s->last_seq;
 }
 
 int tg_spool_put(struct tg_spool *s, struct tg_parcel *p)

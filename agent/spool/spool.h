@@ -53,6 +53,11 @@ typedef void (*tg_spool_state_fn)(void *user, const struct tg_spool_state *state
  */
 int tg_spool_new(const char *state_dir, const struct tg_config *cfg, tg_spool_state_fn changed, void *user,
 		 struct tg_spool **ret, struct tg_fault *reterr) TG_CHECKED;
+/*
+ * The highest sequence number in the file as _new found it, so that no new one repeats it; 0 when there was none, or none
+ * could be read. Does not change; any thread.
+ */
+uint64_t tg_spool_last_seq(const struct tg_spool *s);
 /* Takes over one reference. Returns 0, or -EAGAIN when the mailbox is full: the caller keeps the parcel and counts a loss. */
 int tg_spool_put(struct tg_spool *s, struct tg_parcel *p) TG_CHECKED;
 /*

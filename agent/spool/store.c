@@ -14,6 +14,7 @@
 #define NAME        "spool.db"
 #define NAME_NEW    "spool.new"
 #define BAD_PREFIX  "spool.bad-"
+#define LAST_SCANNED 256u /* rows looked at for the highest number */
 #define BAD_SCANNED 64u /* set-aside files that are looked at when the oldest are removed */
 
 struct tg_store {
@@ -296,6 +297,29 @@ int tg_store_open(struct tg_store *s, bool verify, struct tg_fault *reterr)
 		return r;
 	}
 	return verify ? verify_open(s, reterr) : 0;
+}
+
+static int keep_seq(void *user, const struct tg_row *row, enum tg_row_state state)
+{
+	uint64_t *last = user;
+
+	/* A number that fails its checksum may be anything. */
+	if (state == TG_ROW_BAD)
+		return 0;
+	*last = row->seq;
+	return 1;
+}
+
+uint64_t tg_store_last_seq(struct tg_store *s)
+{
+	tg_cleanup(tg_db_abandonp) struct tg_db *salvage = NULL;
+	uint64_t last = 0;
+
+	if (!s->db && tg_db_open(s->path, TG_DB_SALVAGE, &s->options, &salvage, NULL) < 0)
+		return 0;
+	/* Of a file that breaks on the way, what was seen before counts. */
+	(void) !tg_db_read(s->db ? s->db : salvage, 1, TG_ROW_SEQ_MAX, true, LAST_SCANNED, keep_seq, &last);
+	return last;
 }
 
 /* --- repair --- */

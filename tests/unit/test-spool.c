@@ -187,6 +187,22 @@ static void replays_after_a_restart_in_order_and_deletes_what_is_acknowledged(vo
 	stop(b);
 }
 
+static void knows_the_highest_number_of_a_file_that_it_finds(void **state)
+{
+	struct bench *b = *state;
+
+	start(b);
+	assert_int_equal(tg_spool_last_seq(b->spool), 0);
+	b->seq = UINT64_C(7) << 32;
+	for (int i = 0; i < 3; i++)
+		put(b);
+	stop(b);
+
+	start(b);
+	assert_int_equal(tg_spool_last_seq(b->spool), (UINT64_C(7) << 32) + 3);
+	stop(b);
+}
+
 static void restarts_a_lost_session_at_its_oldest_unacknowledged_pack(void **state)
 {
 	struct bench *b = *state;
@@ -366,6 +382,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			replays_after_a_restart_in_order_and_deletes_what_is_acknowledged, setup,
 			teardown),
+		cmocka_unit_test_setup_teardown(knows_the_highest_number_of_a_file_that_it_finds,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			restarts_a_lost_session_at_its_oldest_unacknowledged_pack, setup, teardown),
 		cmocka_unit_test_setup_teardown(hands_out_no_more_than_the_window, setup, teardown),
