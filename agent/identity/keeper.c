@@ -7,11 +7,15 @@
 #include <tidegate/log.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+
+#define END_TRIES 10   /* looks at a helper that was told to end; it may sit in a call to the TPM */
+#define END_PAUSE_MS 20
 
 extern char **environ;
 
@@ -129,6 +133,7 @@ static int spawn_helper(struct tg_keeper *k)
 	char *argv[] = { (char *) k->o.helper,	  (char *) "--config",	   (char *) k->o.config_path,
 			 (char *) "--state-dir", (char *) k->o.state_dir, (char *) "enrol",
 			 NULL };
+	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
 	sigset_t none, all;
 	int r;
@@ -136,38 +141,73 @@ static int spawn_helper(struct tg_keeper *k)
 	r = posix_spawnattr_init(&attr);
 	if (r)
 		return -r;
+	r = posix_spawn_file_actions_init(&files);
+	if (r) {
+		(void) posix_spawnattr_destroy(&attr);
+		return -r;
+	}
+	/* Libraries open some of theirs without O_CLOEXEC. */
+	r = posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
 	(void) sigemptyset(&none);
 	(void) sigfillset(&all);
-	r = posix_spawnattr_setsigmask(&attr, &none);
+	if (!r)
+		r = posix_spawnattr_setsigmask(&attr, &none);
 	if (!r)
 		r = posix_spawnattr_setsigdefault(&attr, &all);
 	if (!r)
 		r = posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 	if (!r)
-		r = posix_spawn(&k->pid, k->o.helper, NULL, &attr, argv, environ);
+		r = posix_spawn(&k->pid, k->o.helper, &files, &attr, argv, environ);
+	(void) posix_spawn_file_actions_destroy(&files);
 	(void) posix_spawnattr_destroy(&attr);
 	if (r)
 		k->pid = 0;
 	return -r;
 }
 
-static int run_helper(struct tg_keeper *k)
+/* One that has not obeyed by now is stopped by force. What the kernel does not let go even then is left to init. */
+static void end_helper(struct tg_keeper *k)
+{
+	for (int i = 0; i < END_TRIES; i++) {
+		/* Not its first signal, when it was told to end before. */
+		(void) kill(k->pid, i < END_TRIES / 2 ? SIGTERM : SIGKILL);
+		if (waitpid(k->pid, NULL, WNOHANG) != 0)
+			break;
+		(void) poll(NULL, 0, END_PAUSE_MS);
+	}
+	k->pid = 0;
+}
+
+/* Without a source for its end nobody would hear of it: no helper then. */
+static int watch_helper(struct tg_keeper *k)
+{
+	int r = sd_event_add_child(k->loop, &k->child, k->pid, WEXITED, on_exit_of_helper, k);
+
+	if (r >= 0)
+		r = sd_event_source_set_exit_on_failure(k->child, true);
+	if (r < 0) {
+		k->child = sd_event_source_unref(k->child);
+		end_helper(k);
+		return r;
+	}
+	(void) sd_event_source_set_description(k->child, "provision");
+	return 0;
+}
+
+static void run_helper(struct tg_keeper *k)
 {
 	int r = spawn_helper(k);
 
+	if (r == 0)
+		r = watch_helper(k);
 	k->attempts++;
 	if (r < 0) {
 		k->failures++;
 		tg_log(LOG_ERR, "enrol", "cannot start %s: %s", k->o.helper, strerror(-r));
 		plan(k, tg_keeper_pause_us(TG_ENROL_LOCAL, k->failures, tg_random_u64()));
-		return r;
+		return;
 	}
 	k->state = TG_KEEPER_RUNNING;
-	r = sd_event_add_child(k->loop, &k->child, k->pid, WEXITED, on_exit_of_helper, k);
-	if (r < 0)
-		return r;
-	(void) sd_event_source_set_description(k->child, "provision");
-	return sd_event_source_set_exit_on_failure(k->child, true);
 }
 
 static int on_timer(sd_event_source *s, uint64_t usec, void *user)
@@ -177,8 +217,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *user)
 	(void) s;
 	(void) usec;
 	if (!k->pid && !settled(k) && k->method)
-		/* A failure to start is planned again inside. */
-		(void) !run_helper(k);
+		run_helper(k);
 	return 0;
 }
 
@@ -213,10 +252,8 @@ struct tg_keeper *tg_keeper_free(struct tg_keeper *k)
 		return NULL;
 	sd_event_source_unref(k->child);
 	sd_event_source_unref(k->timer);
-	if (k->pid) {
-		(void) kill(k->pid, SIGTERM);
-		(void) waitpid(k->pid, NULL, 0);
-	}
+	if (k->pid)
+		end_helper(k);
 	free(k);
 	return NULL;
 }
