@@ -245,7 +245,8 @@ const char *tg_fleet_stuck(const struct tg_fleet *f, uint64_t now_us)
 	for (size_t i = 0; i < f->n_workers; i++) {
 		const struct tg_worker *w = f->workers[i];
 
-		if (w && now_us > tg_us_add(tg_worker_progress_us(w), tg_worker_patience_us(w)))
+		/* One that has ended waits for the others, which may take long. */
+		if (w && !tg_worker_ended(w) && now_us > tg_us_add(tg_worker_progress_us(w), tg_worker_patience_us(w)))
 			return f->cfg->buses[i].name;
 	}
 	return NULL;
