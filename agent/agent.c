@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <systemd/sd-daemon.h>
+#include <time.h>
 
 #define NEWS_SLOTS 1024 /* states of every device at once, and more of the rest */
 #define TAP_SLOTS 256	/* readings for `read`, `watch` and the last values */
@@ -29,9 +30,11 @@
 #define TPM_GAP_US (5 * TG_US_PER_S) /* between two questions to the TPM out of turn */
 #define STATUS_EVERY_US (300 * TG_US_PER_S)
 #define SPOOL_PATIENCE_US (30 * TG_US_PER_S) /* one commit on a slow card */
+#define MQTT_PATIENCE_US (60 * TG_US_PER_S)  /* for a session that the library does not give back */
 #define LINK_STOP_US (2500 * TG_US_PER_MS)   /* with the rest below: SIGTERM to exit in five seconds */
+#define STOP_US (4700 * TG_US_PER_MS)
 #define FLEET_STOP_US (1000 * TG_US_PER_MS)
-#define SPOOL_STOP_US (1200 * TG_US_PER_MS)
+#define SPOOL_STOP_US (1000 * TG_US_PER_MS) /* at least */
 #define WATCH_STOP_US (100 * TG_US_PER_MS)
 
 struct tg_agent {
@@ -66,6 +69,8 @@ struct tg_agent {
 	const char *stuck;
 	uint64_t status_us;
 	bool status_due;
+	bool link_due; /* has not got its configuration yet */
+	uint64_t lost_us; /* since when Paho has not given a session back; 0: it has */
 	char line[200]; /* last told to systemd */
 };
 
@@ -173,6 +178,7 @@ static void publish_status(struct tg_agent *a)
 
 	tg_agent_picture(a, &p);
 	json = tg_status_json(&p, true);
+	a->status_due = true;
 	if (!json || tg_link_status(a->link, json) < 0)
 		return; /* due again at the next tick */
 	json = NULL;
@@ -185,10 +191,10 @@ static void configure_link(struct tg_agent *a)
 {
 	struct tg_link_setup setup = { .cfg = tg_config_ref(a->cfg), .spec = a->spec };
 
-	if (tg_link_configure(a->link, &setup) < 0) {
-		tg_log(LOG_ERR, "agent", "the link does not take its configuration");
+	/* Its mailbox is full while a call of a library holds it up: the tick tries again. */
+	a->link_due = tg_link_configure(a->link, &setup) < 0;
+	if (a->link_due)
 		tg_config_unref(setup.cfg);
-	}
 }
 
 /* Returns whether %i has changed. */
@@ -216,10 +222,10 @@ static void on_tpm(struct tg_agent *a, const struct tg_tpm_report *r)
 	if (!r->id[0] || strcmp(r->id, a->spec.tpm) == 0)
 		return;
 	memcpy(a->spec.tpm, r->id, sizeof(a->spec.tpm));
-	if (expand_id(a)) {
+	if (expand_id(a))
 		tg_log(LOG_INFO, "agent", "this gateway is '%s'", a->spec.id);
-		configure_link(a);
-	}
+	/* Topics can name the TPM where the id does not. */
+	configure_link(a);
 }
 
 static void on_link(struct tg_agent *a, const struct tg_link_report *r)
@@ -303,6 +309,13 @@ static const char *find_stuck(struct tg_agent *a, uint64_t now)
 {
 	if (now > tg_us_add(a->link_report.progress_us, tg_link_patience_us() + a->cfg->tpm.timeout_us))
 		return "link";
+	/* The link's own thread goes on, but can make no session any more. */
+	if (!tg_mqtt_stuck())
+		a->lost_us = 0;
+	else if (!a->lost_us)
+		a->lost_us = now;
+	else if (now > tg_us_add(a->lost_us, MQTT_PATIENCE_US))
+		return "MQTT library";
 	if (now > tg_us_add(a->spool_state.progress_us, SPOOL_PATIENCE_US))
 		return "spool";
 	return tg_fleet_stuck(a->fleet, now);
@@ -342,6 +355,8 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *user)
 	if (!a->stuck)
 		(void) sd_notify(0, "WATCHDOG=1");
 	tg_timekeeping_refresh(a->time);
+	if (a->link_due)
+		configure_link(a);
 	if ((a->status_due && now - a->status_us >= STATUS_GAP_US) || now - a->status_us >= STATUS_EVERY_US) {
 		keep_floor(a);
 		if (a->link_report.state == TG_LINK_ONLINE)
@@ -393,9 +408,12 @@ int tg_agent_reload(struct tg_agent *a, char **ret_text)
 {
 	struct tg_complaints c = { .n = 0 };
 	struct tg_config *cfg;
+	struct timespec now;
 	int r;
 
-	(void) sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long) tg_clock_boot_us());
+	(void) clock_gettime(CLOCK_MONOTONIC, &now);
+	(void) sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
+			  (unsigned long long) now.tv_sec * TG_US_PER_S + (unsigned long long) now.tv_nsec / 1000);
 	r = tg_config_load(a->o->config_path, &c, &cfg);
 	*ret_text = complaints_text(&c);
 	tg_complaints_done(&c);
@@ -612,6 +630,7 @@ static int start(struct tg_agent *a, struct tg_fault *reterr)
  */
 static bool stop(struct tg_agent *a)
 {
+	uint64_t until = tg_clock_boot_us() + STOP_US, now;
 	bool clean = true;
 
 	(void) sd_notify(0, "STOPPING=1\nSTATUS=stopping: committing what is not acknowledged");
@@ -621,8 +640,10 @@ static bool stop(struct tg_agent *a)
 	clean &= tg_fleet_stop(a->fleet, FLEET_STOP_US) == 0;
 	if (a->link)
 		clean &= tg_link_stop(a->link, LINK_STOP_US) == 0;
+	/* What the others left of their time is the spool's: its last commit is what matters. */
+	now = tg_clock_boot_us();
 	if (a->spool)
-		clean &= tg_spool_stop(a->spool, SPOOL_STOP_US) == 0;
+		clean &= tg_spool_stop(a->spool, until > now + SPOOL_STOP_US ? until - now : SPOOL_STOP_US) == 0;
 	if (a->watch)
 		clean &= tg_tpm_watch_stop(a->watch, WATCH_STOP_US) == 0;
 	return clean;

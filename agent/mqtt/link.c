@@ -25,6 +25,7 @@
 #define CONNECT_TIMEOUT_US (20 * TG_US_PER_S)
 #define GREETING_US (30 * TG_US_PER_S)	/* CONNACK to status document, SUBACK and PUBACK */
 #define GOODBYE_US (2 * TG_US_PER_S)	/* `offline` and DISCONNECT */
+#define ACK_KEEP_ALIVES 3 /* so long without one PUBACK while packs wait for theirs: the session is of no use */
 #define REPORT_US TG_US_PER_S
 #define NO_IDENTITY_US (30 * TG_US_PER_S) /* looked for again, should a notice have been lost */
 #define BACKOFF_BASE_US TG_US_PER_S
@@ -66,7 +67,8 @@ struct tg_link {
 	bool subscribed, status_acked, proved;
 	bool missing; /* an id or an identity: nothing was tried */
 	uint64_t connect_us, deadline_us, due_us, reported_us;
-	uint64_t session_acks;
+	uint64_t session_acks, session_packs; /* acknowledged, published */
+	uint64_t moved_us; /* when the window was empty or one of it was acknowledged */
 	struct tg_backoff backoff;
 	char status_topic[TG_MQTT_TOPIC_MAX + 1];
 	struct tg_link_report report;
@@ -93,8 +95,10 @@ static void tell(struct tg_link *l)
 {
 	l->reported_us = l->report.progress_us = tg_clock_boot_us();
 	l->report.next_us = l->report.state == TG_LINK_OFFLINE && l->due_us != TG_US_FOREVER ? l->due_us : 0;
+	/* Said until it is here: a report can be lost. */
+	l->report.wants_status = l->report.state == TG_LINK_GREETING && !l->status_fresh;
 	l->o.report(l->o.user, &l->report);
-	l->report.promoted = l->report.rolled_back = l->report.wants_status = false;
+	l->report.promoted = l->report.rolled_back = false;
 }
 
 static void note_failure(struct tg_link *l, enum tg_mqtt_cause cause, const char *text)
@@ -169,7 +173,7 @@ static int connect_now(struct tg_link *l)
 	l->connect_us = tg_clock_boot_us();
 	l->deadline_us = l->connect_us + CONNECT_TIMEOUT_US + GREETING_US;
 	l->subscribed = l->status_acked = l->proved = false;
-	l->session_acks = 0;
+	l->session_acks = l->session_packs = 0;
 	r = open_session(l, &why);
 	l->missing = r == -EAGAIN || r == -ENOENT;
 	if (l->missing)
@@ -201,7 +205,6 @@ static int greet(struct tg_link *l)
 	l->deadline_us = tg_clock_boot_us() + GREETING_US;
 	/* Whatever document is here was made before this session: ask for one that says "online". */
 	l->status_fresh = false;
-	l->report.wants_status = true;
 	if (r < 0)
 		note_failure(l, TG_MQTT_CAUSE_LOCAL, why.text);
 	return r;
@@ -255,12 +258,15 @@ static bool blames_identity(enum tg_mqtt_cause c)
 	return c == TG_MQTT_CAUSE_TLS_REFUSED || c == TG_MQTT_CAUSE_REFUSED || c == TG_MQTT_CAUSE_CLOSED;
 }
 
-static void judge_candidate(struct tg_link *l)
+static void judge_candidate(struct tg_link *l, enum tg_link_state from)
 {
 	struct tg_manifest m;
 	struct tg_fault why;
+	/* Brokers that take a certificate and not what it asks for drop the session behind the CONNACK, or say nothing. */
+	bool dropped = from != TG_LINK_CONNECTING && l->report.cause != TG_MQTT_CAUSE_LOCAL;
 
-	if (l->report.identity != TG_LINK_ON_CANDIDATE || l->proved || !blames_identity(l->report.cause))
+	if (l->report.identity != TG_LINK_ON_CANDIDATE || l->proved ||
+	    !(dropped || blames_identity(l->report.cause)))
 		return;
 	/* The first identity has nothing to go back to: it is tried again, as the service may activate it late. */
 	if (tg_generation_read(l->o.state_dir, TG_SLOT_CURRENT, &m, &why) < 0)
@@ -289,7 +295,7 @@ static void back_off(struct tg_link *l, enum tg_link_state from)
 	l->due_us = now + tg_backoff_next(&l->backoff, tg_random_u64());
 	if (from != TG_LINK_CONNECTING && !stable && l->due_us < l->connect_us + KICKED_GAP_US)
 		l->due_us = l->connect_us + KICKED_GAP_US;
-	judge_candidate(l);
+	judge_candidate(l, from);
 	forget_session(l);
 	if (l->report.failures)
 		tg_log(LOG_WARNING, "link", "%s; trying again in %u s", l->report.error,
@@ -418,6 +424,7 @@ static void on_published(struct tg_link *l, uint64_t cookie)
 		return;
 	l->report.acknowledged++;
 	l->session_acks++;
+	l->moved_us = tg_clock_boot_us();
 	/* A lost notice only means that the pack is sent once more. */
 	(void) !tg_spool_ack(l->o.spool, l->session, cookie);
 }
@@ -534,7 +541,9 @@ static void on_order(struct tg_link *l, struct order *o)
 		l->status_fresh = true;
 		return;
 	case ORDER_FLOOR:
-		l->floor_s = o->floor_s;
+		/* A broker's certificate may have raised it meanwhile. */
+		if (o->floor_s > l->floor_s)
+			l->floor_s = o->floor_s;
 		return;
 	case ORDER_STOP:
 		step(l, TG_LINK_EV_STOP);
@@ -543,6 +552,13 @@ static void on_order(struct tg_link *l, struct order *o)
 }
 
 /* --- packs out --------------------------------------------------------------------------------------------------- */
+
+static bool set_aside(struct tg_link *l, const struct tg_spool_out *out, const struct tg_fault *why)
+{
+	tg_event(TG_EV_PACK_SET_ASIDE, LOG_ERR, "A pack cannot be published and is set aside", TG_F_REASON,
+		 why->text, NULL);
+	return tg_spool_refuse(l->o.spool, l->session, out->parcel->seq) == 0;
+}
 
 /* Returns whether the pack is dealt with. */
 static bool publish_pack(struct tg_link *l, const struct tg_spool_out *out)
@@ -553,18 +569,30 @@ static bool publish_pack(struct tg_link *l, const struct tg_spool_out *out)
 
 	memcpy(ctx.boot_id, l->boot_id, sizeof(ctx.boot_id));
 	r = tg_message_form(&l->message, &ctx, out->parcel, out->stream, &why);
-	if (r == -ENOMEM || r == -EAGAIN)
+	/* What the configuration names and the machine has not is no fault of the pack: a reload can cure it. */
+	if (r == -ENODATA || r == -EAGAIN)
+		(void) snprintf(l->report.error, sizeof(l->report.error), "%s", why.text);
+	if (r == -ENOMEM || r == -EAGAIN || r == -ENODATA)
 		return false;
-	if (r < 0) {
-		tg_event(TG_EV_PACK_SET_ASIDE, LOG_ERR, "A pack cannot be published and is set aside",
-			 TG_F_REASON, why.text, NULL);
-		return tg_spool_refuse(l->o.spool, l->session, out->parcel->seq) == 0;
-	}
+	if (r < 0)
+		return set_aside(l, out, &why);
 	r = tg_mqtt_publish(l->mqtt, l->message.topic, tg_buffer_text(&l->message.payload),
 			    l->message.payload.len, false, out->parcel->seq, &why);
-	if (r == 0)
-		l->report.published++;
-	return r == 0;
+	if (r == -EMSGSIZE || r == -EINVAL)
+		return set_aside(l, out, &why);
+	/* The end of a connection is an event on its way; of a session that lost events there comes none. */
+	if (r == -EPIPE) {
+		note_failure(l, TG_MQTT_CAUSE_LOCAL, why.text);
+		step(l, TG_LINK_EV_FAILED);
+	}
+	if (r < 0)
+		return false;
+	l->report.published++;
+	if (l->proved)
+		l->report.error[0] = '\0';
+	if (l->session_packs++ == l->session_acks)
+		l->moved_us = tg_clock_boot_us();
+	return true;
 }
 
 static void publish_packs(struct tg_link *l)
@@ -585,6 +613,13 @@ static bool ready(const struct tg_link *l)
 	return l->setup.cfg && l->setup.cfg->mqtt.endpoint[0];
 }
 
+/* A broker, or something on the way, that answers pings and acknowledges nothing: only a new session helps. */
+static bool is_ignored(const struct tg_link *l, uint64_t now)
+{
+	return l->report.state == TG_LINK_ONLINE && l->session_packs > l->session_acks &&
+	       now >= l->moved_us + ACK_KEEP_ALIVES * l->setup.cfg->mqtt.keep_alive_us;
+}
+
 static void on_time(struct tg_link *l, uint64_t now)
 {
 	switch (l->report.state) {
@@ -595,7 +630,7 @@ static void on_time(struct tg_link *l, uint64_t now)
 	case TG_LINK_CONNECTING:
 	case TG_LINK_GREETING:
 	case TG_LINK_ONLINE:
-		if (now < l->deadline_us)
+		if (now < l->deadline_us && !is_ignored(l, now))
 			return;
 		note_failure(l, TG_MQTT_CAUSE_TCP, "the broker does not answer");
 		step(l, TG_LINK_EV_FAILED);

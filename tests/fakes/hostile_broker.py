@@ -15,6 +15,7 @@ Modes, in the order of how far a client gets:
     close-connack   accepts, then closes
     garbage-later   accepts, then sends random bytes
     nopuback        accepts and takes everything, acknowledges no publish
+    nopuback-N      the same, after the first N publishes of each connection
     suback-N        grants every subscription with code N
     stranger        acknowledges publishes that were never made, before each real one
     big-N           accepts, then publishes a message of N bytes, then a small one
@@ -139,6 +140,7 @@ class HostileBroker(threading.Thread):
         return first >> 4, first & 15, body
 
     def speak(self, tls):
+        self.publishes = 0
         self.read_packet(tls)
         if self.mode == "silent-tls":
             self.wait_for_end(tls)
@@ -164,7 +166,8 @@ class HostileBroker(threading.Thread):
             if self.mode == "stranger":
                 other = (int.from_bytes(body[at:at + 2], "big") + 1000) % 65536
                 tls.sendall(packet(PUBACK, 0, other.to_bytes(2, "big")))
-            if self.mode != "nopuback":
+            self.publishes += 1
+            if self.mode != "nopuback" or self.publishes <= self.number:
                 tls.sendall(packet(PUBACK, 0, body[at:at + 2]))
         elif kind == PINGREQ:
             tls.sendall(packet(PINGRESP, 0, b""))
