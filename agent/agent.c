@@ -704,6 +704,7 @@ int tg_agent_run(const struct tg_agent_options *o, bool *ret_hurry)
 	(void) sigaddset(&blocked, SIGCHLD);
 	(void) sigprocmask(SIG_BLOCK, &blocked, NULL);
 	(void) signal(SIGPIPE, SIG_IGN);
+	(void) signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error of write(), not the end */
 	if (load_first(a) < 0) {
 		free(a);
 		*ret_hurry = false;

@@ -136,7 +136,7 @@ ring_threads() {
 ring_integration() {
 	install_step "${bench_packages[@]}" tpm2-openssl || return 1
 	step "integration: build with ASan and UBSan" configure debug &&
-		step "integration: tests" tests_of debug integration && say "         $(count_of integration--tests)"
+		step "integration: tests" tests_of debug integration -j "$jobs" && say "         $(count_of integration--tests)"
 }
 
 ring_demo() {

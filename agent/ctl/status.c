@@ -3,28 +3,112 @@
 
 #include <tidegate/identity.h>
 
+#include <stdarg.h>
 #include <string.h>
 
-/* The left column of the screen. */
-static void head(const struct tg_ctl *ctl, const char *name)
+#define COLUMNS   100
+#define INDENT    10  /* of what belongs to the head in the left column */
+#define ERROR_MAX 260 /* three lines; --json has all of it */
+
+/* The screen, which is written word by word, so that no line is longer than COLUMNS. */
+struct screen {
+	const struct tg_ctl *ctl;
+	size_t column;
+};
+
+static void line_end(struct screen *s)
 {
-	tg_ctl_say(ctl, TG_DIM, "%-10s", name);
+	(void) putchar('\n');
+	s->column = 0;
 }
 
-static void tail(const struct tg_ctl *ctl, json_t *o)
+/* Words that are longer than a line, such as paths, are broken. */
+static void word(struct screen *s, enum tg_ctl_tone tone, const char *text, size_t len, bool space)
+{
+	if (s->column > INDENT && s->column + space + len > COLUMNS)
+		line_end(s);
+	else if (space && s->column > INDENT)
+		s->column += (size_t) printf(" ");
+	while (len) {
+		size_t part;
+
+		if (s->column < INDENT)
+			s->column += (size_t) printf("%*s", (int) (INDENT - s->column), "");
+		part = len < COLUMNS - s->column ? len : COLUMNS - s->column;
+		tg_ctl_say(s->ctl, tone, "%.*s", (int) part, text);
+		s->column += part;
+		text += part;
+		len -= part;
+		if (len)
+			line_end(s);
+	}
+}
+
+/* A space at the beginning or between words is where a line may end. */
+static void put(struct screen *s, enum tg_ctl_tone tone, const char *fmt, ...) TG_PRINTF(3, 4);
+static void put(struct screen *s, enum tg_ctl_tone tone, const char *fmt, ...)
+{
+	tg_autofree char *text = NULL;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vasprintf(&text, fmt, ap);
+	va_end(ap);
+	if (n < 0) {
+		text = NULL;
+		return;
+	}
+	for (const char *p = text; *p;) {
+		bool space = *p == ' ';
+		size_t len;
+
+		p += strspn(p, " ");
+		len = strcspn(p, " ");
+		if (len)
+			word(s, tone, p, len, space);
+		p += len;
+	}
+}
+
+/* The left column. */
+static void head(struct screen *s, const char *name)
+{
+	tg_ctl_say(s->ctl, TG_DIM, "%-*s", INDENT, name);
+	s->column = INDENT;
+}
+
+static void error_line(struct screen *s, const char *before, const char *text)
+{
+	size_t len = strlen(text);
+
+	put(s, TG_WARN, "%s%.*s%s", before, ERROR_MAX, text, len > ERROR_MAX ? "..." : "");
+	line_end(s);
+}
+
+static void tail(struct screen *s, json_t *o)
 {
 	const char *error = tg_ctl_text(o, "error", NULL);
 
-	(void) putchar('\n');
+	line_end(s);
 	if (error)
-		tg_ctl_say(ctl, TG_WARN, "          %s\n", error);
+		error_line(s, "", error);
 }
 
 static enum tg_ctl_tone tone_of(const char *state)
 {
 	static const char *const fine[] = { "online", "current", "ok", "settled", "off" };
-	static const char *const fail[] = { "dead", "damaged", "missing", "stuck", "no answer", "locked out",
-					    "cleared or replaced", "replaced", "failed", "hung", "none" };
+	static const char *const fail[] = { "dead",
+					    "damaged",
+					    "missing",
+					    "stuck",
+					    "no answer",
+					    "locked out",
+					    "cleared or replaced",
+					    "replaced",
+					    "failed",
+					    "hung",
+					    "none" };
 
 	for (size_t i = 0; i < TG_ARRAY_SIZE(fine); i++) {
 		if (strcmp(state, fine[i]) == 0)
@@ -37,130 +121,166 @@ static enum tg_ctl_tone tone_of(const char *state)
 	return TG_WARN;
 }
 
-static void state_of(const struct tg_ctl *ctl, json_t *o)
+static void state_of(struct screen *s, json_t *o)
 {
 	const char *state = tg_ctl_text(o, "state", "?");
 
-	tg_ctl_say(ctl, tone_of(state), "%s", state);
+	put(s, tone_of(state), "%s", state);
 }
 
-static void gateway(const struct tg_ctl *ctl, json_t *s)
+static void gateway(struct screen *s, json_t *all)
 {
-	const char *clock = tg_ctl_text(s, "clock", "?");
+	const char *clock = tg_ctl_text(all, "clock", "?"),
+		   *stuck = tg_ctl_text(all, "stuck", NULL);
 	char up[24];
 
-	head(ctl, "gateway");
-	(void) printf("%s  tidegate %s, up %s, clock ", tg_ctl_text(s, "id", "(id not known yet)"),
-		      tg_ctl_text(s, "version", "?"), tg_ctl_age(tg_ctl_number(s, "uptime_s", 0), up));
-	tg_ctl_say(ctl, strcmp(clock, "suspect") == 0 ? TG_FAIL : TG_PLAIN, "%s\n", clock);
-	if (tg_ctl_text(s, "stuck", NULL))
-		tg_ctl_say(ctl, TG_FAIL, "          thread %s shows no progress\n", tg_ctl_text(s, "stuck", ""));
+	head(s, "gateway");
+	put(s, TG_PLAIN, "%s, tidegate %s, up %s, clock",
+	    tg_ctl_text(all, "id", "(id not known yet)"), tg_ctl_text(all, "version", "?"),
+	    tg_ctl_age(tg_ctl_number(all, "uptime_s", 0), up));
+	put(s, strcmp(clock, "suspect") == 0 ? TG_FAIL : TG_PLAIN, " %s", clock);
+	line_end(s);
+	if (stuck) {
+		put(s, TG_FAIL, "thread %s shows no progress", stuck);
+		line_end(s);
+	}
 }
 
-static void identity(const struct tg_ctl *ctl, json_t *s)
+static void identity(struct screen *s, json_t *all)
 {
-	json_t *o = json_object_get(s, "identity");
+	json_t *o = json_object_get(all, "identity");
 	long long days = tg_ctl_number(o, "days_left", -1);
 
-	head(ctl, "identity");
-	state_of(ctl, o);
+	head(s, "identity");
+	state_of(s, o);
 	if (tg_ctl_text(o, "subject", NULL)) {
-		(void) printf(", %s, generation %lld, by %s", tg_ctl_text(o, "subject", "?"),
-			      tg_ctl_number(o, "generation", 0), tg_ctl_text(o, "method", "?"));
-		tg_ctl_say(ctl, days < 14 ? TG_WARN : TG_PLAIN, "\n          valid until %s (%lld days)",
-			   tg_ctl_text(o, "not_after", "?"), days);
+		put(s, TG_PLAIN, ", %s, generation %lld, by %s", tg_ctl_text(o, "subject", "?"),
+		    tg_ctl_number(o, "generation", 0), tg_ctl_text(o, "method", "?"));
+		line_end(s);
+		put(s, days < 14 ? TG_WARN : TG_PLAIN, "valid until %s (%lld days)",
+		    tg_ctl_text(o, "not_after", "?"), days);
 	}
-	(void) putchar('\n');
+	line_end(s);
 }
 
-static void enrolment(const struct tg_ctl *ctl, json_t *s)
+static void enrolment(struct screen *s, json_t *all)
 {
-	json_t *o = json_object_get(s, "enrolment"), *e = json_object_get(o, "error");
+	json_t *o = json_object_get(all, "enrolment"), *e = json_object_get(o, "error");
 	const char *state = tg_ctl_text(o, "state", "?");
-	char when[24];
+	char when[24], step[80];
 
 	if (strcmp(state, "settled") == 0 || strcmp(state, "off") == 0)
 		return;
-	head(ctl, "enrolment");
-	state_of(ctl, o);
-	(void) printf(", %lld attempts, last step done: %s", tg_ctl_number(o, "attempts", 0),
-		      tg_ctl_text(o, "step", "none"));
+	head(s, "enrolment");
+	state_of(s, o);
+	put(s, TG_PLAIN, ", %lld attempts, last step done: %s", tg_ctl_number(o, "attempts", 0),
+	    tg_ctl_text(o, "step", "none"));
 	if (tg_ctl_number(o, "next_s", -1) >= 0)
-		(void) printf(", next in %s", tg_ctl_age(tg_ctl_number(o, "next_s", 0), when));
-	(void) putchar('\n');
-	if (json_is_object(e))
-		tg_ctl_say(ctl, TG_WARN, "          step %s %s: %s\n", tg_ctl_text(e, "step", "?"),
-			   tg_ctl_text(e, "class", "failed"), tg_ctl_text(e, "text", ""));
+		put(s, TG_PLAIN, ", next in %s", tg_ctl_age(tg_ctl_number(o, "next_s", 0), when));
+	line_end(s);
+	if (!json_is_object(e))
+		return;
+	(void) snprintf(step, sizeof(step), "step %s %s: ", tg_ctl_text(e, "step", "?"),
+			tg_ctl_text(e, "class", "failed"));
+	error_line(s, step, tg_ctl_text(e, "text", ""));
 }
 
-static void tpm(const struct tg_ctl *ctl, json_t *s)
+static void tpm(struct screen *s, json_t *all)
 {
-	json_t *o = json_object_get(s, "tpm");
+	json_t *o = json_object_get(all, "tpm");
 
-	head(ctl, "TPM");
-	state_of(ctl, o);
+	head(s, "TPM");
+	state_of(s, o);
 	if (tg_ctl_text(o, "manufacturer", NULL))
-		(void) printf(", %s firmware %s, lockout counter %lld, key %s", tg_ctl_text(o, "manufacturer", ""),
-			      tg_ctl_text(o, "firmware", "?"), tg_ctl_number(o, "lockout_counter", 0),
-			      tg_ctl_text(o, "key", "?"));
-	tail(ctl, o);
+		put(s, TG_PLAIN, ", %s firmware %s, lockout counter %lld, key %s",
+		    tg_ctl_text(o, "manufacturer", ""), tg_ctl_text(o, "firmware", "?"),
+		    tg_ctl_number(o, "lockout_counter", 0), tg_ctl_text(o, "key", "?"));
+	tail(s, o);
 }
 
-static void link_part(const struct tg_ctl *ctl, json_t *s)
+static void link_part(struct screen *s, json_t *all)
 {
-	json_t *o = json_object_get(s, "link");
+	json_t *o = json_object_get(all, "link");
 	char age[24], next[24];
 
-	head(ctl, "link");
-	state_of(ctl, o);
+	head(s, "link");
+	state_of(s, o);
 	if (tg_ctl_text(o, "endpoint", NULL))
-		(void) printf(", %s as %s, for %s", tg_ctl_text(o, "endpoint", ""), tg_ctl_text(o, "client_id", "?"),
-			      tg_ctl_age(tg_ctl_number(o, "since_s", 0), age));
+		put(s, TG_PLAIN, ", %s as %s, for %s", tg_ctl_text(o, "endpoint", ""),
+		    tg_ctl_text(o, "client_id", "?"),
+		    tg_ctl_age(tg_ctl_number(o, "since_s", 0), age));
 	if (tg_ctl_number(o, "next_s", -1) >= 0)
-		(void) printf(", next try in %s", tg_ctl_age(tg_ctl_number(o, "next_s", 0), next));
-	(void) printf("; %lld packs acknowledged", tg_ctl_number(o, "acknowledged", 0));
-	tail(ctl, o);
+		put(s, TG_PLAIN, ", next try in %s",
+		    tg_ctl_age(tg_ctl_number(o, "next_s", 0), next));
+	put(s, TG_PLAIN, "; %lld acknowledged", tg_ctl_number(o, "acknowledged", 0));
+	tail(s, o);
 }
 
-static void spool(const struct tg_ctl *ctl, json_t *s)
+static void spool(struct screen *s, json_t *all)
 {
-	json_t *o = json_object_get(s, "spool");
+	json_t *o = json_object_get(all, "spool");
 	long long lost = tg_ctl_number(o, "dropped", 0) + tg_ctl_number(o, "set_aside", 0);
 	char bytes[24];
 
-	head(ctl, "spool");
-	(void) printf("%lld packs in memory, %lld on disk (%s)", tg_ctl_number(o, "memory_packs", 0),
-		      tg_ctl_number(o, "disk_packs", 0), tg_ctl_bytes(tg_ctl_number(o, "disk_bytes", 0), bytes));
+	head(s, "spool");
+	put(s, TG_PLAIN, "%lld packs in memory, %lld on disk (%s)",
+	    tg_ctl_number(o, "memory_packs", 0), tg_ctl_number(o, "disk_packs", 0),
+	    tg_ctl_bytes(tg_ctl_number(o, "disk_bytes", 0), bytes));
 	if (tg_ctl_text(o, "oldest", NULL))
-		(void) printf(", oldest of %s", tg_ctl_text(o, "oldest", ""));
+		put(s, TG_PLAIN, ", oldest of %s", tg_ctl_text(o, "oldest", ""));
 	if (lost)
-		tg_ctl_say(ctl, TG_WARN, ", %lld dropped or set aside", lost);
-	tail(ctl, o);
+		put(s, TG_WARN, ", %lld dropped or set aside", lost);
+	tail(s, o);
 }
 
-static void devices(const struct tg_ctl *ctl, json_t *s)
+static void device(struct screen *s, json_t *d)
+{
+	const char *health = tg_ctl_text(d, "health", "?"), *error = tg_ctl_text(d, "error", NULL);
+	char age[24];
+
+	put(s, TG_PLAIN, "%s", tg_ctl_text(d, "name", "?"));
+	/* The names' column is as wide as most of them are. */
+	while (s->column < INDENT + 16)
+		s->column += (size_t) printf(" ");
+	put(s, tone_of(health), " %s", health);
+	put(s, TG_PLAIN, " on %s, %lld points", tg_ctl_text(d, "bus", "?"),
+	    tg_ctl_number(d, "points", 0));
+	if (tg_ctl_number(d, "bad", 0))
+		put(s, TG_WARN, ", %lld bad", tg_ctl_number(d, "bad", 0));
+	if (tg_ctl_number(d, "last_ok_s", -1) >= 0)
+		put(s, TG_PLAIN, ", read %s ago",
+		    tg_ctl_age(tg_ctl_number(d, "last_ok_s", 0), age));
+	else
+		put(s, TG_PLAIN, ", never read");
+	if (tg_ctl_number(d, "skipped", 0))
+		put(s, TG_PLAIN, ", %lld polls skipped", tg_ctl_number(d, "skipped", 0));
+	if (error)
+		put(s, TG_WARN, ": %s", error);
+	line_end(s);
+}
+
+static void devices(struct screen *s, json_t *all)
 {
 	json_t *d;
 	size_t i;
 
-	head(ctl, "devices");
-	(void) printf("%lld of %lld ok\n", tg_ctl_number(s, "devices_ok", 0), tg_ctl_number(s, "devices_total", 0));
-	json_array_foreach(json_object_get(s, "devices"), i, d) {
-		const char *health = tg_ctl_text(d, "health", "?");
-		char age[24];
+	head(s, "devices");
+	put(s, TG_PLAIN, "%lld of %lld ok", tg_ctl_number(all, "devices_ok", 0),
+	    tg_ctl_number(all, "devices_total", 0));
+	line_end(s);
+	json_array_foreach (json_object_get(all, "devices"), i, d)
+		device(s, d);
+}
 
-		(void) printf("          %-16s ", tg_ctl_text(d, "name", "?"));
-		tg_ctl_say(ctl, tone_of(health), "%-8s", health);
-		(void) printf(" on %s, %lld points", tg_ctl_text(d, "bus", "?"), tg_ctl_number(d, "points", 0));
-		if (tg_ctl_number(d, "bad", 0))
-			tg_ctl_say(ctl, TG_WARN, ", %lld bad", tg_ctl_number(d, "bad", 0));
-		(void) printf(", read %s ago", tg_ctl_age(tg_ctl_number(d, "last_ok_s", -1), age));
-		if (tg_ctl_number(d, "skipped", 0))
-			(void) printf(", %lld polls skipped", tg_ctl_number(d, "skipped", 0));
-		if (tg_ctl_text(d, "error", NULL))
-			tg_ctl_say(ctl, TG_WARN, ": %s", tg_ctl_text(d, "error", ""));
-		(void) putchar('\n');
-	}
+static void print(const struct tg_ctl *ctl, json_t *all)
+{
+	static void (*const blocks[])(struct screen *, json_t *) = { gateway, identity,  enrolment,
+								     tpm,     link_part, spool,
+								     devices };
+	struct screen s = { .ctl = ctl };
+
+	for (size_t i = 0; i < TG_ARRAY_SIZE(blocks); i++)
+		blocks[i](&s, all);
 }
 
 static int run(struct tg_ctl *ctl)
@@ -170,17 +290,10 @@ static int run(struct tg_ctl *ctl)
 
 	if (!s)
 		return code;
-	if (ctl->json) {
+	if (ctl->json)
 		tg_ctl_print_json(s);
-	} else {
-		gateway(ctl, s);
-		identity(ctl, s);
-		enrolment(ctl, s);
-		tpm(ctl, s);
-		link_part(ctl, s);
-		spool(ctl, s);
-		devices(ctl, s);
-	}
+	else
+		print(ctl, s);
 	json_decref(s);
 	return TG_EXIT_OK;
 }

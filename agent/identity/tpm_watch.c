@@ -94,6 +94,7 @@ static void ask(struct tg_tpm_watch *w)
 	tg_tpm_state(w->tpm, &state);
 	w->report.hung = state.hung;
 	w->report.error = r;
+	w->report.key_ok &= r == 0;
 	(void) snprintf(w->report.text, sizeof(w->report.text), "%s", r < 0 ? why.text : "");
 	if (r < 0)
 		w->identity_due = true;

@@ -24,7 +24,8 @@
 
 #define CONNECT_TIMEOUT_US (20 * TG_US_PER_S)
 #define GREETING_US (30 * TG_US_PER_S)	/* CONNACK to status document, SUBACK and PUBACK */
-#define GOODBYE_US (2 * TG_US_PER_S)	/* `offline` and DISCONNECT */
+#define GOODBYE_US (900 * TG_US_PER_MS) /* `offline`, and PUBACKs for all that is in flight */
+#define LEAVE_US (400 * TG_US_PER_MS)	/* DISCONNECT */
 #define ACK_KEEP_ALIVES 3 /* so long without one PUBACK while packs wait for theirs: the session is of no use */
 #define REPORT_US TG_US_PER_S
 #define NO_IDENTITY_US (30 * TG_US_PER_S) /* looked for again, should a notice have been lost */
@@ -65,6 +66,7 @@ struct tg_link {
 	uint8_t boot_id[16];
 	struct tg_spool_out held; /* could not be published yet; parcel NULL: none */
 	bool subscribed, status_acked, proved;
+	bool farewell, leaving; /* `offline` is acknowledged; DISCONNECT is on its way */
 	bool missing; /* an id or an identity: nothing was tried */
 	uint64_t connect_us, deadline_us, due_us, reported_us;
 	uint64_t session_acks, session_packs; /* acknowledged, published */
@@ -172,7 +174,7 @@ static int connect_now(struct tg_link *l)
 
 	l->connect_us = tg_clock_boot_us();
 	l->deadline_us = l->connect_us + CONNECT_TIMEOUT_US + GREETING_US;
-	l->subscribed = l->status_acked = l->proved = false;
+	l->subscribed = l->status_acked = l->proved = l->farewell = l->leaving = false;
 	l->session_acks = l->session_packs = 0;
 	r = open_session(l, &why);
 	l->missing = r == -EAGAIN || r == -ENOENT;
@@ -243,13 +245,31 @@ static void goodbye(struct tg_link *l)
 	static const char leaving[] = "{\"state\":\"offline\",\"reason\":\"disconnected\"}";
 	struct tg_fault why;
 
-	silence_spool(l);
+	/* The spool is told at the end of the session, so that acknowledgements that still come are counted. */
 	l->deadline_us = tg_clock_boot_us() + GOODBYE_US;
 	/* Best effort: where it does not go out, the broker has the will. */
-	(void) !tg_mqtt_publish(l->mqtt, l->status_topic, leaving, sizeof(leaving) - 1, true,
-				COOKIE_GOODBYE, &why);
-	if (tg_mqtt_disconnect(l->mqtt, GOODBYE_US) < 0)
-		l->deadline_us = tg_clock_boot_us();
+	if (tg_mqtt_publish(l->mqtt, l->status_topic, leaving, sizeof(leaving) - 1, true, COOKIE_GOODBYE, &why) < 0)
+		l->farewell = true;
+}
+
+/*
+ * DISCONNECT, once nothing more is owed: asked for earlier, Paho looks only now and then whether it may go out, and a
+ * connection that ends without it makes the broker publish the will over our `offline`.
+ */
+static void leave(struct tg_link *l)
+{
+	uint64_t now = tg_clock_boot_us();
+
+	l->leaving = true;
+	l->deadline_us = tg_mqtt_disconnect(l->mqtt, 0) < 0 ? now : now + LEAVE_US;
+}
+
+static void leave_if_nothing_is_owed(struct tg_link *l)
+{
+	bool closing = l->report.state == TG_LINK_CLOSING || l->report.state == TG_LINK_STOPPING;
+
+	if (closing && l->farewell && l->session_acks == l->session_packs && !l->leaving)
+		leave(l);
 }
 
 /* Was it the broker's word on this certificate, and not the network, the clock or us? */
@@ -420,13 +440,17 @@ static void on_published(struct tg_link *l, uint64_t cookie)
 		check_proof(l);
 		return;
 	}
-	if (cookie == COOKIE_GOODBYE)
+	if (cookie == COOKIE_GOODBYE) {
+		l->farewell = true;
+		leave_if_nothing_is_owed(l);
 		return;
+	}
 	l->report.acknowledged++;
 	l->session_acks++;
 	l->moved_us = tg_clock_boot_us();
 	/* A lost notice only means that the pack is sent once more. */
 	(void) !tg_spool_ack(l->o.spool, l->session, cookie);
+	leave_if_nothing_is_owed(l);
 }
 
 static void on_message(struct tg_link *l, const struct tg_mqtt_event *e)
@@ -637,8 +661,12 @@ static void on_time(struct tg_link *l, uint64_t now)
 		return;
 	case TG_LINK_CLOSING:
 	case TG_LINK_STOPPING:
-		if (now >= l->deadline_us)
+		if (now < l->deadline_us)
+			return;
+		if (l->leaving)
 			step(l, TG_LINK_EV_CLOSED);
+		else
+			leave(l);
 		return;
 	case TG_LINK_ENDED:
 		return;

@@ -16,6 +16,7 @@ SMALL = ("sh", "-c", 'mount -t tmpfs -o size=1536k,mode=700 small "$0" && exec "
 
 class Garbage(Scenario):
     CLOUD = False
+    EVERY = "50ms"
 
     def setUp(self):
         super().setUp()
@@ -76,6 +77,8 @@ class Garbage(Scenario):
 
 
 class Full(Scenario):
+    EVERY = "100ms"
+
     def outage(self, fill, make_room):
         """Within a broker's outage the medium refuses for a while."""
         self.wait_online()

@@ -103,8 +103,7 @@ class Configuration(Scenario):
         self.assert_in_order(self.subscriber.packs())
 
     def complete(self):
-        numbers = self.subscriber.numbers()
-        return len(numbers) == max(numbers) - min(numbers) + 1
+        return self.holes(self.subscriber.numbers()) == []
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from gateway_bench import Scenario, main
 
 class TpmAway(Scenario):
     def begin(self):
+        self.config["tpm"]["timeout"] = "2s"
+        self.write_config()
         self.agent.start()
         self.wait_online()
         self.wait_packs(3)
