@@ -13,9 +13,9 @@
 /*
  * A mutex instead of a lock-free ring: posters copy a few dozen bytes under it,
  * and the eventfd's system call costs more than the lock. The eventfd is
- * written only when the ring turns from empty to not empty, and drained by the
- * taker only when it finds the ring empty under the lock, so a wake-up is
- * neither lost nor repeated for each message.
+ * written only when the ring turns from empty to not empty, and drained only
+ * when it turns back, both under the lock, so a wake-up is neither lost nor
+ * repeated for each message, and looking into an empty ring costs no call.
  *
  * An empty ring begins again at its first slot, so that only as much of it
  * becomes resident memory as has ever waited at once: rings are sized for bad
@@ -99,12 +99,11 @@ int tg_mailbox_take(struct tg_mailbox *m, void *ret_msg)
 	if (m->count) {
 		memcpy(ret_msg, slot(m, m->head), m->size);
 		m->head = (m->head + 1) % m->slots;
-		m->count--;
+		if (--m->count == 0) {
+			m->head = 0;
+			(void) eventfd_read(m->fd, &drained);
+		}
 		r = 1;
-	}
-	if (!m->count) {
-		m->head = 0;
-		(void) eventfd_read(m->fd, &drained);
 	}
 	(void) pthread_mutex_unlock(&m->lock);
 	return r;
