@@ -279,11 +279,12 @@ int tg_generation_roll_back(const char *state_dir, struct tg_fault *reterr)
 	r = tg_generations_slot(&s, TG_SLOT_CANDIDATE, &candidate, reterr);
 	if (r < 0 && r != -EBADMSG)
 		return r == -ENOENT ? 0 : r;
-	r = tg_generations_clear(&s, TG_SLOT_CANDIDATE, reterr);
-	if (r < 0 || !candidate)
+	r = tg_generations_slot(&s, TG_SLOT_CURRENT, &current, reterr);
+	if (r < 0 && r != -ENOENT && r != -EBADMSG)
 		return r;
+	r = tg_generations_clear(&s, TG_SLOT_CANDIDATE, reterr);
 	/* A promotion that was cut has made it current already: only the link was in excess. */
-	if (tg_generations_slot(&s, TG_SLOT_CURRENT, &current, NULL) == 0 && current == candidate)
-		return 0;
+	if (r < 0 || !candidate || current == candidate)
+		return r;
 	return tg_generations_strip(&s, candidate, reterr);
 }

@@ -101,23 +101,47 @@ static int settle_promotion(const struct tg_generations *s, struct tg_fault *ret
 	return r;
 }
 
+#define SLOTS 3
+
+/*
+ * What the links name; 0 for none. Found out before any key goes: a link that cannot be read must
+ * not make an orphan of what it names.
+ */
+static int linked_numbers(const struct tg_generations *s, unsigned ret[static SLOTS],
+			  struct tg_fault *reterr)
+{
+	static const enum tg_slot slots[SLOTS] = { TG_SLOT_CURRENT, TG_SLOT_CANDIDATE,
+						   TG_SLOT_PREVIOUS };
+
+	for (size_t i = 0; i < SLOTS; i++) {
+		int r = tg_generations_slot(s, slots[i], &ret[i], reterr);
+
+		if (r < 0 && r != -ENOENT && r != -EBADMSG)
+			return r;
+		if (r < 0)
+			ret[i] = 0;
+	}
+	return 0;
+}
+
 /* Strips every generation that no link names. */
 static int strip_orphans(const struct tg_generations *s, struct tg_fault *reterr)
 {
-	static const enum tg_slot slots[] = { TG_SLOT_CURRENT, TG_SLOT_CANDIDATE,
-					      TG_SLOT_PREVIOUS };
+	unsigned linked[SLOTS] = { 0 };
+	int r = linked_numbers(s, linked, reterr);
 	tg_cleanup(closedirp) DIR *list = tg_generations_list(s->generations);
 	const struct dirent *e;
 
+	if (r < 0)
+		return r;
 	if (!list)
 		return tg_fault_set(reterr, -errno, "cannot list generations: %s", strerror(errno));
 	while ((e = readdir(list))) {
-		unsigned number = tg_generations_number(e->d_name), linked = 0;
+		unsigned number = tg_generations_number(e->d_name);
 		bool named = number == 0;
-		int r;
 
-		for (size_t i = 0; i < TG_ARRAY_SIZE(slots) && !named; i++)
-			named = tg_generations_slot(s, slots[i], &linked, NULL) == 0 && linked == number;
+		for (size_t i = 0; i < SLOTS && !named; i++)
+			named = linked[i] == number;
 		r = named ? 0 : tg_generations_strip(s, number, reterr);
 		if (r < 0)
 			return r;

@@ -393,6 +393,63 @@ static void a_full_disk_at_any_point_keeps_what_was_there(void **state)
 	}
 }
 
+/* ---- a disk that does not answer ---- */
+
+static long unreadable_at = -1; /* the readlinkat() that fails; -1: none */
+
+ssize_t readlinkat(int dirfd, const char *name, char *out, size_t size)
+{
+	if (unreadable_at >= 0 && unreadable_at-- == 0) {
+		errno = EIO;
+		return -1;
+	}
+	return syscall(SYS_readlinkat, dirfd, name, out, size);
+}
+
+/* Runs @op with each reading of a link failing in turn, until none is left to fail. */
+static void fail_each_link(int (*op)(void))
+{
+	for (long at = 0;; at++) {
+		bool failed;
+
+		unreadable_at = at;
+		(void) !op();
+		failed = unreadable_at < 0;
+		unreadable_at = -1;
+		assert_true(exists("generations/000001/key.pem"));
+		assert_true(exists("generations/000001/bundle.pem"));
+		assert_int_equal(slot(TG_SLOT_CURRENT), 1);
+		if (!failed)
+			break;
+	}
+}
+
+static int recover(void)
+{
+	return tg_generation_recover(dir, NULL);
+}
+
+/* As a promotion leaves it that was cut behind its last but one step. */
+static int roll_back_what_is_current(void)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/identity", dir);
+	tg_cleanup(tg_closep) int fd = open(path, O_RDONLY | O_DIRECTORY);
+
+	assert_int_equal(tg_file_relink(fd, "candidate", "generations/000001", NULL), 0);
+	return tg_generation_roll_back(dir, NULL);
+}
+
+static void a_link_that_cannot_be_read_costs_no_key(void **state)
+{
+	(void) state;
+	assert_int_equal(write_one(), 1);
+	assert_int_equal(tg_generation_promote(dir, true, NULL), 0);
+	fail_each_link(recover);
+	fail_each_link(roll_back_what_is_current);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -409,6 +466,7 @@ int main(void)
 		TEST(a_cut_while_promoting_leaves_one_identity),
 		TEST(a_cut_while_rolling_back_leaves_one_identity),
 		TEST(a_full_disk_at_any_point_keeps_what_was_there),
+		TEST(a_link_that_cannot_be_read_costs_no_key),
 	};
 
 	return cmocka_run_group_tests(tests, make_base, remove_base);
