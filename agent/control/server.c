@@ -18,6 +18,7 @@
 #include <systemd/sd-daemon.h>
 
 #define PATIENCE_US (10 * TG_US_PER_S) /* to send a request, to take an answer */
+#define PAUSE_US TG_US_PER_S	       /* of accepting, when there are no more fds */
 #define QUEUE_MAX (TG_CONTROL_ANSWER_MAX + 64)
 
 struct client {
@@ -29,13 +30,14 @@ struct client {
 	struct tg_buffer out;
 	size_t sent;
 	bool asked;   /* the request has been handed on */
+	bool mute;    /* it will say nothing more, and may still listen */
 	bool keep;    /* stay when the queue is empty */
 	struct tg_control *owner;
 };
 
 struct tg_control {
 	sd_event *loop;
-	sd_event_source *accept;
+	sd_event_source *accept, *pause;
 	int fd;
 	char path[108]; /* of the socket that we made; "" when it was passed to us */
 	tg_control_request_fn request;
@@ -75,6 +77,12 @@ static void give_time(struct client *c)
 	(void) sd_event_source_set_enabled(c->timer, SD_EVENT_ONESHOT);
 }
 
+/* A hang-up of both directions is always told. */
+static void listen_to(struct client *c, bool full)
+{
+	(void) sd_event_source_set_io_events(c->io, (c->mute ? 0 : EPOLLIN) | (full ? EPOLLOUT : 0));
+}
+
 /* Returns false when the client is gone. */
 static bool flush(struct client *c)
 {
@@ -84,7 +92,7 @@ static bool flush(struct client *c)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN) {
-			(void) sd_event_source_set_io_events(c->io, EPOLLIN | EPOLLOUT);
+			listen_to(c, true);
 			return true;
 		}
 		if (n < 0) {
@@ -100,7 +108,7 @@ static bool flush(struct client *c)
 		drop(c);
 		return false;
 	}
-	(void) sd_event_source_set_io_events(c->io, EPOLLIN);
+	listen_to(c, false);
 	/* Nothing is owed in either direction: a watcher may wait for hours. */
 	(void) sd_event_source_set_enabled(c->timer, SD_EVENT_OFF);
 	return true;
@@ -171,7 +179,7 @@ static void on_line(struct client *c, size_t len)
 	c->owner->request(c->owner->user, c->id, c->in, len);
 }
 
-static void on_readable(struct client *c)
+static void on_readable(struct client *c, uint32_t events)
 {
 	char extra[256];
 	char *nl;
@@ -180,8 +188,13 @@ static void on_readable(struct client *c)
 	if (c->asked) {
 		/* One request a connection: what follows is thrown away, and a hang-up is noticed. */
 		n = recv(c->fd, extra, sizeof(extra), MSG_DONTWAIT);
-		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		if (n == 0 && !(events & (EPOLLHUP | EPOLLERR))) {
+			/* Only its own direction is closed: the answer is still wanted. */
+			c->mute = true;
+			listen_to(c, c->sent < c->out.len);
+		} else if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
 			drop(c);
+		}
 		return;
 	}
 	n = recv(c->fd, c->in + c->in_len, sizeof(c->in) - c->in_len, MSG_DONTWAIT);
@@ -207,7 +220,7 @@ static int on_io(sd_event_source *s, int fd, uint32_t events, void *user)
 	(void) s;
 	(void) fd;
 	if (events & EPOLLIN)
-		on_readable(c);
+		on_readable(c, events);
 	else if (events & (EPOLLHUP | EPOLLERR))
 		drop(c);
 	if (c->id == id && id && (events & EPOLLOUT))
@@ -254,6 +267,27 @@ static void log_peer(int fd)
 		tg_log(LOG_DEBUG, "control", "client with uid %u, pid %d", peer.uid, peer.pid);
 }
 
+static void pause_accept(struct tg_control *ctl)
+{
+	static struct tg_log_limit limit = TG_LOG_LIMIT_INIT;
+	uint64_t now = tg_clock_boot_us();
+
+	if (tg_log_allowed(&limit, now, 1, 60 * TG_US_PER_S))
+		tg_log(LOG_WARNING, "control", "cannot take a client: %s; trying again every second", strerror(errno));
+	if (sd_event_source_set_time(ctl->pause, now + PAUSE_US) >= 0 &&
+	    sd_event_source_set_enabled(ctl->pause, SD_EVENT_ONESHOT) >= 0)
+		(void) sd_event_source_set_enabled(ctl->accept, SD_EVENT_OFF);
+}
+
+static int on_pause(sd_event_source *s, uint64_t usec, void *user)
+{
+	struct tg_control *ctl = user;
+
+	(void) s;
+	(void) usec;
+	return sd_event_source_set_enabled(ctl->accept, SD_EVENT_ON);
+}
+
 static int on_accept(sd_event_source *s, int listener, uint32_t events, void *user)
 {
 	static const char busy[] = "{\"ok\":false,\"code\":1,\"error\":\"too many clients\"}\n";
@@ -262,9 +296,13 @@ static int on_accept(sd_event_source *s, int listener, uint32_t events, void *us
 
 	(void) s;
 	(void) events;
-	/* Whatever accept says (no fds, a client that gave up) concerns that client, not the listener. */
-	if (fd < 0)
+	if (fd < 0) {
+		/* Without fds or memory the client stays in the queue, and the loop would turn for it alone. */
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			pause_accept(ctl);
+		/* Anything else (a client that gave up) concerns that client, not the listener. */
 		return 0;
+	}
 	log_peer(fd);
 	for (size_t i = 0; i < TG_CONTROL_CLIENTS; i++) {
 		if (ctl->clients[i].id == 0) {
@@ -361,6 +399,11 @@ int tg_control_new(sd_event *loop, const char *path, const char *group, tg_contr
 	if (r >= 0) {
 		r = sd_event_add_io(loop, &ctl->accept, ctl->fd, EPOLLIN, on_accept, ctl);
 		if (r >= 0)
+			r = sd_event_add_time(loop, &ctl->pause, CLOCK_BOOTTIME, TG_US_FOREVER, TG_US_PER_MS, on_pause,
+					      ctl);
+		if (r >= 0)
+			r = sd_event_source_set_enabled(ctl->pause, SD_EVENT_OFF);
+		if (r >= 0)
 			r = sd_event_source_set_exit_on_failure(ctl->accept, true);
 		if (r < 0)
 			tg_fault_set(reterr, r, "cannot watch the control socket: %s", strerror(-r));
@@ -383,6 +426,7 @@ struct tg_control *tg_control_free(struct tg_control *ctl)
 			drop(&ctl->clients[i]);
 	}
 	sd_event_source_unref(ctl->accept);
+	sd_event_source_unref(ctl->pause);
 	if (ctl->fd >= 0)
 		(void) close(ctl->fd);
 	if (ctl->path[0])

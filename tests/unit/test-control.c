@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -200,6 +201,60 @@ static void an_answer_for_a_client_that_left_is_a_no_op(void **state)
 	tg_control_refuse(b->control, b->last, 1, "x");
 }
 
+static void a_client_that_has_said_all_still_gets_its_answer(void **state)
+{
+	struct bench *b = *state;
+	char text[256];
+	int fd = dial(b);
+
+	say(fd, "later\n");
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	spin(b, 4);
+	assert_int_equal(b->requests, 1);
+	tg_control_answer(b->control, b->last, "{\"hi\":2}", 0);
+	assert_true(hear(fd, text, sizeof(text)) > 0);
+	assert_string_equal(text, "{\"ok\":true,\"data\":{\"hi\":2}}\n");
+	(void) close(fd);
+
+	/* Gone altogether it is forgotten, be it mute or not. */
+	fd = dial(b);
+	say(fd, "watch\n");
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	spin(b, 4);
+	assert_int_equal(tg_control_line(b->control, b->last, "{}"), 0);
+	(void) close(fd);
+	spin(b, 2);
+	assert_int_equal(tg_control_line(b->control, b->last, "{}"), -ENOTCONN);
+}
+
+static void without_fds_the_loop_rests_and_the_client_is_served_later(void **state)
+{
+	struct bench *b = *state;
+	int fd = dial(b), wasted[64], n = 0, turns = 0;
+	struct rlimit before, none;
+	uint64_t until;
+	char text[256];
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = 64;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	while (n < 64 && (wasted[n] = dup(fd)) >= 0)
+		n++;
+	say(fd, "hello\n");
+	for (until = tg_clock_boot_us() + 300 * TG_US_PER_MS; tg_clock_boot_us() < until; turns++)
+		assert_true(sd_event_run(b->loop, 100 * TG_US_PER_MS) >= 0);
+	while (n > 0)
+		(void) close(wasted[--n]);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_true(turns < 20);
+	for (int i = 0; i < 100 && b->requests == 0; i++)
+		assert_true(sd_event_run(b->loop, 100 * TG_US_PER_MS) >= 0);
+	assert_true(hear(fd, text, sizeof(text)) > 0);
+	assert_string_equal(text, "{\"ok\":true,\"data\":{\"hi\":1}}\n");
+	(void) close(fd);
+}
+
 static void the_socket_is_for_owner_and_group_only(void **state)
 {
 	struct bench *b = *state;
@@ -228,6 +283,8 @@ int main(void)
 		WITH_BENCH(too_many_clients_are_told_so),
 		WITH_BENCH(a_watcher_that_never_reads_loses_lines_and_costs_a_bounded_queue),
 		WITH_BENCH(an_answer_for_a_client_that_left_is_a_no_op),
+		WITH_BENCH(a_client_that_has_said_all_still_gets_its_answer),
+		WITH_BENCH(without_fds_the_loop_rests_and_the_client_is_served_later),
 		WITH_BENCH(the_socket_is_for_owner_and_group_only),
 		WITH_BENCH(a_second_agent_does_not_steal_the_socket),
 	};
