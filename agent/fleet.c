@@ -212,8 +212,8 @@ bool tg_fleet_note(struct tg_fleet *f, const struct tg_device_state *state)
 {
 	bool differs;
 
-	/* News of workers that were stopped meanwhile count for nothing. */
-	if (state->device >= f->n_devices)
+	/* News of workers that were stopped meanwhile count for nothing: their numbers mean other devices now. */
+	if (state->cfg != f->cfg || state->device >= f->n_devices)
 		return false;
 	differs = f->states[state->device].health != state->health;
 	f->states[state->device] = *state;

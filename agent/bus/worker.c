@@ -285,6 +285,7 @@ static int add_device(struct tg_worker *w, size_t index, unsigned n, uint64_t no
 	int r;
 
 	d->cfg = cfg;
+	d->state.cfg = w->cfg;
 	d->state.device = index;
 	tg_schedule_init(&d->schedule, now, cfg->every_us, cfg->backoff_us, (unsigned) w->n_devices,
 			 n);

@@ -17,7 +17,8 @@ struct tg_worker;
 enum tg_device_health { TG_DEVICE_UNKNOWN, TG_DEVICE_OK, TG_DEVICE_DEGRADED, TG_DEVICE_DEAD };
 
 struct tg_device_state {
-	size_t device; /* index in the configuration */
+	const struct tg_config *cfg; /* to be compared, not followed: it may have gone meanwhile */
+	size_t device;		     /* index in it */
 	enum tg_device_health health;
 	uint64_t polls, failures, skipped; /* since start */
 	uint64_t last_ok_us, last_poll_us; /* CLOCK_BOOTTIME; 0: never */

@@ -77,6 +77,7 @@ static void changed(void *user, const struct tg_device_state *state)
 {
 	(void) user;
 	(void) pthread_mutex_lock(&seen.lock);
+	assert_ptr_equal(state->cfg, &cfg);
 	seen.state[state->device] = *state;
 	(void) pthread_cond_broadcast(&seen.cond);
 	(void) pthread_mutex_unlock(&seen.lock);
