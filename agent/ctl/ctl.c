@@ -93,9 +93,14 @@ json_t *tg_ctl_ask(const struct tg_ctl *ctl, json_t *request, int *ret_code, FIL
 	json_t *answer, *data;
 
 	json_decref(request);
+	if (f && !text) {
+		(void) fputs("tidegate: a name is not UTF-8\n", stderr);
+		*ret_code = TG_EXIT_USAGE;
+		return NULL;
+	}
 	if (!f)
 		return NULL;
-	if (!text || fprintf(f, "%s\n", text) < 0 || fflush(f) != 0) {
+	if ( fprintf(f, "%s\n", text) < 0 || fflush(f) != 0) {
 		*ret_code = explain(ctl, errno);
 		return NULL;
 	}

@@ -6,6 +6,7 @@
 #include <tidegate/control.h>
 #include <tidegate/identity.h>
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
@@ -88,6 +89,25 @@ static int take_options(struct tg_ctl *ctl, int *argc, char **argv)
 	return -1;
 }
 
+/* What was printed must have arrived: a script that reads a full disk's file must not be told that all is well. */
+static int finish(int code)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return code;
+	(void) fprintf(stderr, "tidegate: cannot write: %s\n", strerror(errno));
+	return code ? code : TG_EXIT_FAILED;
+}
+
+static int run(struct tg_ctl *ctl, const struct tg_ctl_verb *verb)
+{
+	if (!verb->arguments[0] && ctl->argc) {
+		(void) fprintf(stderr, "tidegate: '%s' takes no argument\nUsage: tidegate %s\n", verb->name,
+			       verb->name);
+		return TG_EXIT_USAGE;
+	}
+	return finish(verb->run(ctl));
+}
+
 int main(int argc, char **argv)
 {
 	const char *socket = getenv("TIDEGATE_SOCKET");
@@ -110,7 +130,7 @@ int main(int argc, char **argv)
 			continue;
 		ctl.argc = argc - optind - 1;
 		ctl.argv = argv + optind + 1;
-		return verbs[i]->run(&ctl);
+		return run(&ctl, verbs[i]);
 	}
 	(void) fprintf(stderr, "tidegate: no command '%s'; try 'tidegate --help'\n", argv[optind]);
 	return TG_EXIT_USAGE;

@@ -7,7 +7,9 @@ static void print(struct tg_ctl *ctl, json_t *line)
 {
 	long long lost = tg_ctl_number(line, "lost", 0);
 
-	if (ctl->json)
+	if (tg_ctl_text(line, "error", NULL))
+		(void) fprintf(stderr, "tidegate: %s\n", tg_ctl_text(line, "error", ""));
+	else if (ctl->json)
 		tg_ctl_print_json(line);
 	else if (lost)
 		tg_ctl_say(ctl, TG_WARN, "... %lld readings were not shown: this terminal is too slow\n", lost);

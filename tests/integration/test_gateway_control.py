@@ -6,9 +6,10 @@ import json
 import os
 import re
 import socket
+import subprocess
 import time
 
-from gateway_bench import Scenario, main, read_text
+from gateway_bench import BUILD, Scenario, main, read_text
 
 CLIENTS = 16        # at once
 RUBBISH = (b"\n", b"\0\n", b"rubbish\n", b"{\n", b"[]\n", b"null\n", b'"status"\n', b"{}\n", b'{"cmd":1}\n',
@@ -64,6 +65,21 @@ class Control(Scenario):
         code, out, error = self.agent.ctl("read", "boiler/level")
         self.assertEqual((code, error), (0, ""))
         self.assertTrue(self.agent.process.running())
+
+    def test_a_client_that_has_said_all_gets_what_comes_later(self):
+        client = self.client(b'{"cmd":"read","device":"boiler"}\n')
+        client.shutdown(socket.SHUT_WR)
+        self.assertTrue(json.loads(self.rest(client))["ok"])
+
+    def test_the_command_line_says_what_went_wrong(self):
+        code, out, error = self.agent.ctl("status", "boiler")
+        self.assertEqual((code, out), (2, ""))
+        self.assertIn("takes no argument", error)
+        with open("/dev/full", "w", encoding="ascii") as full:
+            done = subprocess.run([BUILD + "/agent/tidegate", "--socket", self.agent.socket, "status"], stdout=full,
+                                  stderr=subprocess.PIPE, text=True, timeout=60)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("No space left", done.stderr)
 
     def test_rubbish_is_answered_with_an_error_and_forgotten(self):
         before = self.descriptors()
