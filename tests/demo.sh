@@ -203,7 +203,7 @@ step "a device with moving values (Modbus TCP)" start_modbus || exit 1
 step "a subscriber with its own certificate" start_subscriber || exit 1
 write_config
 step "the configuration" ctl check "$work/etc/tidegate.conf" || exit 1
-step "the gateway starts" start_agent || exit 1
+step "the gateway starts" start_agent || { tail -n 5 "$logs/tidegated.log"; exit 1; }
 step "it makes its key in the TPM and enrols by claim" wait_for 60 "a current identity" enrolled || { ctl status; exit 1; }
 ctl identity | sed 's/^/          /'
 step "its readings arrive at the subscriber" wait_for 30 "five readings" enough_readings || { ctl status; exit 1; }
