@@ -27,24 +27,24 @@ enum tg_link_identity { TG_LINK_NO_IDENTITY, TG_LINK_ON_CURRENT, TG_LINK_ON_CAND
 struct tg_link_report {
 	enum tg_link_state state;
 	enum tg_link_identity identity;
-	bool promoted, rolled_back;    /* since the last report */
-	bool wants_status;	       /* a session has begun: send the status document */
-	uint64_t since_us;	       /* CLOCK_BOOTTIME of the last change of state */
-	uint64_t next_us;	       /* next attempt while offline; 0: not planned */
-	uint64_t connects, failures;   /* since start */
+	bool promoted, rolled_back;  /* since the last report */
+	bool wants_status;           /* a session has begun: send the status document */
+	uint64_t since_us;           /* CLOCK_BOOTTIME of the last change of state */
+	uint64_t next_us;            /* next attempt while offline; 0: not planned */
+	uint64_t connects, failures; /* since start */
 	uint64_t published, acknowledged;
 	uint64_t commands_ignored;
-	int64_t peer_not_before;       /* latest notBefore of a broker whose certificate proved it; 0: none */
-	enum tg_mqtt_cause cause;      /* of the last failure */
-	char error[TG_FAULT_MAX];      /* "" after a good session has begun */
+	int64_t peer_not_before; /* latest notBefore of a broker whose certificate proved it; 0: none */
+	enum tg_mqtt_cause cause; /* of the last failure */
+	char error[TG_FAULT_MAX]; /* "" after a good session has begun */
 	char endpoint[300], client_id[129];
-	uint64_t progress_us;	       /* of the thread's last turn, for the watchdog */
+	uint64_t progress_us; /* of the thread's last turn, for the watchdog */
 };
 /* Called on the link's thread on each change and at least once a second; must only post. */
 typedef void (*tg_link_report_fn)(void *user, const struct tg_link_report *report);
 
 struct tg_link_setup {
-	struct tg_config *cfg;	   /* one reference, taken over on success */
+	struct tg_config *cfg;     /* one reference, taken over on success */
 	struct tg_specifiers spec; /* without device */
 };
 
@@ -60,7 +60,8 @@ struct tg_link_options {
 };
 
 /* Copies @o; what it points at outlives the link. */
-int tg_link_new(const struct tg_link_options *o, struct tg_link **ret, struct tg_fault *reterr) TG_CHECKED;
+int tg_link_new(const struct tg_link_options *o, struct tg_link **ret,
+		struct tg_fault *reterr) TG_CHECKED;
 /* A configuration, or an id that has become known. A session that is no longer right is closed in order and made anew. */
 int tg_link_configure(struct tg_link *l, const struct tg_link_setup *setup) TG_CHECKED;
 /* Look at the generations again: a new candidate, or a new current. */

@@ -23,7 +23,7 @@ enum tg_link_state {
 };
 
 enum tg_link_event {
-	TG_LINK_EV_DUE,	      /* the wait is over, and all that a session needs is there */
+	TG_LINK_EV_DUE,       /* the wait is over, and all that a session needs is there */
 	TG_LINK_EV_CONNECTED, /* CONNACK 0 */
 	TG_LINK_EV_FAILED,    /* no CONNACK 0, or the connection ended, or a deadline passed */
 	TG_LINK_EV_GREETED,   /* the status document is out */

@@ -41,7 +41,8 @@ int tg_message_form(struct tg_message *m, const struct tg_message_context *ctx,
 	r = expand(ctx, u.pack.device, ctx->cfg->mqtt.topic, m->topic, sizeof(m->topic), reterr);
 	if (r < 0)
 		return r;
-	r = expand(ctx, u.pack.device, ctx->cfg->mqtt.base_name, base_name, sizeof(base_name), reterr);
+	r = expand(ctx, u.pack.device, ctx->cfg->mqtt.base_name, base_name, sizeof(base_name),
+		   reterr);
 	if (r < 0)
 		return r;
 	tg_message_repair_clock(&u.pack, &ctx->clock, ctx->boot_id);

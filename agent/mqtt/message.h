@@ -20,20 +20,22 @@ struct tg_message {
 struct tg_message_context {
 	const struct tg_config *cfg;
 	const struct tg_specifiers *spec; /* without device */
-	struct tg_pipeline_clock clock;	  /* now */
-	uint8_t boot_id[16];		  /* this boot's */
+	struct tg_pipeline_clock clock;   /* now */
+	uint8_t boot_id[16];              /* this boot's */
 };
 
 /*
  * Returns 0, -EMSGSIZE when the payload passes max-payload, -EBADMSG when the parcel is damaged, -EINVAL when the topic cannot be
  * formed, -EAGAIN when an id is not known yet, -ENOMEM.
  */
-int tg_message_form(struct tg_message *m, const struct tg_message_context *ctx, const struct tg_parcel *parcel,
-		    enum tg_stream stream, struct tg_fault *reterr) TG_CHECKED;
+int tg_message_form(struct tg_message *m, const struct tg_message_context *ctx,
+		    const struct tg_parcel *parcel, enum tg_stream stream,
+		    struct tg_fault *reterr) TG_CHECKED;
 void tg_message_done(struct tg_message *m);
 
 /*
  * Gives @pack the wall clock's present offset when it was made in this boot with a suspect clock and the clock is
  * better now. Pure.
  */
-void tg_message_repair_clock(struct tg_pack *pack, const struct tg_pipeline_clock *now, const uint8_t boot_id[static 16]);
+void tg_message_repair_clock(struct tg_pack *pack, const struct tg_pipeline_clock *now,
+			     const uint8_t boot_id[static 16]);

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "agent/mqtt/link.h"
+
+#include "agent/mqtt/message.h"
+#include "base/backoff.h"
+#include "base/clock.h"
+
+#include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+/*
+ * The link's inside, for its three files: link.c has the thread and what
+ * others may ask of it, link_session.c what each step of the state machine
+ * does, link_traffic.c what comes from the broker and goes to it. Everything
+ * runs on the link's thread.
+ */
+#define TG_LINK_WINDOW_MAX         256 /* the largest in-flight window that the configuration takes */
+#define TG_LINK_OWN_PUBLISHES      2   /* status and goodbye, beside the packs */
+#define TG_LINK_CONNECT_TIMEOUT_US (20 * TG_US_PER_S)
+
+/* Cookies below 2^32 are never sequence numbers: epochs start at 1. */
+enum { TG_COOKIE_STATUS = 1, TG_COOKIE_GOODBYE };
+
+struct tg_link {
+	/* fixed at birth */
+	struct tg_link_options o;
+	struct tg_mailbox *orders, *events, *out;
+	pthread_t thread;
+	_Atomic bool ended;
+
+	/* the thread's own */
+	struct tg_link_setup setup;
+	char *status; /* the newest document, NULL before the first */
+	bool status_fresh;
+	int64_t floor_s;
+	struct tg_mqtt *mqtt;
+	unsigned session;
+	unsigned pick; /* of the broker's addresses: the next one after a TCP failure */
+	struct tg_message message;
+	uint8_t boot_id[16];
+	struct tg_spool_out held; /* could not be published yet; parcel NULL: none */
+	bool subscribed, status_acked, proved;
+	bool farewell, leaving; /* `offline` is acknowledged; DISCONNECT is on its way */
+	bool missing;           /* an id or an identity: nothing was tried */
+	uint64_t connect_us, deadline_us, due_us, reported_us;
+	uint64_t session_acks, session_packs; /* acknowledged, published */
+	uint64_t moved_us; /* when the window was empty or one of it was acknowledged */
+	struct tg_backoff backoff;
+	char status_topic[TG_MQTT_TOPIC_MAX + 1];
+	struct tg_link_report report;
+};
+
+/* Hands the report to the loop. */
+void tg_link_tell(struct tg_link *l);
+/* Counts a failure and keeps its reason for status and log. */
+void tg_link_note_failure(struct tg_link *l, enum tg_mqtt_cause cause, const char *text);
+/* Feeds the state machine with @event and does what it says, until it rests. */
+void tg_link_advance(struct tg_link *l, enum tg_link_event event);
+/* Sends DISCONNECT, whatever is still owed. */
+void tg_link_leave(struct tg_link *l);
+/* The same while closing, once `offline` and every pack are acknowledged. */
+void tg_link_leave_if_settled(struct tg_link *l);
+/* What Paho had to say. Events of sessions that are over are dropped. */
+void tg_link_on_event(struct tg_link *l, const struct tg_mqtt_event *e);
+/* Sends the newest status document, if it has not gone out in this session. */
+void tg_link_publish_status(struct tg_link *l);
+/* Publishes what the spool has handed out, as far as the window allows. */
+void tg_link_publish_packs(struct tg_link *l);
+/* For tg_mailbox_new(). */
+void tg_link_drop_out(void *out);

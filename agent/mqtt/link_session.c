@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/mqtt/link_internal.h"
+
+#include "identity/generation.h"
+
+#include <tidegate/log.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#define GREETING_US    (30 * TG_US_PER_S)   /* CONNACK to status document, SUBACK and PUBACK */
+#define GOODBYE_US     (900 * TG_US_PER_MS) /* `offline`, and PUBACKs for all that is in flight */
+#define LEAVE_US       (400 * TG_US_PER_MS) /* DISCONNECT */
+#define NO_IDENTITY_US (30 * TG_US_PER_S)   /* looked for again, should a notice have been lost */
+/* AWS takes one CONNECT of a client id in ten seconds when it drops us right after accepting. */
+#define KICKED_GAP_US (11 * TG_US_PER_S)
+/* A session that lasted so long, with acknowledgements, has proved itself. */
+#define STABLE_US (60 * TG_US_PER_S)
+
+void tg_link_drop_out(void *out)
+{
+	struct tg_spool_out *o = out;
+
+	tg_parcel_unref(o->parcel);
+}
+
+void tg_link_tell(struct tg_link *l)
+{
+	l->reported_us = l->report.progress_us = tg_clock_boot_us();
+	l->report.next_us =
+		l->report.state == TG_LINK_OFFLINE && l->due_us != TG_US_FOREVER ? l->due_us : 0;
+	/* Said until it is here: a report can be lost. */
+	l->report.wants_status = l->report.state == TG_LINK_GREETING && !l->status_fresh;
+	l->o.report(l->o.user, &l->report);
+	l->report.promoted = l->report.rolled_back = false;
+}
+
+void tg_link_note_failure(struct tg_link *l, enum tg_mqtt_cause cause, const char *text)
+{
+	l->report.failures++;
+	l->pick += cause == TG_MQTT_CAUSE_TCP;
+	l->report.cause = cause;
+	(void) snprintf(l->report.error, sizeof(l->report.error), "%s", text);
+}
+
+/* --- the session ------------------------------------------------------------------------------------------------- */
+
+static int pick_identity(struct tg_link *l, char *bundle, size_t size, struct tg_fault *reterr)
+{
+	struct tg_manifest m;
+	struct tg_fault why;
+
+	l->report.identity = TG_LINK_ON_CANDIDATE;
+	if (tg_generation_read(l->o.state_dir, TG_SLOT_CANDIDATE, &m, &why) == 0)
+		return tg_generation_path(l->o.state_dir, TG_SLOT_CANDIDATE, TG_FILE_BUNDLE, bundle,
+					  size);
+	l->report.identity = TG_LINK_ON_CURRENT;
+	if (tg_generation_read(l->o.state_dir, TG_SLOT_CURRENT, &m, &why) == 0)
+		return tg_generation_path(l->o.state_dir, TG_SLOT_CURRENT, TG_FILE_BUNDLE, bundle,
+					  size);
+	l->report.identity = TG_LINK_NO_IDENTITY;
+	return tg_fault_set(reterr, -ENOENT, "no identity yet: the link waits for enrolment");
+}
+
+static int open_session(struct tg_link *l, struct tg_fault *reterr)
+{
+	static const char gone[] = "{\"state\":\"offline\",\"reason\":\"connection lost\"}";
+	const struct tg_config *cfg = l->setup.cfg;
+	char bundle[PATH_MAX];
+	struct tg_mqtt_will will = { l->status_topic, gone, sizeof(gone) - 1 };
+	struct tg_mqtt_options o = {
+		.session = ++l->session,
+		.pick = l->pick,
+		.host = cfg->mqtt.endpoint,
+		.port = cfg->mqtt.port,
+		.alpn = cfg->mqtt.alpn,
+		.client_id = l->report.client_id,
+		.ca_file = cfg->mqtt.ca,
+		.bundle_file = bundle,
+		.version = cfg->mqtt.version,
+		.keep_alive_us = cfg->mqtt.keep_alive_us,
+		.connect_timeout_us = TG_LINK_CONNECT_TIMEOUT_US,
+		.in_flight = cfg->mqtt.in_flight + TG_LINK_OWN_PUBLISHES,
+		.will = &will,
+		.verify_at = l->floor_s,
+	};
+	int r = tg_specifiers_expand(&l->setup.spec, cfg->mqtt.client_id, l->report.client_id,
+				     sizeof(l->report.client_id), reterr);
+
+	if (r == 0)
+		r = tg_specifiers_expand(&l->setup.spec, cfg->mqtt.status_topic, l->status_topic,
+					 sizeof(l->status_topic), reterr);
+	if (r == 0)
+		r = pick_identity(l, bundle, sizeof(bundle), reterr);
+	if (r == 0)
+		r = l->o.prepare(l->o.user, reterr);
+	if (r == 0)
+		r = tg_mqtt_new(&o, l->events, &l->mqtt, reterr);
+	if (r == 0)
+		r = tg_mqtt_connect(l->mqtt, reterr);
+	return r;
+}
+
+static int connect_now(struct tg_link *l)
+{
+	struct tg_fault why = { .text = "" };
+	int r;
+
+	l->connect_us = tg_clock_boot_us();
+	l->deadline_us = l->connect_us + TG_LINK_CONNECT_TIMEOUT_US + GREETING_US;
+	l->subscribed = l->status_acked = l->proved = l->farewell = l->leaving = false;
+	l->session_acks = l->session_packs = 0;
+	r = open_session(l, &why);
+	l->missing = r == -EAGAIN || r == -ENOENT;
+	if (l->missing)
+		(void) snprintf(l->report.error, sizeof(l->report.error), "%s", why.text);
+	else if (r < 0)
+		tg_link_note_failure(l, TG_MQTT_CAUSE_LOCAL, why.text);
+	if (!l->missing)
+		l->report.connects++;
+	return r;
+}
+
+/* The command topic with '+' for the device: one subscription for all. */
+static int subscribe(struct tg_link *l, struct tg_fault *reterr)
+{
+	struct tg_specifiers spec = l->setup.spec;
+	char filter[TG_MQTT_TOPIC_MAX + 1];
+	int r;
+
+	spec.device = "+";
+	r = tg_specifiers_expand(&spec, l->setup.cfg->mqtt.command_topic, filter, sizeof(filter),
+				 reterr);
+	return r < 0 ? r : tg_mqtt_subscribe(l->mqtt, filter, reterr);
+}
+
+static int greet(struct tg_link *l)
+{
+	struct tg_fault why = { .text = "" };
+	int r = subscribe(l, &why);
+
+	l->deadline_us = tg_clock_boot_us() + GREETING_US;
+	/* Whatever document is here was made before this session: ask for one that says "online". */
+	l->status_fresh = false;
+	if (r < 0)
+		tg_link_note_failure(l, TG_MQTT_CAUSE_LOCAL, why.text);
+	return r;
+}
+
+static int start(struct tg_link *l)
+{
+	unsigned window = l->setup.cfg->mqtt.in_flight;
+	int r = tg_spool_link_up(l->o.spool, l->session,
+				 window < TG_LINK_WINDOW_MAX ? window : TG_LINK_WINDOW_MAX, l->out);
+
+	if (r < 0)
+		tg_link_note_failure(l, TG_MQTT_CAUSE_LOCAL, "the spool does not take orders");
+	return r;
+}
+
+/* Repeated until it is taken: without it the spool would wait for acknowledgements for ever. */
+static void silence_spool(struct tg_link *l)
+{
+	while (tg_spool_link_down(l->o.spool, l->session) == -EAGAIN)
+		(void) poll(NULL, 0, 10);
+}
+
+static void forget_session(struct tg_link *l)
+{
+	struct tg_spool_out out;
+
+	l->mqtt = tg_mqtt_free(l->mqtt);
+	tg_parcel_unref(tg_take(l->held.parcel));
+	silence_spool(l);
+	while (tg_mailbox_take(l->out, &out))
+		tg_link_drop_out(&out);
+}
+
+static void goodbye(struct tg_link *l)
+{
+	static const char leaving[] = "{\"state\":\"offline\",\"reason\":\"disconnected\"}";
+	struct tg_fault why;
+
+	/*
+	 * The spool is told at the end of the session, so that acknowledgements that still come
+	 * are counted.
+	 */
+	l->deadline_us = tg_clock_boot_us() + GOODBYE_US;
+	/* Best effort: where it does not go out, the broker has the will. */
+	if (tg_mqtt_publish(l->mqtt, l->status_topic, leaving, sizeof(leaving) - 1, true,
+			    TG_COOKIE_GOODBYE, &why) < 0)
+		l->farewell = true;
+}
+
+/*
+ * Once nothing more is owed: asked for earlier, Paho looks only now and then whether DISCONNECT may
+ * go out, and a connection that ends without it makes the broker publish the will over our
+ * `offline`.
+ */
+void tg_link_leave(struct tg_link *l)
+{
+	uint64_t now = tg_clock_boot_us();
+
+	l->leaving = true;
+	l->deadline_us = tg_mqtt_disconnect(l->mqtt, 0) < 0 ? now : now + LEAVE_US;
+}
+
+void tg_link_leave_if_settled(struct tg_link *l)
+{
+	bool closing = l->report.state == TG_LINK_CLOSING || l->report.state == TG_LINK_STOPPING;
+
+	if (closing && l->farewell && l->session_acks == l->session_packs && !l->leaving)
+		tg_link_leave(l);
+}
+
+/* Was it the broker's word on this certificate, and not the network, the clock or us? */
+static bool blames_identity(enum tg_mqtt_cause c)
+{
+	return c == TG_MQTT_CAUSE_TLS_REFUSED || c == TG_MQTT_CAUSE_REFUSED ||
+	       c == TG_MQTT_CAUSE_CLOSED;
+}
+
+static void judge_candidate(struct tg_link *l, enum tg_link_state from)
+{
+	struct tg_manifest m;
+	struct tg_fault why;
+	/* Brokers that take a certificate and not what it asks for drop the session behind the CONNACK, or say nothing. */
+	bool dropped = from != TG_LINK_CONNECTING && l->report.cause != TG_MQTT_CAUSE_LOCAL;
+
+	if (l->report.identity != TG_LINK_ON_CANDIDATE || l->proved ||
+	    !(dropped || blames_identity(l->report.cause)))
+		return;
+	/* The first identity has nothing to go back to: it is tried again, as the service may activate it late. */
+	if (tg_generation_read(l->o.state_dir, TG_SLOT_CURRENT, &m, &why) < 0)
+		return;
+	if (tg_generation_roll_back(l->o.state_dir, &why) < 0) {
+		tg_log(LOG_ERR, "link", "cannot roll back to the current identity: %s", why.text);
+		return;
+	}
+	l->report.rolled_back = true;
+	tg_event(TG_EV_IDENTITY_ROLLED_BACK, LOG_WARNING,
+		 "The broker refused the new certificate; going on with the current one",
+		 TG_F_REASON, l->report.error, NULL);
+}
+
+static void back_off(struct tg_link *l, enum tg_link_state from)
+{
+	uint64_t now = tg_clock_boot_us();
+	bool stable = from == TG_LINK_ONLINE && l->session_acks && now - l->connect_us >= STABLE_US;
+
+	if (l->missing) {
+		l->due_us = now + NO_IDENTITY_US;
+		return;
+	}
+	if (stable)
+		tg_backoff_reset(&l->backoff);
+	l->due_us = now + tg_backoff_next(&l->backoff, tg_random_u64());
+	if (from != TG_LINK_CONNECTING && !stable && l->due_us < l->connect_us + KICKED_GAP_US)
+		l->due_us = l->connect_us + KICKED_GAP_US;
+	judge_candidate(l, from);
+	forget_session(l);
+	if (l->report.failures)
+		tg_log(LOG_WARNING, "link", "%s; trying again in %u s", l->report.error,
+		       (unsigned) ((l->due_us - now) / TG_US_PER_S));
+	if (from != TG_LINK_CONNECTING)
+		tg_event(TG_EV_LINK_LOST, LOG_WARNING, "Connection to the broker lost", TG_F_REASON,
+			 l->report.error, TG_F_ENDPOINT, l->report.endpoint, NULL);
+}
+
+/* Returns 0, or -errno when the session cannot go on. */
+static int perform(struct tg_link *l, enum tg_link_action action, enum tg_link_state from)
+{
+	switch (action) {
+	case TG_LINK_ACT_NONE:
+		return 0;
+	case TG_LINK_ACT_CONNECT:
+		return connect_now(l);
+	case TG_LINK_ACT_GREET:
+		return greet(l);
+	case TG_LINK_ACT_START:
+		return start(l);
+	case TG_LINK_ACT_BACK_OFF:
+		back_off(l, from);
+		return 0;
+	case TG_LINK_ACT_GOODBYE:
+		goodbye(l);
+		return 0;
+	case TG_LINK_ACT_AGAIN:
+		forget_session(l);
+		tg_backoff_reset(&l->backoff);
+		l->due_us = tg_clock_boot_us();
+		return 0;
+	case TG_LINK_ACT_END:
+		forget_session(l);
+		return 0;
+	}
+	return 0;
+}
+
+void tg_link_advance(struct tg_link *l, enum tg_link_event event)
+{
+	enum tg_link_state from, next;
+	enum tg_link_action action;
+	bool again;
+
+	do {
+		from = l->report.state;
+		if (tg_link_step(from, event, &next, &action) < 0) {
+			tg_log(LOG_ERR, "link", "event %s makes no sense while %s, ignoring",
+			       tg_link_event_name(event), tg_link_state_name(from));
+			return;
+		}
+		l->report.state = next;
+		if (next != from)
+			l->report.since_us = tg_clock_boot_us();
+		/* An action that fails is an event of its own: the session has failed. */
+		again = perform(l, action, from) < 0;
+		event = TG_LINK_EV_FAILED;
+	} while (again);
+	tg_link_tell(l);
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/mqtt/link_internal.h"
+
+#include "identity/generation.h"
+
+#include <tidegate/log.h>
+
+#include <errno.h>
+#include <string.h>
+
+void tg_link_publish_status(struct tg_link *l)
+{
+	struct tg_fault why = { .text = "" };
+
+	if (!l->status_fresh || !l->mqtt)
+		return;
+	if (tg_mqtt_publish(l->mqtt, l->status_topic, l->status, strlen(l->status), true,
+			    TG_COOKIE_STATUS, &why) < 0)
+		return; /* too many in flight: the next turn tries again */
+	l->status_fresh = false;
+	tg_link_advance(l, TG_LINK_EV_GREETED);
+}
+
+static void promote(struct tg_link *l)
+{
+	struct tg_fault why;
+
+	if (tg_generation_promote(l->o.state_dir, true, &why) < 0) {
+		tg_log(LOG_ERR, "link", "the new identity works, but cannot be made current: %s",
+		       why.text);
+		return;
+	}
+	l->report.identity = TG_LINK_ON_CURRENT;
+	l->report.promoted = true;
+	tg_event(TG_EV_IDENTITY_PROMOTED, LOG_NOTICE,
+		 "The broker took the new certificate; it is current now", TG_F_ENDPOINT,
+		 l->report.endpoint, NULL);
+}
+
+/* CONNACK, SUBACK and PUBACK together are the proof that the broker takes this identity. */
+static void check_proof(struct tg_link *l)
+{
+	if (l->proved || !l->subscribed || !l->status_acked)
+		return;
+	l->proved = true;
+	l->deadline_us = TG_US_FOREVER;
+	l->report.error[0] = '\0';
+	l->report.cause = TG_MQTT_CAUSE_NONE;
+	tg_event(TG_EV_LINK_UP, LOG_INFO, "Connected to the broker", TG_F_ENDPOINT,
+		 l->report.endpoint, NULL);
+	if (l->report.identity == TG_LINK_ON_CANDIDATE)
+		promote(l);
+	tg_link_tell(l);
+}
+
+static void on_subscribed(struct tg_link *l, const struct tg_mqtt_event *e)
+{
+	if (e->granted) {
+		l->subscribed = true;
+		check_proof(l);
+		return;
+	}
+	tg_link_note_failure(l, TG_MQTT_CAUSE_REFUSED,
+			     e->text[0] ? e->text
+					: "the broker refused the command subscription (policy?)");
+	tg_link_advance(l, TG_LINK_EV_FAILED);
+}
+
+static void on_published(struct tg_link *l, uint64_t cookie)
+{
+	if (cookie == TG_COOKIE_STATUS) {
+		l->status_acked = true;
+		check_proof(l);
+		return;
+	}
+	if (cookie == TG_COOKIE_GOODBYE) {
+		l->farewell = true;
+		tg_link_leave_if_settled(l);
+		return;
+	}
+	l->report.acknowledged++;
+	l->session_acks++;
+	l->moved_us = tg_clock_boot_us();
+	/* A lost notice only means that the pack is sent once more. */
+	(void) !tg_spool_ack(l->o.spool, l->session, cookie);
+	tg_link_leave_if_settled(l);
+}
+
+static void on_message(struct tg_link *l, const struct tg_mqtt_event *e)
+{
+	static struct tg_log_limit limit = TG_LOG_LIMIT_INIT;
+	char topic[128];
+
+	l->report.commands_ignored++;
+	if (!tg_log_allowed(&limit, tg_clock_boot_us(), 3, 60 * TG_US_PER_S))
+		return;
+	if (e->type == TG_MQTT_MESSAGE_DROPPED)
+		tg_log(LOG_NOTICE, "link", "message dropped: %s", e->text);
+	else
+		tg_log(LOG_NOTICE, "link", "message on %s ignored: this version takes no commands",
+		       tg_printable(topic, sizeof(topic), e->topic, strlen(e->topic)));
+}
+
+/* A certificate that verifies in everything but its date proves that it is at least as late as it says. */
+static void note_peer(struct tg_link *l, const struct tg_mqtt_event *e)
+{
+	if (e->peer_not_before > l->report.peer_not_before)
+		l->report.peer_not_before = e->peer_not_before;
+	if (l->report.peer_not_before > l->floor_s)
+		l->floor_s = l->report.peer_not_before;
+}
+
+void tg_link_on_event(struct tg_link *l, const struct tg_mqtt_event *e)
+{
+	if (e->session != l->session || !l->mqtt)
+		return;
+	switch (e->type) {
+	case TG_MQTT_CONNECTED:
+		note_peer(l, e);
+		tg_link_advance(l, TG_LINK_EV_CONNECTED);
+		return;
+	case TG_MQTT_CONNECT_FAILED:
+		note_peer(l, e);
+		/* fall through */
+	case TG_MQTT_LOST:
+		tg_link_note_failure(l, e->cause, e->text);
+		tg_link_advance(l, TG_LINK_EV_FAILED);
+		return;
+	case TG_MQTT_PUBLISH_FAILED:
+		/* What is in flight at a goodbye is given up on, and must not cut the DISCONNECT short. */
+		if (l->report.state != TG_LINK_ONLINE && l->report.state != TG_LINK_GREETING)
+			return;
+		tg_link_note_failure(l, e->cause, e->text);
+		tg_link_advance(l, TG_LINK_EV_FAILED);
+		return;
+	case TG_MQTT_SUBSCRIBED:
+		on_subscribed(l, e);
+		return;
+	case TG_MQTT_PUBLISHED:
+		on_published(l, e->cookie);
+		return;
+	case TG_MQTT_MESSAGE_DROPPED:
+	case TG_MQTT_MESSAGE:
+		on_message(l, e);
+		return;
+	case TG_MQTT_DISCONNECTED:
+		if (l->report.state == TG_LINK_CLOSING || l->report.state == TG_LINK_STOPPING)
+			tg_link_advance(l, TG_LINK_EV_CLOSED);
+		return;
+	}
+}
+
+static bool set_aside(struct tg_link *l, const struct tg_spool_out *out, const struct tg_fault *why)
+{
+	tg_event(TG_EV_PACK_SET_ASIDE, LOG_ERR, "A pack cannot be published and is set aside",
+		 TG_F_REASON, why->text, NULL);
+	return tg_spool_refuse(l->o.spool, l->session, out->parcel->seq) == 0;
+}
+
+/* Returns whether the pack is dealt with. */
+static bool publish_pack(struct tg_link *l, const struct tg_spool_out *out)
+{
+	struct tg_message_context ctx = {
+		l->setup.cfg, &l->setup.spec, l->o.clock(l->o.clock_user), { 0 }
+	};
+	struct tg_fault why = { .text = "" };
+	int r;
+
+	memcpy(ctx.boot_id, l->boot_id, sizeof(ctx.boot_id));
+	r = tg_message_form(&l->message, &ctx, out->parcel, out->stream, &why);
+	/* What the configuration names and the machine has not is no fault of the pack: a reload can cure it. */
+	if (r == -ENODATA || r == -EAGAIN)
+		(void) snprintf(l->report.error, sizeof(l->report.error), "%s", why.text);
+	if (r == -ENOMEM || r == -EAGAIN || r == -ENODATA)
+		return false;
+	if (r < 0)
+		return set_aside(l, out, &why);
+	r = tg_mqtt_publish(l->mqtt, l->message.topic, tg_buffer_text(&l->message.payload),
+			    l->message.payload.len, false, out->parcel->seq, &why);
+	if (r == -EMSGSIZE || r == -EINVAL)
+		return set_aside(l, out, &why);
+	/* The end of a connection is an event on its way; of a session that lost events there comes none. */
+	if (r == -EPIPE) {
+		tg_link_note_failure(l, TG_MQTT_CAUSE_LOCAL, why.text);
+		tg_link_advance(l, TG_LINK_EV_FAILED);
+	}
+	if (r < 0)
+		return false;
+	l->report.published++;
+	if (l->proved)
+		l->report.error[0] = '\0';
+	if (l->session_packs++ == l->session_acks)
+		l->moved_us = tg_clock_boot_us();
+	return true;
+}
+
+void tg_link_publish_packs(struct tg_link *l)
+{
+	while (l->report.state == TG_LINK_ONLINE) {
+		if (!l->held.parcel && !tg_mailbox_take(l->out, &l->held))
+			return;
+		if (l->held.session == l->session && !publish_pack(l, &l->held))
+			return;
+		tg_parcel_unref(tg_take(l->held.parcel));
+	}
+}
