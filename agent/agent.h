@@ -15,8 +15,9 @@ struct tg_agent;
 struct tg_agent_options {
 	const char *config_path;
 	const char *state_dir;
-	const char *runtime_dir; /* NULL under systemd: the socket is TG_CONTROL_SOCKET, or passed */
-	const char *helper;	 /* tidegate-provision */
+	const char
+		*runtime_dir; /* NULL under systemd: the socket is TG_CONTROL_SOCKET, or passed */
+	const char *helper;   /* tidegate-provision */
 };
 
 /*

@@ -18,8 +18,8 @@ struct tg_fleet {
 	tg_device_state_fn changed;
 	tg_fleet_took_over_fn took_over;
 	void *user;
-	struct tg_config *cfg;	  /* of the workers that run, or are being stopped */
-	struct tg_config *next;	  /* waits for them to end */
+	struct tg_config *cfg;      /* of the workers that run, or are being stopped */
+	struct tg_config *next;     /* waits for them to end */
 	struct tg_worker **workers; /* one for each bus; NULL: does not run */
 	size_t n_workers;
 	struct tg_device_state *states;
@@ -91,8 +91,10 @@ static void start_workers(struct tg_fleet *f)
 	for (size_t i = 0; i < f->n_workers; i++) {
 		if (!bus_has_devices(f->cfg, i))
 			continue;
-		if (tg_worker_new(f->cfg, i, f->pipeline, f->changed, f->user, &f->workers[i], &why) < 0)
-			tg_log(LOG_ERR, "bus", "%s does not run: %s", f->cfg->buses[i].name, why.text);
+		if (tg_worker_new(f->cfg, i, f->pipeline, f->changed, f->user, &f->workers[i],
+				  &why) < 0)
+			tg_log(LOG_ERR, "bus", "%s does not run: %s", f->cfg->buses[i].name,
+			       why.text);
 	}
 }
 
@@ -142,7 +144,8 @@ int tg_fleet_new(sd_event *loop, struct tg_pipeline *pipeline, tg_device_state_f
 	f->changed = changed;
 	f->took_over = took_over;
 	f->user = user;
-	r = sd_event_add_time(loop, &f->timer, CLOCK_BOOTTIME, TG_US_FOREVER, TG_US_PER_MS, on_timer, f);
+	r = sd_event_add_time(loop, &f->timer, CLOCK_BOOTTIME, TG_US_FOREVER, TG_US_PER_MS,
+			      on_timer, f);
 	if (r < 0)
 		return r;
 	(void) sd_event_source_set_description(f->timer, "fleet");
@@ -246,7 +249,8 @@ const char *tg_fleet_stuck(const struct tg_fleet *f, uint64_t now_us)
 		const struct tg_worker *w = f->workers[i];
 
 		/* One that has ended waits for the others, which may take long. */
-		if (w && !tg_worker_ended(w) && now_us > tg_us_add(tg_worker_progress_us(w), tg_worker_patience_us(w)))
+		if (w && !tg_worker_ended(w) &&
+		    now_us > tg_us_add(tg_worker_progress_us(w), tg_worker_patience_us(w)))
 			return f->cfg->buses[i].name;
 	}
 	return NULL;

@@ -11,20 +11,21 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const char usage[] =
-	"Usage: tidegated [OPTIONS]\n"
-	"\n"
-	"The gateway agent: reads sensor buses, spools, publishes over MQTT with a key\n"
-	"that stays in the TPM.\n"
-	"\n"
-	"  --config PATH       configuration file (" TG_CONFIG_DEFAULT ")\n"
-	"  --state-dir DIR     identity, spool (/var/lib/tidegate, or $STATE_DIRECTORY)\n"
-	"  --runtime-dir DIR   put the control socket there, instead of /run\n"
-	"  --helper PATH       tidegate-provision (" TIDEGATE_LIBEXECDIR ")\n"
-	"  --debug             log more\n"
-	"  --help, --version\n"
-	"\n"
-	"Runs in the foreground. See tidegated(8), tidegate.conf(5).\n";
+static const char usage[] = "Usage: tidegated [OPTIONS]\n"
+			    "\n"
+			    "The gateway agent: reads sensor buses, spools, publishes over MQTT "
+			    "with a key\n"
+			    "that stays in the TPM.\n"
+			    "\n"
+			    "  --config PATH       configuration file (" TG_CONFIG_DEFAULT ")\n"
+			    "  --state-dir DIR     identity, spool (/var/lib/tidegate, or "
+			    "$STATE_DIRECTORY)\n"
+			    "  --runtime-dir DIR   put the control socket there, instead of /run\n"
+			    "  --helper PATH       tidegate-provision (" TIDEGATE_LIBEXECDIR ")\n"
+			    "  --debug             log more\n"
+			    "  --help, --version\n"
+			    "\n"
+			    "Runs in the foreground. See tidegated(8), tidegate.conf(5).\n";
 
 enum { OPT_CONFIG = 256, OPT_STATE, OPT_RUNTIME, OPT_HELPER, OPT_DEBUG, OPT_HELP, OPT_VERSION };
 

@@ -18,8 +18,8 @@
 #include <systemd/sd-daemon.h>
 
 #define PATIENCE_US (10 * TG_US_PER_S) /* to send a request, to take an answer */
-#define PAUSE_US TG_US_PER_S	       /* of accepting, when there are no more fds */
-#define QUEUE_MAX (TG_CONTROL_ANSWER_MAX + 64)
+#define PAUSE_US    TG_US_PER_S        /* of accepting, when there are no more fds */
+#define QUEUE_MAX   (TG_CONTROL_ANSWER_MAX + 64)
 
 struct client {
 	uint64_t id; /* 0: free */
@@ -29,9 +29,9 @@ struct client {
 	size_t in_len;
 	struct tg_buffer out;
 	size_t sent;
-	bool asked;   /* the request has been handed on */
-	bool mute;    /* it will say nothing more, and may still listen */
-	bool keep;    /* stay when the queue is empty */
+	bool asked; /* the request has been handed on */
+	bool mute;  /* it will say nothing more, and may still listen */
+	bool keep;  /* stay when the queue is empty */
 	struct tg_control *owner;
 };
 
@@ -80,14 +80,16 @@ static void give_time(struct client *c)
 /* A hang-up of both directions is always told. */
 static void listen_to(struct client *c, bool full)
 {
-	(void) sd_event_source_set_io_events(c->io, (c->mute ? 0 : EPOLLIN) | (full ? EPOLLOUT : 0));
+	(void) sd_event_source_set_io_events(c->io,
+					     (c->mute ? 0 : EPOLLIN) | (full ? EPOLLOUT : 0));
 }
 
 /* Returns false when the client is gone. */
 static bool flush(struct client *c)
 {
 	while (c->sent < c->out.len) {
-		ssize_t n = send(c->fd, c->out.data + c->sent, c->out.len - c->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = send(c->fd, c->out.data + c->sent, c->out.len - c->sent,
+				 MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -118,7 +120,8 @@ static void send_line(struct client *c, struct tg_buffer *line)
 {
 	if (tg_buffer_error(line) < 0) {
 		tg_buffer_reset(line);
-		tg_buffer_adds(line, "{\"ok\":false,\"code\":1,\"error\":\"the answer is too large\"}\n");
+		tg_buffer_adds(line, "{\"ok\":false,\"code\":1,\"error\":\"the answer is too "
+				     "large\"}\n");
 	}
 	tg_buffer_add(&c->out, tg_buffer_text(line), line->len);
 	give_time(c);
@@ -245,11 +248,12 @@ static int welcome(struct tg_control *ctl, struct client *c, int fd)
 {
 	int r;
 
-	*c = (struct client) { .fd = fd, .owner = ctl, .out = TG_BUFFER_INIT(QUEUE_MAX) };
+	*c = (struct client){ .fd = fd, .owner = ctl, .out = TG_BUFFER_INIT(QUEUE_MAX) };
 	r = sd_event_add_io(ctl->loop, &c->io, fd, EPOLLIN, on_io, c);
 	if (r >= 0)
-		r = sd_event_add_time(ctl->loop, &c->timer, CLOCK_BOOTTIME, tg_clock_boot_us() + PATIENCE_US,
-				      TG_US_PER_MS, on_timeout, c);
+		r = sd_event_add_time(ctl->loop, &c->timer, CLOCK_BOOTTIME,
+				      tg_clock_boot_us() + PATIENCE_US, TG_US_PER_MS, on_timeout,
+				      c);
 	if (r < 0) {
 		drop(c);
 		return r;
@@ -273,7 +277,8 @@ static void pause_accept(struct tg_control *ctl)
 	uint64_t now = tg_clock_boot_us();
 
 	if (tg_log_allowed(&limit, now, 1, 60 * TG_US_PER_S))
-		tg_log(LOG_WARNING, "control", "cannot take a client: %s; trying again every second", strerror(errno));
+		tg_log(LOG_WARNING, "control",
+		       "cannot take a client: %s; trying again every second", strerror(errno));
 	if (sd_event_source_set_time(ctl->pause, now + PAUSE_US) >= 0 &&
 	    sd_event_source_set_enabled(ctl->pause, SD_EVENT_ONESHOT) >= 0)
 		(void) sd_event_source_set_enabled(ctl->accept, SD_EVENT_OFF);
@@ -320,7 +325,8 @@ static bool is_live(const struct sockaddr_un *a)
 {
 	tg_autoclose int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	return fd >= 0 && (connect(fd, (const struct sockaddr *) a, sizeof(*a)) == 0 || errno == EAGAIN);
+	return fd >= 0 &&
+	       (connect(fd, (const struct sockaddr *) a, sizeof(*a)) == 0 || errno == EAGAIN);
 }
 
 static int set_access(const char *path, const char *group, struct tg_fault *reterr)
@@ -328,7 +334,8 @@ static int set_access(const char *path, const char *group, struct tg_fault *rete
 	struct group *g;
 
 	if (chmod(path, 0660) < 0)
-		return tg_fault_set(reterr, -errno, "cannot set the mode of %s: %s", path, strerror(errno));
+		return tg_fault_set(reterr, -errno, "cannot set the mode of %s: %s", path,
+				    strerror(errno));
 	if (!group[0])
 		return 0;
 	g = getgrnam(group);
@@ -339,14 +346,16 @@ static int set_access(const char *path, const char *group, struct tg_fault *rete
 	return 0;
 }
 
-static int make_socket(struct tg_control *ctl, const char *path, const char *group, struct tg_fault *reterr)
+static int make_socket(struct tg_control *ctl, const char *path, const char *group,
+		       struct tg_fault *reterr)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	mode_t old;
 	int r;
 
 	if (strlen(path) >= sizeof(a.sun_path))
-		return tg_fault_set(reterr, -ENAMETOOLONG, "socket path %s is longer than %zu bytes", path,
+		return tg_fault_set(reterr, -ENAMETOOLONG,
+				    "socket path %s is longer than %zu bytes", path,
 				    sizeof(a.sun_path) - 1);
 	memcpy(a.sun_path, path, strlen(path) + 1);
 	if (is_live(&a))
@@ -359,7 +368,8 @@ static int make_socket(struct tg_control *ctl, const char *path, const char *gro
 	r = bind(ctl->fd, (const struct sockaddr *) &a, sizeof(a));
 	(void) umask(old);
 	if (r < 0 || listen(ctl->fd, TG_CONTROL_CLIENTS) < 0)
-		return tg_fault_set(reterr, -errno, "cannot listen on %s: %s", path, strerror(errno));
+		return tg_fault_set(reterr, -errno, "cannot listen on %s: %s", path,
+				    strerror(errno));
 	memcpy(ctl->path, path, strlen(path) + 1);
 	return set_access(path, group, reterr);
 }
@@ -372,15 +382,18 @@ static int take_passed_socket(struct tg_control *ctl, struct tg_fault *reterr)
 	if (n <= 0)
 		return 0;
 	if (n > 1 || sd_is_socket(SD_LISTEN_FDS_START, AF_UNIX, SOCK_STREAM, 1) <= 0)
-		return tg_fault_set(reterr, -EINVAL, "the socket unit passed something else than one stream socket");
+		return tg_fault_set(reterr, -EINVAL,
+				    "the socket unit passed something else than one stream socket");
 	ctl->fd = SD_LISTEN_FDS_START;
 	if (fcntl(ctl->fd, F_SETFL, O_NONBLOCK) < 0)
-		return tg_fault_set(reterr, -errno, "cannot use the passed socket: %s", strerror(errno));
+		return tg_fault_set(reterr, -errno, "cannot use the passed socket: %s",
+				    strerror(errno));
 	return 1;
 }
 
-int tg_control_new(sd_event *loop, const char *path, const char *group, tg_control_request_fn request,
-		   void *user, struct tg_control **ret, struct tg_fault *reterr)
+int tg_control_new(sd_event *loop, const char *path, const char *group,
+		   tg_control_request_fn request, void *user, struct tg_control **ret,
+		   struct tg_fault *reterr)
 {
 	struct tg_control *ctl = calloc(1, sizeof(*ctl));
 	int r;
@@ -399,14 +412,15 @@ int tg_control_new(sd_event *loop, const char *path, const char *group, tg_contr
 	if (r >= 0) {
 		r = sd_event_add_io(loop, &ctl->accept, ctl->fd, EPOLLIN, on_accept, ctl);
 		if (r >= 0)
-			r = sd_event_add_time(loop, &ctl->pause, CLOCK_BOOTTIME, TG_US_FOREVER, TG_US_PER_MS, on_pause,
-					      ctl);
+			r = sd_event_add_time(loop, &ctl->pause, CLOCK_BOOTTIME, TG_US_FOREVER,
+					      TG_US_PER_MS, on_pause, ctl);
 		if (r >= 0)
 			r = sd_event_source_set_enabled(ctl->pause, SD_EVENT_OFF);
 		if (r >= 0)
 			r = sd_event_source_set_exit_on_failure(ctl->accept, true);
 		if (r < 0)
-			tg_fault_set(reterr, r, "cannot watch the control socket: %s", strerror(-r));
+			tg_fault_set(reterr, r, "cannot watch the control socket: %s",
+				     strerror(-r));
 	}
 	if (r < 0) {
 		tg_control_free(ctl);

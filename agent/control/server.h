@@ -28,8 +28,9 @@ typedef void (*tg_control_request_fn)(void *user, tg_client client, const char *
  * Listens on the socket that systemd passed (sd_listen_fds), or makes one at @path with @group (may be "") and mode 0660; a stale
  * socket there is replaced, a live one is -EADDRINUSE.
  */
-int tg_control_new(sd_event *loop, const char *path, const char *group, tg_control_request_fn request, void *user,
-		   struct tg_control **ret, struct tg_fault *reterr) TG_CHECKED;
+int tg_control_new(sd_event *loop, const char *path, const char *group,
+		   tg_control_request_fn request, void *user, struct tg_control **ret,
+		   struct tg_fault *reterr) TG_CHECKED;
 /* Closes every client; removes the socket that _new made. Accepts NULL. */
 struct tg_control *tg_control_free(struct tg_control *c);
 

@@ -11,15 +11,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WAITERS TG_CONTROL_CLIENTS
-#define MARGIN_US (2 * TG_US_PER_S)
+#define WAITERS    TG_CONTROL_CLIENTS
+#define MARGIN_US  (2 * TG_US_PER_S)
 #define ANY_DEVICE SIZE_MAX
 
 /* Somebody who waits for a reading: once (`read`) or for each (`watch`). */
 struct waiter {
 	tg_client client; /* 0: free */
 	bool watch;
-	size_t device; /* or ANY_DEVICE */
+	size_t device;               /* or ANY_DEVICE */
 	char point[TG_NAME_MAX + 1]; /* "" for all */
 	uint64_t asked_us, deadline_us;
 	uint64_t lost; /* readings that a slow watcher missed */
@@ -40,7 +40,8 @@ static void arm(struct tg_verbs *v)
 			next = v->waiters[i].deadline_us;
 	}
 	(void) sd_event_source_set_time(v->timer, next);
-	(void) sd_event_source_set_enabled(v->timer, next == TG_US_FOREVER ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+	(void) sd_event_source_set_enabled(v->timer,
+					   next == TG_US_FOREVER ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
 }
 
 /* Those who hung up keep no place, however rarely their device is read. */
@@ -112,7 +113,8 @@ static void do_reload(struct tg_verbs *v, tg_client c, json_t *request)
 
 	(void) request;
 	if (r < 0) {
-		refuse(v, c, r == -EBADMSG ? TG_EXIT_CONFIG : TG_EXIT_FAILED, text ? text : strerror(-r));
+		refuse(v, c, r == -EBADMSG ? TG_EXIT_CONFIG : TG_EXIT_FAILED,
+		       text ? text : strerror(-r));
 		return;
 	}
 	o = json_pack("{s:s}", "warnings", text ? text : "");
@@ -132,10 +134,12 @@ static void do_enroll(struct tg_verbs *v, tg_client c, json_t *request)
 		refuse(v, c, TG_EXIT_FAILED, "an enrolment is under way already");
 		return;
 	case -EEXIST:
-		refuse(v, c, TG_EXIT_FAILED, "this gateway has an identity already; see 'tidegate identity'");
+		refuse(v, c, TG_EXIT_FAILED,
+		       "this gateway has an identity already; see 'tidegate identity'");
 		return;
 	default:
-		refuse(v, c, TG_EXIT_FAILED, "[enrolment] method is none: there is nothing to enrol with");
+		refuse(v, c, TG_EXIT_FAILED,
+		       "[enrolment] method is none: there is nothing to enrol with");
 		return;
 	}
 }
@@ -179,8 +183,8 @@ static int find_point(struct tg_verbs *v, tg_client c, json_t *request, size_t d
 			return 0;
 		}
 	}
-	(void) snprintf(text, sizeof(text), "device '%s' has no point '%.*s'", cfg->devices[device].name,
-			TG_NAME_MAX, name);
+	(void) snprintf(text, sizeof(text), "device '%s' has no point '%.*s'",
+			cfg->devices[device].name, TG_NAME_MAX, name);
 	refuse(v, c, TG_EXIT_USAGE, text);
 	return -ENOENT;
 }
@@ -192,14 +196,17 @@ static void do_read(struct tg_verbs *v, tg_client c, json_t *request)
 	char point[TG_NAME_MAX + 1];
 	size_t device;
 
-	if (find_device(v, c, request, false, &device) < 0 || find_point(v, c, request, device, point) < 0)
+	if (find_device(v, c, request, false, &device) < 0 ||
+	    find_point(v, c, request, device, point) < 0)
 		return;
 	if (!w || tg_agent_poll_now(v->agent, device) < 0) {
-		refuse(v, c, TG_EXIT_FAILED, w ? "the device's bus does not take a request now" : "too many wait already");
+		refuse(v, c, TG_EXIT_FAILED,
+		       w ? "the device's bus does not take a request now"
+			 : "too many wait already");
 		return;
 	}
 	d = &tg_agent_config(v->agent)->devices[device];
-	*w = (struct waiter) { .client = c, .device = device, .asked_us = tg_clock_boot_us() };
+	*w = (struct waiter){ .client = c, .device = device, .asked_us = tg_clock_boot_us() };
 	memcpy(w->point, point, sizeof(point));
 	w->deadline_us = w->asked_us + MARGIN_US + (d->retries + 2) * d->timeout_us;
 	arm(v);
@@ -216,7 +223,7 @@ static void do_watch(struct tg_verbs *v, tg_client c, json_t *request)
 		refuse(v, c, TG_EXIT_FAILED, "too many watch already");
 		return;
 	}
-	*w = (struct waiter) {
+	*w = (struct waiter){
 		.client = c, .watch = true, .device = device, .deadline_us = TG_US_FOREVER
 	};
 	tg_control_answer(tg_agent_control(v->agent), c, "{\"watching\":true}", 1);
@@ -227,7 +234,7 @@ static const struct {
 	void (*run)(struct tg_verbs *v, tg_client c, json_t *request);
 } verbs[] = {
 	{ "status", do_status }, { "identity", do_identity }, { "read", do_read },
-	{ "watch", do_watch },	 { "reload", do_reload },     { "enroll", do_enroll },
+	{ "watch", do_watch },   { "reload", do_reload },     { "enroll", do_enroll },
 };
 
 void tg_verbs_request(void *user, tg_client client, const char *line, size_t len)
@@ -262,7 +269,8 @@ static void tell(struct tg_verbs *v, struct waiter *w, const char *json)
 		return;
 	}
 	if (w->lost) {
-		(void) snprintf(lost, sizeof(lost), "{\"lost\":%llu}", (unsigned long long) w->lost);
+		(void) snprintf(lost, sizeof(lost), "{\"lost\":%llu}",
+				(unsigned long long) w->lost);
 		if (tg_control_line(ctl, w->client, lost) == 0)
 			w->lost = 0;
 	}
@@ -314,8 +322,8 @@ int tg_verbs_new(struct tg_agent *agent, struct tg_verbs **ret)
 	if (!v)
 		return -ENOMEM;
 	v->agent = agent;
-	r = sd_event_add_time(tg_agent_loop(agent), &v->timer, CLOCK_BOOTTIME, TG_US_FOREVER, TG_US_PER_MS,
-			      on_timer, v);
+	r = sd_event_add_time(tg_agent_loop(agent), &v->timer, CLOCK_BOOTTIME, TG_US_FOREVER,
+			      TG_US_PER_MS, on_timer, v);
 	if (r < 0)
 		return r;
 	(void) sd_event_source_set_description(v->timer, "verbs");

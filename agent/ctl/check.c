@@ -14,13 +14,15 @@ struct dump {
 	char section[2 * TG_NAME_MAX + 16];
 };
 
-static int on_key(void *user, const char *section, const char *key, const char *value, const char *origin)
+static int on_key(void *user, const char *section, const char *key, const char *value,
+		  const char *origin)
 {
 	struct dump *d = user;
 
 	if (d->json)
-		return json_array_append_new(d->list, json_pack("{s:s, s:s, s:s, s:s}", "section", section,
-								"key", key, "value", value, "origin", origin));
+		return json_array_append_new(d->list, json_pack("{s:s, s:s, s:s, s:s}", "section",
+								section, "key", key, "value", value,
+								"origin", origin));
 	if (strcmp(d->section, section) != 0) {
 		(void) printf("%s[%s]\n", d->section[0] ? "\n" : "", section);
 		(void) snprintf(d->section, sizeof(d->section), "%s", section);
@@ -46,8 +48,9 @@ static void print_complaints(const struct tg_ctl *ctl, const struct tg_complaint
 
 	for (size_t i = 0; i < c->n; i++) {
 		if (ctl->json)
-			(void) json_array_append_new(list, json_pack("{s:b, s:s}", "warning", c->items[i].warning,
-								     "text", c->items[i].text));
+			(void) json_array_append_new(list, json_pack("{s:b, s:s}", "warning",
+								     c->items[i].warning, "text",
+								     c->items[i].text));
 		else
 			(void) fprintf(stderr, "%s%s\n", c->items[i].warning ? "warning: " : "",
 				       c->items[i].text);
@@ -78,12 +81,13 @@ static int run(struct tg_ctl *ctl)
 	if (r < 0 && c.errors == 0)
 		(void) fprintf(stderr, "tidegate: %s: %s\n", path, strerror(-r));
 	else if (r == 0 && !ctl->dump && !ctl->json)
-		(void) printf("%s: ok, %zu buses, %zu devices%s\n", path, cfg->n_buses, cfg->n_devices,
-			      c.warnings ? ", with warnings" : "");
+		(void) printf("%s: ok, %zu buses, %zu devices%s\n", path, cfg->n_buses,
+			      cfg->n_devices, c.warnings ? ", with warnings" : "");
 	tg_complaints_done(&c);
 	if (r < 0)
 		return TG_EXIT_CONFIG;
 	return ctl->dump ? dump(ctl, cfg) : TG_EXIT_OK;
 }
 
-const struct tg_ctl_verb tg_verb_check = { "check", "[--dump] [FILE|DIR]", "validate configuration; needs no agent", run };
+const struct tg_ctl_verb tg_verb_check = { "check", "[--dump] [FILE|DIR]",
+					   "validate configuration; needs no agent", run };

@@ -100,7 +100,7 @@ json_t *tg_ctl_ask(const struct tg_ctl *ctl, json_t *request, int *ret_code, FIL
 	}
 	if (!f)
 		return NULL;
-	if ( fprintf(f, "%s\n", text) < 0 || fflush(f) != 0) {
+	if (fprintf(f, "%s\n", text) < 0 || fflush(f) != 0) {
 		*ret_code = explain(ctl, errno);
 		return NULL;
 	}
@@ -158,7 +158,10 @@ const char *tg_ctl_age(long long s, char out[static 24])
 	static const struct {
 		long long from, unit;
 		const char *name;
-	} units[] = { { 2 * 86400, 86400, "d" }, { 2 * 3600, 3600, "h" }, { 120, 60, "min" }, { 0, 1, "s" } };
+	} units[] = { { 2 * 86400, 86400, "d" },
+		      { 2 * 3600, 3600, "h" },
+		      { 120, 60, "min" },
+		      { 0, 1, "s" } };
 
 	if (s < 0)
 		return "never";
@@ -206,7 +209,7 @@ void tg_ctl_print_reading(const struct tg_ctl *ctl, json_t *reading)
 	json_t *sample;
 	size_t i;
 
-	json_array_foreach(json_object_get(reading, "samples"), i, sample) {
+	json_array_foreach (json_object_get(reading, "samples"), i, sample) {
 		tg_ctl_say(ctl, TG_DIM, "%s  ", tg_ctl_text(reading, "time", "?"));
 		(void) printf("%s/%-24s ", device, tg_ctl_text(sample, "point", "?"));
 		print_value(ctl, sample);

@@ -15,10 +15,10 @@ struct tg_ctl {
 	const char *socket;
 	const char *config_path;
 	const char *state_dir; /* for what works without the agent */
-	bool dump;	       /* check --dump */
-	bool json;   /* print what the agent said, as it is */
-	bool colour; /* standard output is a terminal */
-	int argc;    /* behind the verb */
+	bool dump;             /* check --dump */
+	bool json;             /* print what the agent said, as it is */
+	bool colour;           /* standard output is a terminal */
+	int argc;              /* behind the verb */
 	char **argv;
 };
 
@@ -26,8 +26,8 @@ struct tg_ctl_verb {
 	const char *name, *arguments, *help;
 	int (*run)(struct tg_ctl *ctl); /* returns an exit code */
 };
-extern const struct tg_ctl_verb tg_verb_status, tg_verb_check, tg_verb_identity, tg_verb_read, tg_verb_watch, tg_verb_reload,
-	tg_verb_enroll;
+extern const struct tg_ctl_verb tg_verb_status, tg_verb_check, tg_verb_identity, tg_verb_read,
+	tg_verb_watch, tg_verb_reload, tg_verb_enroll;
 
 /*
  * Asks the agent and returns its "data" (owned), or NULL after a message on standard error; *ret_code is then the exit code.
@@ -47,7 +47,8 @@ long long tg_ctl_number(json_t *o, const char *key, long long none);
 
 enum tg_ctl_tone { TG_PLAIN, TG_FINE, TG_WARN, TG_FAIL, TG_DIM };
 /* printf with colour, where there is a terminal. */
-void tg_ctl_say(const struct tg_ctl *ctl, enum tg_ctl_tone tone, const char *fmt, ...) TG_PRINTF(3, 4);
+void tg_ctl_say(const struct tg_ctl *ctl, enum tg_ctl_tone tone, const char *fmt, ...)
+	TG_PRINTF(3, 4);
 /* "3 min", "2 h", "5 d" of @seconds to @out. Returns @out. */
 const char *tg_ctl_age(long long seconds, char out[static 24]);
 /* "1.4 MB". Returns @out. */

@@ -16,8 +16,9 @@ static void row(const char *name, const char *value)
 
 static void print(json_t *data)
 {
-	static const char *const members[] = { "state", "subject", "issuer", "serial", "fingerprint", "certificate_id",
-					       "thing", "method", "not_before", "not_after", "made" };
+	static const char *const members[] = { "state",       "subject",        "issuer", "serial",
+					       "fingerprint", "certificate_id", "thing",  "method",
+					       "not_before",  "not_after",      "made" };
 	json_t *o = json_object_get(data, "identity");
 
 	row("gateway", tg_ctl_text(data, "id", NULL));
@@ -36,14 +37,17 @@ static json_t *from_disk(const struct tg_ctl *ctl)
 	char from[32], to[32];
 
 	if (tg_generation_read(ctl->state_dir, TG_SLOT_CURRENT, &m, &why) < 0) {
-		(void) fprintf(stderr, "tidegate: the agent does not run, and %s holds no current identity: %s\n",
+		(void) fprintf(stderr,
+			       "tidegate: the agent does not run, and %s holds no current "
+			       "identity: %s\n",
 			       ctl->state_dir, why.text);
 		return NULL;
 	}
-	return json_pack("{s:s, s:{s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s}}", "tpm", m.tpm, "identity", "state",
-			 "current (the agent does not run)", "generation", (int) m.number, "method", m.method,
-			 "subject", m.subject, "issuer", m.issuer, "serial", m.serial, "fingerprint", m.fingerprint,
-			 "not_before", tg_clock_iso(m.not_before * (int64_t) TG_US_PER_S, from), "not_after",
+	return json_pack("{s:s, s:{s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s}}", "tpm", m.tpm,
+			 "identity", "state", "current (the agent does not run)", "generation",
+			 (int) m.number, "method", m.method, "subject", m.subject, "issuer",
+			 m.issuer, "serial", m.serial, "fingerprint", m.fingerprint, "not_before",
+			 tg_clock_iso(m.not_before * (int64_t) TG_US_PER_S, from), "not_after",
 			 tg_clock_iso(m.not_after * (int64_t) TG_US_PER_S, to));
 }
 
@@ -66,4 +70,6 @@ static int run(struct tg_ctl *ctl)
 	return TG_EXIT_OK;
 }
 
-const struct tg_ctl_verb tg_verb_identity = { "identity", "", "the certificate in use; works without the agent", run };
+const struct tg_ctl_verb tg_verb_identity = { "identity", "",
+					      "the certificate in use; works without the agent",
+					      run };

@@ -13,8 +13,8 @@
 
 /* Dispatch and help come from the same table. */
 static const struct tg_ctl_verb *const verbs[] = {
-	&tg_verb_status, &tg_verb_check, &tg_verb_identity, &tg_verb_read,
-	&tg_verb_watch,	 &tg_verb_reload, &tg_verb_enroll,
+	&tg_verb_status, &tg_verb_check,  &tg_verb_identity, &tg_verb_read,
+	&tg_verb_watch,  &tg_verb_reload, &tg_verb_enroll,
 };
 
 static void help(FILE *to)
@@ -28,13 +28,15 @@ static void help(FILE *to)
 	}
 	(void) fputs("\nOptions:\n"
 		     "  --json                   print data as JSON\n"
-		     "  --socket PATH            the agent's control socket ($TIDEGATE_SOCKET, " TG_CONTROL_SOCKET
-		     ")\n"
+		     "  --socket PATH            the agent's control socket "
+		     "($TIDEGATE_SOCKET, " TG_CONTROL_SOCKET ")\n"
 		     "  --config PATH            for 'check' (" TG_CONFIG_DEFAULT ")\n"
-		     "  --state-dir DIR          for 'identity' without the agent (/var/lib/tidegate)\n"
+		     "  --state-dir DIR          for 'identity' without the agent "
+		     "(/var/lib/tidegate)\n"
 		     "  --help, --version\n"
 		     "\n"
-		     "Exit codes: 0 ok, 1 failed, 2 usage, 78 bad configuration. See tidegate(1).\n",
+		     "Exit codes: 0 ok, 1 failed, 2 usage, 78 bad configuration. See "
+		     "tidegate(1).\n",
 		     to);
 }
 
@@ -101,8 +103,8 @@ static int finish(int code)
 static int run(struct tg_ctl *ctl, const struct tg_ctl_verb *verb)
 {
 	if (!verb->arguments[0] && ctl->argc) {
-		(void) fprintf(stderr, "tidegate: '%s' takes no argument\nUsage: tidegate %s\n", verb->name,
-			       verb->name);
+		(void) fprintf(stderr, "tidegate: '%s' takes no argument\nUsage: tidegate %s\n",
+			       verb->name, verb->name);
 		return TG_EXIT_USAGE;
 	}
 	return finish(verb->run(ctl));

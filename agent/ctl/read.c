@@ -10,7 +10,7 @@ static bool all_good(json_t *reading)
 	json_t *sample;
 	size_t i;
 
-	json_array_foreach(json_object_get(reading, "samples"), i, sample) {
+	json_array_foreach (json_object_get(reading, "samples"), i, sample) {
 		if (strcmp(tg_ctl_text(sample, "quality", ""), "good") != 0)
 			return false;
 	}
@@ -45,4 +45,5 @@ static int run(struct tg_ctl *ctl)
 	return code;
 }
 
-const struct tg_ctl_verb tg_verb_read = { "read", "DEVICE[/POINT]", "read a device now and print it", run };
+const struct tg_ctl_verb tg_verb_read = { "read", "DEVICE[/POINT]",
+					  "read a device now and print it", run };

@@ -20,7 +20,10 @@ static int run(struct tg_ctl *ctl)
 	return TG_EXIT_OK;
 }
 
-const struct tg_ctl_verb tg_verb_reload = { "reload", "", "take the configuration again; a bad one is refused and named", run };
+const struct tg_ctl_verb tg_verb_reload = { "reload", "",
+					    "take the configuration again; a bad one is refused "
+					    "and named",
+					    run };
 
 static int enroll(struct tg_ctl *ctl)
 {
@@ -34,4 +37,5 @@ static int enroll(struct tg_ctl *ctl)
 	return TG_EXIT_OK;
 }
 
-const struct tg_ctl_verb tg_verb_enroll = { "enroll", "", "try to enrol now instead of later", enroll };
+const struct tg_ctl_verb tg_verb_enroll = { "enroll", "", "try to enrol now instead of later",
+					    enroll };

@@ -12,7 +12,8 @@ static void print(struct tg_ctl *ctl, json_t *line)
 	else if (ctl->json)
 		tg_ctl_print_json(line);
 	else if (lost)
-		tg_ctl_say(ctl, TG_WARN, "... %lld readings were not shown: this terminal is too slow\n", lost);
+		tg_ctl_say(ctl, TG_WARN,
+			   "... %lld readings were not shown: this terminal is too slow\n", lost);
 	else
 		tg_ctl_print_reading(ctl, line);
 }
@@ -27,9 +28,10 @@ static int run(struct tg_ctl *ctl)
 		(void) fputs("Usage: tidegate watch [DEVICE]\n", stderr);
 		return TG_EXIT_USAGE;
 	}
-	first = tg_ctl_ask(ctl,
-			   json_pack("{s:s, s:s*}", "cmd", "watch", "device", ctl->argc ? ctl->argv[0] : NULL),
-			   &code, &stream);
+	first = tg_ctl_ask(
+		ctl,
+		json_pack("{s:s, s:s*}", "cmd", "watch", "device", ctl->argc ? ctl->argv[0] : NULL),
+		&code, &stream);
 	if (!first)
 		return code;
 	json_decref(first);
@@ -49,4 +51,5 @@ static int run(struct tg_ctl *ctl)
 	return TG_EXIT_FAILED;
 }
 
-const struct tg_ctl_verb tg_verb_watch = { "watch", "[DEVICE]", "print readings as they come, until ^C", run };
+const struct tg_ctl_verb tg_verb_watch = { "watch", "[DEVICE]",
+					   "print readings as they come, until ^C", run };

@@ -17,7 +17,8 @@ static json_t *value(const struct tg_value *v)
 		return json_integer(v->i);
 	case TG_VALUE_UINT:
 		/* jansson's integers are signed; what does not fit is shown exactly, as text. */
-		return v->u <= INT64_MAX ? json_integer((json_int_t) v->u) : json_sprintf("%llu", (unsigned long long) v->u);
+		return v->u <= INT64_MAX ? json_integer((json_int_t) v->u)
+					 : json_sprintf("%llu", (unsigned long long) v->u);
 	case TG_VALUE_REAL:
 		return json_real(v->real);
 	case TG_VALUE_TEXT:
@@ -29,8 +30,8 @@ static json_t *value(const struct tg_value *v)
 static json_t *sample(const struct tg_sample *s)
 {
 	static const char *const qualities[] = { "good", "stale", "bad" };
-	json_t *o = json_pack("{s:s, s:o, s:s, s:s}", "point", s->point, "value", value(&s->value), "unit",
-			      s->unit, "quality", qualities[s->quality]);
+	json_t *o = json_pack("{s:s, s:o, s:s, s:s}", "point", s->point, "value", value(&s->value),
+			      "unit", s->unit, "quality", qualities[s->quality]);
 
 	if (s->quality != TG_GOOD)
 		(void) json_object_set_new(o, "reason", json_string(s->reason));
@@ -50,9 +51,10 @@ char *tg_reading_json(const struct tg_parcel *p, const char *point)
 		if (!point[0] || strcmp(point, u.pack.samples[i].point) == 0)
 			(void) json_array_append_new(samples, sample(&u.pack.samples[i]));
 	}
-	o = json_pack("{s:s, s:s, s:s, s:o}", "device", u.pack.device, "time",
-		      tg_clock_iso((int64_t) u.pack.samples[0].boot_us + u.pack.wall_offset_us, iso), "clock",
-		      tg_clock_trust_name(u.pack.clock), "samples", samples);
+	o = json_pack(
+		"{s:s, s:s, s:s, s:o}", "device", u.pack.device, "time",
+		tg_clock_iso((int64_t) u.pack.samples[0].boot_us + u.pack.wall_offset_us, iso),
+		"clock", tg_clock_trust_name(u.pack.clock), "samples", samples);
 	text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(12));
 	json_decref(o);
 	return text;

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#define END_TRIES 10   /* looks at a helper that was told to end; it may sit in a call to the TPM */
+#define END_TRIES    10 /* looks at a helper that was told to end; it may sit in a call to the TPM */
 #define END_PAUSE_MS 20
 
 extern char **environ;
@@ -93,7 +93,8 @@ static void on_failure(struct tg_keeper *k, int status)
 	k->failures++;
 	if (code == TG_EXIT_CONFIG) {
 		k->state = TG_KEEPER_STUCK;
-		tg_log(LOG_ERR, "enrol", "tidegate-provision refused the configuration; waiting for a reload");
+		tg_log(LOG_ERR, "enrol",
+		       "tidegate-provision refused the configuration; waiting for a reload");
 		return;
 	}
 	/* Without a journal it ended before the first step: files, TPM, memory. */
@@ -102,8 +103,9 @@ static void on_failure(struct tg_keeper *k, int status)
 	explicit_bzero(j.token, sizeof(j.token));
 	pause = tg_keeper_pause_us(j.error_class, k->failures, tg_random_u64());
 	plan(k, pause);
-	tg_event(TG_EV_ENROL_FAILED, LOG_WARNING, j.error_text[0] ? j.error_text : "Enrolment failed",
-		 TG_F_STEP, tg_enrol_step_name(j.error_step), TG_F_REASON, tg_enrol_class_name(j.error_class),
+	tg_event(TG_EV_ENROL_FAILED, LOG_WARNING,
+		 j.error_text[0] ? j.error_text : "Enrolment failed", TG_F_STEP,
+		 tg_enrol_step_name(j.error_step), TG_F_REASON, tg_enrol_class_name(j.error_class),
 		 NULL);
 	tg_log(LOG_NOTICE, "enrol", "next attempt in %u s", (unsigned) (pause / TG_US_PER_S));
 }
@@ -119,7 +121,8 @@ static int on_exit_of_helper(sd_event_source *s, const siginfo_t *si, void *user
 	if (status == 0 && settled(k)) {
 		k->state = TG_KEEPER_SETTLED;
 		k->failures = 0;
-		tg_event(TG_EV_ENROLLED, LOG_NOTICE, "A new identity is there; trying it with the broker", NULL);
+		tg_event(TG_EV_ENROLLED, LOG_NOTICE,
+			 "A new identity is there; trying it with the broker", NULL);
 		k->changed(k->user);
 		return 0;
 	}
@@ -130,8 +133,12 @@ static int on_exit_of_helper(sd_event_source *s, const siginfo_t *si, void *user
 /* The child starts with the signals of a fresh process: the agent blocks some for its loop. */
 static int spawn_helper(struct tg_keeper *k)
 {
-	char *argv[] = { (char *) k->o.helper,	  (char *) "--config",	   (char *) k->o.config_path,
-			 (char *) "--state-dir", (char *) k->o.state_dir, (char *) "enrol",
+	char *argv[] = { (char *) k->o.helper,
+			 (char *) "--config",
+			 (char *) k->o.config_path,
+			 (char *) "--state-dir",
+			 (char *) k->o.state_dir,
+			 (char *) "enrol",
 			 NULL };
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
@@ -233,7 +240,8 @@ int tg_keeper_new(sd_event *loop, const struct tg_keeper_options *o, tg_keeper_c
 	k->o = *o;
 	k->changed = changed;
 	k->user = user;
-	r = sd_event_add_time(loop, &k->timer, CLOCK_BOOTTIME, UINT64_MAX, TG_US_PER_MS, on_timer, k);
+	r = sd_event_add_time(loop, &k->timer, CLOCK_BOOTTIME, UINT64_MAX, TG_US_PER_MS, on_timer,
+			      k);
 	if (r < 0)
 		return r;
 	(void) sd_event_source_set_description(k->timer, "enrol");
@@ -282,7 +290,8 @@ int tg_keeper_enrol_now(struct tg_keeper *k)
 void tg_keeper_status(struct tg_keeper *k, struct tg_keeper_status *ret)
 {
 	int current = tg_generation_read(k->o.state_dir, TG_SLOT_CURRENT, &ret->current, NULL);
-	int candidate = tg_generation_read(k->o.state_dir, TG_SLOT_CANDIDATE, &ret->candidate, NULL);
+	int candidate =
+		tg_generation_read(k->o.state_dir, TG_SLOT_CANDIDATE, &ret->candidate, NULL);
 
 	ret->state = k->state;
 	ret->next_us = k->state == TG_KEEPER_WAITING ? k->next_us : 0;

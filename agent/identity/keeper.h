@@ -19,11 +19,11 @@
 struct tg_keeper;
 
 enum tg_keeper_state {
-	TG_KEEPER_OFF,	    /* method = none, or nothing to do the work with */
-	TG_KEEPER_SETTLED,  /* a current or candidate identity is there */
-	TG_KEEPER_WAITING,  /* the next attempt is planned */
-	TG_KEEPER_RUNNING,  /* the helper is at work */
-	TG_KEEPER_STUCK,    /* the helper refused its configuration: a reload tries again */
+	TG_KEEPER_OFF,     /* method = none, or nothing to do the work with */
+	TG_KEEPER_SETTLED, /* a current or candidate identity is there */
+	TG_KEEPER_WAITING, /* the next attempt is planned */
+	TG_KEEPER_RUNNING, /* the helper is at work */
+	TG_KEEPER_STUCK,   /* the helper refused its configuration: a reload tries again */
 };
 
 struct tg_keeper_status {
@@ -40,14 +40,14 @@ struct tg_keeper_status {
 typedef void (*tg_keeper_changed_fn)(void *user);
 
 struct tg_keeper_options {
-	const char *helper;	 /* path of tidegate-provision */
+	const char *helper;      /* path of tidegate-provision */
 	const char *config_path; /* handed to it */
 	const char *state_dir;
 };
 
 /* @loop and the strings of @o outlive the keeper. SIGCHLD is blocked in every thread. Returns 0 or -errno. */
-int tg_keeper_new(sd_event *loop, const struct tg_keeper_options *o, tg_keeper_changed_fn changed, void *user,
-		  struct tg_keeper **ret) TG_CHECKED;
+int tg_keeper_new(sd_event *loop, const struct tg_keeper_options *o, tg_keeper_changed_fn changed,
+		  void *user, struct tg_keeper **ret) TG_CHECKED;
 /* Ends a helper that still runs (SIGTERM; its journal lets the next one resume). Accepts NULL. */
 struct tg_keeper *tg_keeper_free(struct tg_keeper *k);
 /* A new configuration: looks at once whether there is something to do. */

@@ -18,7 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ROUND_US (30 * TG_US_PER_S)
+#define ROUND_US        (30 * TG_US_PER_S)
 #define ROUND_FAILED_US (5 * TG_US_PER_S) /* a TPM that was away is found again soon */
 
 struct tg_tpm_watch {
@@ -53,7 +53,9 @@ static int ask_identity(struct tg_tpm_watch *w, struct tg_fault *reterr)
 	w->report.replaced |= changed;
 	if (changed)
 		tg_event(TG_EV_TPM_REPLACED, LOG_ERR,
-			 "This is another TPM than before: the identity on disk is of no use with it", NULL);
+			 "This is another TPM than before: the identity on disk is of no use with "
+			 "it",
+			 NULL);
 	return 0;
 }
 
@@ -141,7 +143,8 @@ int tg_tpm_watch_new(struct tg_tpm *tpm, const char *state_dir, tg_tpm_report_fn
 	w->report_fn = report;
 	w->user = user;
 	w->identity_due = true;
-	if (snprintf(w->state_dir, sizeof(w->state_dir), "%s", state_dir) >= (int) sizeof(w->state_dir))
+	if (snprintf(w->state_dir, sizeof(w->state_dir), "%s", state_dir) >=
+	    (int) sizeof(w->state_dir))
 		return tg_fault_set(reterr, -ENAMETOOLONG, "state directory path is too long");
 	r = tg_mailbox_new(4, 1, NULL, &w->pokes);
 	if (r == 0) {

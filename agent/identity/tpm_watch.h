@@ -17,13 +17,13 @@
 struct tg_tpm_watch;
 
 struct tg_tpm_report {
-	int error;		 /* 0, or -errno of the last question */
+	int error;               /* 0, or -errno of the last question */
 	char text[TG_FAULT_MAX]; /* "" when all is well */
-	bool asked;		 /* at least one question was answered or failed */
+	bool asked;              /* at least one question was answered or failed */
 	bool hung;
-	bool replaced;		 /* the TPM is not the one of tpm-identity */
-	bool has_key, key_ok;	 /* of the current identity */
-	char id[17];		 /* %t; "" while unknown */
+	bool replaced;           /* the TPM is not the one of tpm-identity */
+	bool has_key, key_ok;    /* of the current identity */
+	char id[17];             /* %t; "" while unknown */
 	struct tg_tpm_info info; /* of the last good answer */
 };
 /* Called on the watch's thread after each round; must only post. */

@@ -40,7 +40,8 @@ static json_t *date(int64_t wall_s)
 {
 	char iso[32];
 
-	return wall_s ? json_string(tg_clock_iso(wall_s * (int64_t) TG_US_PER_S, iso)) : json_null();
+	return wall_s ? json_string(tg_clock_iso(wall_s * (int64_t) TG_US_PER_S, iso))
+		      : json_null();
 }
 
 /* Steals @value. A failure shows as a missing object at the end: json_dumps() of NULL is NULL. */
@@ -60,7 +61,8 @@ static const char *identity_state(const struct tg_picture *p)
 
 static json_t *identity(const struct tg_picture *p)
 {
-	const struct tg_manifest *m = p->keeper.has_current ? &p->keeper.current : &p->keeper.candidate;
+	const struct tg_manifest *m =
+		p->keeper.has_current ? &p->keeper.current : &p->keeper.candidate;
 	json_t *o = json_object();
 
 	put(o, "state", json_string(identity_state(p)));
@@ -105,7 +107,8 @@ static json_t *enrolment(const struct tg_picture *p)
 	put(o, "state", json_string(tg_keeper_state_name(k->state)));
 	put(o, "attempts", number(k->attempts));
 	put(o, "next_s", until(p, k->next_us));
-	put(o, "step", k->has_journal ? json_string(tg_enrol_step_name(k->journal.step)) : json_null());
+	put(o, "step",
+	    k->has_journal ? json_string(tg_enrol_step_name(k->journal.step)) : json_null());
 	put(o, "error", k->has_journal ? enrolment_error(&k->journal) : json_null());
 	return o;
 }
@@ -145,14 +148,17 @@ static json_t *tpm(const struct tg_picture *p)
 	json_t *o = json_object();
 
 	(void) snprintf(firmware, sizeof(firmware), "%u.%u.%u.%u", t->info.firmware[0] >> 16,
-			t->info.firmware[0] & 0xffff, t->info.firmware[1] >> 16, t->info.firmware[1] & 0xffff);
+			t->info.firmware[0] & 0xffff, t->info.firmware[1] >> 16,
+			t->info.firmware[1] & 0xffff);
 	put(o, "state", json_string(tpm_state(t)));
 	put(o, "id", text_or_null(t->id));
 	put(o, "manufacturer", text_or_null(t->info.manufacturer));
 	put(o, "firmware", t->info.manufacturer[0] ? json_string(firmware) : json_null());
-	put(o, "lockout_counter", t->info.manufacturer[0] ? number(t->info.lockout_counter) : json_null());
+	put(o, "lockout_counter",
+	    t->info.manufacturer[0] ? number(t->info.lockout_counter) : json_null());
 	put(o, "key", json_string(!t->has_key ? "none" : t->key_ok ? "usable" : "not usable"));
-	put(o, "provider", json_string(p->cfg->tpm.provider == TG_PROVIDER_TPM2 ? "tpm2" : "builtin"));
+	put(o, "provider",
+	    json_string(p->cfg->tpm.provider == TG_PROVIDER_TPM2 ? "tpm2" : "builtin"));
 	put(o, "error", text_or_null(t->text));
 	return o;
 }
@@ -257,7 +263,8 @@ static json_t *labels(const struct tg_config *cfg)
 	json_t *o = json_object();
 
 	for (size_t i = 0; i < cfg->gateway.labels.n; i++)
-		put(o, cfg->gateway.labels.items[i].name, json_string(cfg->gateway.labels.items[i].value));
+		put(o, cfg->gateway.labels.items[i].name,
+		    json_string(cfg->gateway.labels.items[i].value));
 	return o;
 }
 
@@ -317,7 +324,8 @@ char *tg_status_identity_json(const struct tg_picture *p)
 void tg_status_line(const struct tg_picture *p, char *out, size_t size)
 {
 	(void) snprintf(out, size, "%s; link %s; %zu of %zu devices ok; %llu packs wait%s%s",
-			p->keeper.has_current || p->keeper.has_candidate ? "enrolled" : "no identity yet",
+			p->keeper.has_current || p->keeper.has_candidate ? "enrolled"
+									 : "no identity yet",
 			link_state(p), count_health(p, TG_DEVICE_OK), p->fleet->n_devices,
 			(unsigned long long) (p->spool.memory_packs + p->spool.disk_packs),
 			p->stuck ? "; stuck: " : "", p->stuck ? p->stuck : "");

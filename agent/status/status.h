@@ -24,9 +24,10 @@ struct tg_picture {
 	struct tg_link_report link;
 	struct tg_spool_state spool;
 	struct tg_tpm_report tpm;
-	const struct tg_config *fleet;	       /* the configuration of the devices that run: cfg, or the one before */
+	const struct tg_config
+		*fleet; /* the configuration of the devices that run: cfg, or the one before */
 	const struct tg_device_state *devices; /* one for each of them */
-	const char *stuck;		       /* the thread that shows no progress, or NULL */
+	const char *stuck;                     /* the thread that shows no progress, or NULL */
 };
 
 /* Devices that a retained status document names one by one; with more, only those that are not well. */

@@ -60,7 +60,8 @@ void tg_timekeeping_refresh(struct tg_timekeeping *t)
 	int64_t wall_s = tg_clock_wall_us() / (int64_t) TG_US_PER_S;
 	bool synchronised = access(TIMESYNC_DONE, F_OK) == 0;
 
-	atomic_store(&t->trust, (int) tg_clock_judge(wall_s, atomic_load(&t->floor_s), synchronised));
+	atomic_store(&t->trust,
+		     (int) tg_clock_judge(wall_s, atomic_load(&t->floor_s), synchronised));
 }
 
 int64_t tg_timekeeping_floor(const struct tg_timekeeping *t)
@@ -72,7 +73,7 @@ struct tg_pipeline_clock tg_timekeeping_now(void *timekeeping)
 {
 	const struct tg_timekeeping *t = timekeeping;
 
-	return (struct tg_pipeline_clock) {
+	return (struct tg_pipeline_clock){
 		.wall_offset_us = tg_clock_wall_us() - (int64_t) tg_clock_boot_us(),
 		.trust = (enum tg_clock_trust) atomic_load(&t->trust),
 	};

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/agent_internal.h"
+
+#include "base/clock.h"
+
+#include <tidegate/log.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static void post(struct tg_agent *a, const struct tg_news *n)
+{
+	/* Each is a whole state: the next one makes a lost one good. */
+	(void) !tg_mailbox_post(a->news, n);
+}
+
+void tg_agent_on_device_state(void *user, const struct tg_device_state *state)
+{
+	post(user, &(struct tg_news){ .type = TG_NEWS_DEVICE, .device = *state });
+}
+
+void tg_agent_on_fleet(void *user)
+{
+	struct tg_agent *a = user;
+
+	tg_verbs_reconfigured(a->verbs);
+	a->status_due = true;
+}
+
+void tg_agent_on_spool_state(void *user, const struct tg_spool_state *state)
+{
+	post(user, &(struct tg_news){ .type = TG_NEWS_SPOOL, .spool = *state });
+}
+
+void tg_agent_on_link_report(void *user, const struct tg_link_report *report)
+{
+	post(user, &(struct tg_news){ .type = TG_NEWS_LINK, .link = *report });
+}
+
+void tg_agent_on_tpm_report(void *user, const struct tg_tpm_report *report)
+{
+	post(user, &(struct tg_news){ .type = TG_NEWS_TPM, .tpm = *report });
+}
+
+void tg_agent_publish_status(struct tg_agent *a)
+{
+	tg_autofree char *json = NULL;
+	struct tg_picture p;
+
+	tg_agent_picture(a, &p);
+	json = tg_status_json(&p, true);
+	a->status_due = true;
+	if (!json || tg_link_status(a->link, json) < 0)
+		return; /* due again at the next tick */
+	json = NULL;
+	a->status_due = false;
+	a->status_us = p.now_us;
+}
+
+/* The setup goes out when the configuration or an id has changed. */
+void tg_agent_configure_link(struct tg_agent *a)
+{
+	struct tg_link_setup setup = { .cfg = tg_config_ref(a->cfg), .spec = a->spec };
+
+	/* Its mailbox is full while a call of a library holds it up: the tick tries again. */
+	a->link_due = tg_link_configure(a->link, &setup) < 0;
+	if (a->link_due)
+		tg_config_unref(setup.cfg);
+}
+
+/* Returns whether %i has changed. */
+bool tg_agent_expand_id(struct tg_agent *a)
+{
+	char id[sizeof(a->spec.id)] = "";
+	bool changed;
+
+	if (tg_specifiers_expand(&a->spec, a->cfg->gateway.id, id, sizeof(id), NULL) < 0)
+		id[0] = '\0';
+	changed = strcmp(id, a->spec.id) != 0;
+	memcpy(a->spec.id, id, sizeof(id));
+	return changed;
+}
+
+static void on_tpm(struct tg_agent *a, const struct tg_tpm_report *r)
+{
+	bool differs = (r->error < 0) != (a->tpm_report.error < 0);
+
+	a->tpm_report = *r;
+	a->status_due |= differs;
+	/* What the link has waited for need not wait for the end of its back-off. */
+	if (differs && r->error == 0 && a->link_report.cause == TG_MQTT_CAUSE_TPM)
+		(void) !tg_link_identity_changed(a->link);
+	if (!r->id[0] || strcmp(r->id, a->spec.tpm) == 0)
+		return;
+	memcpy(a->spec.tpm, r->id, sizeof(a->spec.tpm));
+	if (tg_agent_expand_id(a))
+		tg_log(LOG_INFO, "agent", "this gateway is '%s'", a->spec.id);
+	/* Topics can name the TPM where the id does not. */
+	tg_agent_configure_link(a);
+}
+
+static void on_link(struct tg_agent *a, const struct tg_link_report *r)
+{
+	bool promoted = r->promoted, asked = r->wants_status;
+
+	a->link_report = *r;
+	tg_timekeeping_raise_floor(a->time, r->peer_not_before);
+	if (promoted)
+		tg_tpm_watch_poke(a->watch);
+	if (r->cause == TG_MQTT_CAUSE_TPM)
+		tg_agent_look_at_tpm(a);
+	if (asked)
+		tg_agent_publish_status(a);
+}
+
+static void on_news(struct tg_agent *a, const struct tg_news *n)
+{
+	switch (n->type) {
+	case TG_NEWS_DEVICE:
+		a->status_due |= tg_fleet_note(a->fleet, &n->device);
+		return;
+	case TG_NEWS_SPOOL:
+		a->status_due |= (n->spool.error != 0) != (a->spool_state.error != 0);
+		a->spool_state = n->spool;
+		return;
+	case TG_NEWS_LINK:
+		on_link(a, &n->link);
+		return;
+	case TG_NEWS_TPM:
+		on_tpm(a, &n->tpm);
+		return;
+	}
+}
+
+int tg_agent_on_news_io(sd_event_source *s, int fd, uint32_t events, void *user)
+{
+	struct tg_agent *a = user;
+	struct tg_news n;
+
+	(void) s;
+	(void) fd;
+	(void) events;
+	while (tg_mailbox_take(a->news, &n))
+		on_news(a, &n);
+	return 0;
+}
+
+int tg_agent_on_tap_io(sd_event_source *s, int fd, uint32_t events, void *user)
+{
+	struct tg_agent *a = user;
+	struct tg_parcel *p;
+
+	(void) s;
+	(void) fd;
+	(void) events;
+	while (tg_mailbox_take(a->tap, &p)) {
+		size_t device;
+
+		if (tg_fleet_keep(a->fleet, p, &device) == 0)
+			tg_verbs_reading(a->verbs, device, p);
+		tg_parcel_unref(p);
+	}
+	return 0;
+}
+
+void tg_agent_on_identity(void *user)
+{
+	struct tg_agent *a = user;
+
+	tg_tpm_watch_poke(a->watch);
+	if (tg_link_identity_changed(a->link) < 0)
+		tg_log(LOG_WARNING, "agent",
+		       "the link is busy; it finds the new identity by itself");
+	a->status_due = true;
+}

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/agent_internal.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "config/load.h"
+#include "tpm/provider.h"
+
+#include <tidegate/log.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+
+#define NEWS_SLOTS 1024 /* states of every device at once, and more of the rest */
+#define TAP_SLOTS  256  /* readings for `read`, `watch` and the last values */
+#define LINK_STOP_US                                                                               \
+	(2500 * TG_US_PER_MS) /* with the rest below: SIGTERM to exit in five seconds */
+#define STOP_US       (4700 * TG_US_PER_MS)
+#define FLEET_STOP_US (1000 * TG_US_PER_MS)
+#define SPOOL_STOP_US (1000 * TG_US_PER_MS) /* at least */
+#define WATCH_STOP_US (100 * TG_US_PER_MS)
+
+static int load_first(struct tg_agent *a)
+{
+	struct tg_complaints c = { .n = 0 };
+	int r = tg_config_load(a->o->config_path, &c, &a->cfg);
+
+	for (size_t i = 0; i < c.n; i++)
+		tg_log(c.items[i].warning ? LOG_WARNING : LOG_ERR, "config", "%s", c.items[i].text);
+	if (r < 0 && c.errors == 0)
+		tg_log(LOG_ERR, "config", "%s: %s", a->o->config_path, strerror(-r));
+	tg_complaints_done(&c);
+	return r;
+}
+
+static int take_lock(struct tg_agent *a, struct tg_fault *reterr)
+{
+	char path[PATH_MAX];
+	int r = tg_file_mkdirs(a->o->state_dir, 0700, reterr);
+
+	if (r < 0)
+		return r;
+	(void) snprintf(path, sizeof(path), "%s/lock", a->o->state_dir);
+	a->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (a->lock < 0)
+		return tg_fault_set(reterr, -errno, "cannot open %s: %s", path, strerror(errno));
+	if (flock(a->lock, LOCK_EX | LOCK_NB) < 0)
+		return tg_fault_set(reterr, -EBUSY, "another agent runs on %s", a->o->state_dir);
+	return 0;
+}
+
+/* Called on the link's thread before each connect: tpm2-openssl needs the TPM to load, so it may have to wait for it. */
+static int prepare_provider(void *user, struct tg_fault *reterr)
+{
+	struct tg_agent *a = user;
+	int r = 0;
+
+	if (!a->provider_ready)
+		r = tg_provider_tpm2(a->tcti, reterr);
+	a->provider_ready |= r == 0;
+	return r;
+}
+
+static int start_tpm(struct tg_agent *a, struct tg_fault *reterr)
+{
+	struct tg_tpm_options o = { .tcti = a->cfg->tpm.tcti,
+				    .timeout_us = a->cfg->tpm.timeout_us };
+	int r = tg_tpm_new(&o, &a->tpm, reterr);
+
+	a->tcti = strdup(o.tcti);
+	if (r < 0 || !a->tcti)
+		return r < 0 ? r : -ENOMEM;
+	if (a->cfg->tpm.provider == TG_PROVIDER_BUILTIN) {
+		r = tg_provider_builtin(a->tpm, reterr);
+		a->provider_ready = r == 0;
+	} else {
+		r = prepare_provider(a, reterr);
+		/* Too old stays too old; a TPM that is away may come. */
+		if (r != -EOPNOTSUPP && r != -ENOENT)
+			r = 0;
+	}
+	return r;
+}
+
+static int start_data_path(struct tg_agent *a, struct tg_fault *reterr)
+{
+	uint32_t epoch;
+	int r = tg_timekeeping_new(&a->time);
+
+	if (r == 0)
+		r = tg_spool_new(a->o->state_dir, a->cfg, tg_agent_on_spool_state, a, &a->spool,
+				 reterr);
+	/* Behind the spool, which knows numbers of the past even when the file of epochs is gone. */
+	if (r == 0)
+		r = tg_epoch_raise(a->o->state_dir, (uint32_t) (tg_spool_last_seq(a->spool) >> 32),
+				   &epoch, reterr);
+	if (r == 0)
+		r = tg_pipeline_new(a->cfg, epoch, a->spool, a->tap, tg_timekeeping_now, a->time,
+				    &a->pipeline);
+	if (r == 0)
+		r = tg_link_new(&(struct tg_link_options){ .state_dir = a->o->state_dir,
+							   .spool = a->spool,
+							   .clock = tg_timekeeping_now,
+							   .clock_user = a->time,
+							   .report = tg_agent_on_link_report,
+							   .prepare = prepare_provider,
+							   .user = a },
+				&a->link, reterr);
+	if (r == 0)
+		r = tg_fleet_new(a->loop, a->pipeline, tg_agent_on_device_state, tg_agent_on_fleet,
+				 a, &a->fleet);
+	return r;
+}
+
+static int start_rest(struct tg_agent *a, struct tg_fault *reterr)
+{
+	struct tg_keeper_options k = { a->o->helper, a->o->config_path, a->o->state_dir };
+	char socket[PATH_MAX] = TG_CONTROL_SOCKET;
+	int r;
+
+	if (a->o->runtime_dir)
+		(void) snprintf(socket, sizeof(socket), "%s/" TG_CONTROL_NAME, a->o->runtime_dir);
+	r = tg_keeper_new(a->loop, &k, tg_agent_on_identity, a, &a->keeper);
+	if (r == 0)
+		r = tg_verbs_new(a, &a->verbs);
+	if (r == 0)
+		r = tg_control_new(a->loop, socket, a->cfg->control.group, tg_verbs_request,
+				   a->verbs, &a->control, reterr);
+	if (r == 0)
+		r = tg_tpm_watch_new(a->tpm, a->o->state_dir, tg_agent_on_tpm_report, a, &a->watch,
+				     reterr);
+	if (r < 0)
+		return r;
+	r = tg_fleet_configure(a->fleet, a->cfg);
+	if (r == 0)
+		r = tg_keeper_configure(a->keeper, a->cfg);
+	/* Before the workers' first news, which the loop has not seen yet, nothing counts as stuck. */
+	a->spool_state.progress_us = a->link_report.progress_us = tg_clock_boot_us();
+	tg_agent_keep_floor(a);
+	tg_agent_configure_link(a);
+	return r;
+}
+
+static int add_signals(struct tg_agent *a)
+{
+	static const int ends[] = { SIGTERM, SIGINT };
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < TG_ARRAY_SIZE(ends); i++)
+		r = sd_event_add_signal(a->loop, NULL, ends[i], NULL, NULL);
+	if (r >= 0)
+		r = sd_event_add_signal(a->loop, NULL, SIGHUP, tg_agent_on_hangup, a);
+	return r;
+}
+
+static int add_source(sd_event_source *s, const char *name)
+{
+	(void) sd_event_source_set_description(s, name);
+	return sd_event_source_set_exit_on_failure(s, true);
+}
+
+static int start_loop(struct tg_agent *a)
+{
+	int r = sd_event_new(&a->loop);
+
+	if (r >= 0)
+		r = add_signals(a);
+	if (r >= 0)
+		r = tg_mailbox_new(NEWS_SLOTS, sizeof(struct tg_news), NULL, &a->news);
+	if (r >= 0)
+		r = tg_mailbox_new(TAP_SLOTS, sizeof(struct tg_parcel *), tg_parcel_drop, &a->tap);
+	if (r >= 0)
+		r = sd_event_add_io(a->loop, &a->news_io, tg_mailbox_fd(a->news), EPOLLIN,
+				    tg_agent_on_news_io, a);
+	if (r >= 0)
+		r = add_source(a->news_io, "news");
+	if (r >= 0)
+		r = sd_event_add_io(a->loop, &a->tap_io, tg_mailbox_fd(a->tap), EPOLLIN,
+				    tg_agent_on_tap_io, a);
+	if (r >= 0)
+		r = add_source(a->tap_io, "tap");
+	if (r >= 0)
+		r = sd_event_add_time(a->loop, &a->tick, CLOCK_BOOTTIME, 0, 100 * TG_US_PER_MS,
+				      tg_agent_on_tick, a);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(a->tick, SD_EVENT_ON);
+	if (r >= 0)
+		r = add_source(a->tick, "tick");
+	return r < 0 ? r : 0;
+}
+
+static int start(struct tg_agent *a, struct tg_fault *reterr)
+{
+	int r = take_lock(a, reterr);
+
+	if (r == 0)
+		r = tg_generation_recover(a->o->state_dir, reterr);
+	/* First of all that could start a thread, as it changes the environment. */
+	if (r == 0)
+		r = tg_mqtt_global_init(reterr);
+	if (r == 0)
+		r = start_loop(a);
+	if (r == 0)
+		r = start_tpm(a, reterr);
+	tg_specifiers_system(&a->spec);
+	(void) tg_agent_expand_id(a);
+	if (r == 0)
+		r = start_data_path(a, reterr);
+	if (r == 0)
+		r = start_rest(a, reterr);
+	return r;
+}
+
+/*
+ * Sources first, sinks last, so that what was read still reaches the disk. Returns whether every thread has ended; one that hangs in
+ * a library keeps what it uses.
+ */
+static bool stop(struct tg_agent *a)
+{
+	uint64_t until = tg_clock_boot_us() + STOP_US, now;
+	bool clean = true;
+
+	(void) sd_notify(0, "STOPPING=1\nSTATUS=stopping: committing what is not acknowledged");
+	a->control = tg_control_free(a->control);
+	a->verbs = tg_verbs_free(a->verbs);
+	a->keeper = tg_keeper_free(a->keeper);
+	clean &= tg_fleet_stop(a->fleet, FLEET_STOP_US) == 0;
+	if (a->link)
+		clean &= tg_link_stop(a->link, LINK_STOP_US) == 0;
+	/* What the others left of their time is the spool's: its last commit is what matters. */
+	now = tg_clock_boot_us();
+	if (a->spool)
+		clean &= tg_spool_stop(a->spool, until > now + SPOOL_STOP_US ? until - now
+									     : SPOOL_STOP_US) == 0;
+	if (a->watch)
+		clean &= tg_tpm_watch_stop(a->watch, WATCH_STOP_US) == 0;
+	return clean;
+}
+
+static void release(struct tg_agent *a)
+{
+	a->fleet = tg_fleet_free(a->fleet);
+	a->watch = tg_tpm_watch_free(a->watch);
+	a->link = tg_link_free(a->link);
+	a->pipeline = tg_pipeline_free(a->pipeline);
+	a->spool = tg_spool_free(a->spool);
+	a->time = tg_timekeeping_free(a->time);
+	a->tpm = tg_tpm_free(a->tpm);
+	sd_event_source_unref(a->tick);
+	sd_event_source_unref(a->news_io);
+	sd_event_source_unref(a->tap_io);
+	a->news = tg_mailbox_free(a->news);
+	a->tap = tg_mailbox_free(a->tap);
+	sd_event_unref(a->loop);
+	tg_config_unref(a->cfg);
+	free(a->tcti);
+	tg_closep(&a->lock);
+}
+
+static int run(struct tg_agent *a)
+{
+	struct tg_fault why = { .text = "" };
+	int r = start(a, &why);
+
+	if (r < 0) {
+		tg_log(LOG_ERR, "agent", "cannot start: %s", why.text[0] ? why.text : strerror(-r));
+		return r == -EOPNOTSUPP ? TG_EXIT_CONFIG : TG_EXIT_FAILED;
+	}
+	tg_event(TG_EV_STARTED, LOG_NOTICE, "tidegate " TIDEGATE_VERSION " runs", NULL);
+	(void) sd_notify(0, "READY=1");
+	r = sd_event_loop(a->loop);
+	tg_event(TG_EV_STOPPING, LOG_NOTICE, "Stopping", NULL);
+	return r < 0 ? TG_EXIT_FAILED : TG_EXIT_OK;
+}
+
+int tg_agent_run(const struct tg_agent_options *o, bool *ret_hurry)
+{
+	struct tg_agent *a = calloc(1, sizeof(*a));
+	sigset_t blocked;
+	int code;
+
+	if (!a)
+		return TG_EXIT_FAILED;
+	a->o = o;
+	a->lock = -1;
+	a->started_us = tg_clock_boot_us();
+	/* Before the first thread, so that all inherit it and signals reach the loop alone. */
+	(void) sigemptyset(&blocked);
+	(void) sigaddset(&blocked, SIGTERM);
+	(void) sigaddset(&blocked, SIGINT);
+	(void) sigaddset(&blocked, SIGHUP);
+	(void) sigaddset(&blocked, SIGCHLD);
+	(void) sigprocmask(SIG_BLOCK, &blocked, NULL);
+	(void) signal(SIGPIPE, SIG_IGN);
+	(void) signal(SIGXFSZ,
+		      SIG_IGN); /* a limit on file sizes is an error of write(), not the end */
+	if (load_first(a) < 0) {
+		free(a);
+		*ret_hurry = false;
+		return TG_EXIT_CONFIG;
+	}
+	code = run(a);
+	*ret_hurry = !stop(a);
+	if (!*ret_hurry) {
+		release(a);
+		free(a);
+	}
+	return code;
+}
