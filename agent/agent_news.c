@@ -6,7 +6,6 @@
 #include <tidegate/log.h>
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 static void post(struct tg_agent *a, const struct tg_news *n)

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 
 #define LOOK_US (20 * TG_US_PER_MS) /* how often stopping workers are looked at */

@@ -8,7 +8,6 @@
 
 #include <getopt.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 
 static const char usage[] = "Usage: tidegated [OPTIONS]\n"

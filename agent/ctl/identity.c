@@ -6,7 +6,6 @@
 
 #include <tidegate/identity.h>
 
-#include <string.h>
 
 static void row(const char *name, const char *value)
 {

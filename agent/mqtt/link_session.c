@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
-#include <string.h>
 
 #define GREETING_US    (30 * TG_US_PER_S)   /* CONNACK to status document, SUBACK and PUBACK */
 #define GOODBYE_US     (900 * TG_US_PER_MS) /* `offline`, and PUBACKs for all that is in flight */

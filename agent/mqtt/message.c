@@ -3,7 +3,6 @@
 
 #include "agent/encode/encode.h"
 
-#include <errno.h>
 #include <string.h>
 
 #define BASE_NAME_MAX 512
