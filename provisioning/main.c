@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/clock.h"
 #include "base/file.h"
 #include "config/load.h"
 #include "identity/generation.h"
@@ -26,6 +27,9 @@
 
 #define STATE_DIR_DEFAULT "/var/lib/tidegate"
 #define OWNER_AUTH_MAX    1024
+/* More than all waits of an enrolment one after the other: for the network, and for the TPM. */
+#define ENROL_MAX_S 900
+#define ENROL_JOBS  16
 
 struct options {
 	const char *config, *state_dir, *command;
@@ -261,6 +265,12 @@ static int do_enrol(struct tg_enrolment *e, const struct options *o, struct tg_f
 	/* Before the TPM's thread is there: it changes the environment. */
 	int r = tg_mqtt_global_init(reterr);
 
+	/*
+	 * Each wait of ours has a deadline, but not what other libraries do with the network or the
+	 * TPM. The agent starts no second helper while one runs; the journal makes it safe to die.
+	 */
+	(void) alarm(ENROL_MAX_S +
+		     (unsigned) (ENROL_JOBS * e->config->tpm.timeout_us / TG_US_PER_S));
 	if (r == 0)
 		r = check_owner(e->state_dir, reterr);
 	if (r == 0)
