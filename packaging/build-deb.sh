@@ -4,8 +4,7 @@
 # build-deb.sh [OPTIONS of dpkg-buildpackage; -us -uc -b unless given]
 #
 # Builds the Debian package from what is committed: the tree of HEAD goes to a directory of its own, packaging/debian becomes
-# its debian/ there, and changes that are not committed stay out. The result is in build/deb, or in $OUT. For another
-# architecture: build-deb.sh -us -uc -b -aarm64 -Pcross,nocheck
+# its debian/ there, and changes that are not committed stay out. The result is in build/deb, or in $OUT.
 
 set -eu
 
