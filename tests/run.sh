@@ -12,7 +12,7 @@
 #   threads      provider, mailboxes, pipeline and spool under TSan
 #   integration  real peers: swtpm, mosquitto, Modbus servers, the AWS IoT stand-in; under ASan and UBSan
 #   demo         tests/demo.sh with the optimised build
-#   package      the .deb: built, looked at by lintian, installed and purged in a fresh Debian 12
+#   package      the .deb: built, looked at by lintian, installed and purged in a fresh Debian of this release
 #   trixie       Debian 13: built there, unit tests, the demo with each OpenSSL provider
 #   machine      (--machine) the arm64 machine
 #
@@ -59,11 +59,11 @@ mirror() {
 	apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin: Debian' | head -n 1
 }
 
-# chroot_of SUITE PACKAGES...: a fresh Debian below build/chroot, made once; sets $root. Says why when it cannot be made.
+# chroot_of NAME SUITE PACKAGES...: a fresh Debian in build/chroot/NAME, made once; sets $root. Says why when it cannot be made.
 chroot_of() {
-	local suite=$1 site
-	shift
-	root=$top/build/chroot/$suite
+	local suite=$2 site
+	root=$top/build/chroot/$1
+	shift 2
 	install_packages mmdebstrap || return 1
 	if [ ! -e "$root.made" ]; then
 		site=$(mirror)
@@ -145,13 +145,15 @@ ring_demo() {
 }
 
 ring_package() {
-	local deb
+	local deb suite
+	# A package is for the release that it was built on.
+	suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
 	install_step build-essential debhelper dpkg-dev lintian systemd udev || return 1
 	step "package: build" packaging/build-deb.sh || return 1
 	deb=$(find build/deb -maxdepth 1 -name "tidegate_*.deb" | head -n 1)
 	step "package: lintian" lintian --allow-root --fail-on error,warning,info "$deb" || return 1
-	if ! step "package: a fresh Debian 12" chroot_of bookworm ca-certificates; then
-		skip_reason="no chroot: $(reason_of package--a-fresh-Debian-12)"
+	if ! step "package: a fresh $suite" chroot_of package "$suite" ca-certificates; then
+		skip_reason="no chroot: $(reason_of "package--a-fresh-$suite")"
 		return 77
 	fi
 	cp "$deb" "$root/root/tidegate.deb"
@@ -160,7 +162,7 @@ ring_package() {
 
 ring_trixie() {
 	local provider
-	if ! step "trixie: a fresh Debian 13" chroot_of trixie "${build_packages[@]}" "${bench_packages[@]}" tpm2-openssl \
+	if ! step "trixie: a fresh Debian 13" chroot_of trixie trixie "${build_packages[@]}" "${bench_packages[@]}" tpm2-openssl \
 		iproute2; then
 		skip_reason="no chroot: $(reason_of trixie--a-fresh-Debian-13)"
 		return 77

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# cycle.sh: the life of the package in a fresh Debian 12 without a running systemd: /root/tidegate.deb is installed, looked
+# cycle.sh: the life of the package in a fresh Debian without a running systemd: /root/tidegate.deb is installed, looked
 # at, installed over itself, removed, installed again, and purged. Runs inside, as root; says what it looked for when it
 # fails. The same root may be used again.
 
