@@ -41,12 +41,11 @@ struct tg_pipeline {
 	struct tg_mailbox *tap;
 	tg_pipeline_clock_fn clock;
 	void *user;
-	uint32_t epoch;
 	uint8_t boot_id[16];
 	struct tg_split split;
 	struct device *devices;
 	size_t n_devices;
-	_Atomic uint32_t drawn; /* sequence numbers of this epoch */
+	_Atomic uint64_t next, end; /* sequence numbers: the one to come, and the first that is not ours */
 	_Atomic uint64_t taps_lost, packs_lost;
 };
 
@@ -64,18 +63,29 @@ struct poll {
 
 /* --- sequence numbers --- */
 
-/* Returns 0, or -EOVERFLOW: 2^32 packs in one run, after which only a restart (a new epoch) goes on
- * without repeating. */
+/* Returns 0, or -EOVERFLOW: all of the epoch is used, and only another one goes on without repeating. */
 static int draw_seq(struct tg_pipeline *p, uint64_t *ret)
 {
-	uint32_t n = atomic_load(&p->drawn);
+	uint64_t n = atomic_load(&p->next);
 
 	do {
-		if (n == UINT32_MAX)
+		if (n >= atomic_load(&p->end))
 			return -EOVERFLOW;
-	} while (!atomic_compare_exchange_weak(&p->drawn, &n, n + 1));
-	*ret = (uint64_t) p->epoch << 32 | n;
+	} while (!atomic_compare_exchange_weak(&p->next, &n, n + 1));
+	*ret = n;
 	return 0;
+}
+
+uint64_t tg_pipeline_left(const struct tg_pipeline *p)
+{
+	return atomic_load(&p->end) - atomic_load(&p->next);
+}
+
+void tg_pipeline_extend(struct tg_pipeline *p, uint32_t epoch)
+{
+	assert(epoch >= atomic_load(&p->end) >> 32);
+
+	atomic_store(&p->end, ((uint64_t) epoch + 1) << 32);
 }
 
 /* --- losses --- */
@@ -92,7 +102,7 @@ static void tell_loss(struct device *dev, int r)
 static void lose(struct tg_pipeline *p, struct device *dev, uint64_t seq, int r)
 {
 	if (seq == 0 && draw_seq(p, &seq) < 0)
-		seq = (uint64_t) p->epoch << 32 | UINT32_MAX;
+		seq = atomic_load(&p->end) - 1;
 	if (dev->lost == 0) {
 		dev->lost_first = seq;
 		tell_loss(dev, r);
@@ -391,7 +401,8 @@ int tg_pipeline_new(const struct tg_config *cfg, uint32_t epoch, struct tg_spool
 	p->tap = tap_box;
 	p->clock = clock;
 	p->user = user;
-	p->epoch = epoch;
+	atomic_init(&p->next, (uint64_t) epoch << 32);
+	atomic_init(&p->end, ((uint64_t) epoch + 1) << 32);
 	r = tg_clock_boot_id(p->boot_id);
 	if (r == 0)
 		r = tg_pipeline_configure(p, cfg);

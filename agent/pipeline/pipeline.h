@@ -39,6 +39,10 @@ int tg_epoch_raise(const char *state_dir, uint32_t at_least, uint32_t *ret, stru
 int tg_pipeline_new(const struct tg_config *cfg, uint32_t epoch, struct tg_spool *spool, struct tg_mailbox *tap,
 		    tg_pipeline_clock_fn clock, void *user, struct tg_pipeline **ret) TG_CHECKED;
 struct tg_pipeline *tg_pipeline_free(struct tg_pipeline *p);
+/* How many sequence numbers are left: at 100 packs a second an epoch lasts for 497 days. Any thread. */
+uint64_t tg_pipeline_left(const struct tg_pipeline *p);
+/* Another epoch, from tg_epoch_raise(): the numbers go on into it. */
+void tg_pipeline_extend(struct tg_pipeline *p, uint32_t epoch);
 /*
  * Swap the rules. No worker may run meanwhile. Sequence numbers go on, and so do gap records of devices that keep their
  * name; every point is new to its rule. Returns 0, or -ENOMEM with the old rules in force.

@@ -562,6 +562,22 @@ static void numbers_rise_within_each_device_under_threads(void **state)
 		(void) tg_parcel_unref(seen);
 }
 
+static void numbers_go_on_into_another_epoch(void **state)
+{
+	struct tg_config cfg = config();
+	tg_cleanup(tg_pipeline_freep) struct tg_pipeline *p = new_pipeline(&cfg, NULL);
+	struct tg_sample s = real("a", 1);
+
+	(void) state;
+	assert_int_equal(tg_pipeline_left(p), UINT64_C(1) << 32);
+	tg_pipeline_submit(p, 0, &s, 1);
+	assert_int_equal(tg_pipeline_left(p), (UINT64_C(1) << 32) - 1);
+	tg_pipeline_extend(p, 6);
+	assert_int_equal(tg_pipeline_left(p), (UINT64_C(2) << 32) - 1);
+	tg_pipeline_submit(p, 0, &s, 1);
+	assert_int_equal(spool.kept[spool.n - 1]->seq, spool.kept[spool.n - 2]->seq + 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_teardown(name, empty_spool)
@@ -582,6 +598,7 @@ int main(void)
 		TEST(a_pack_beyond_the_form_of_parcels_is_split_too),
 		TEST(a_value_too_long_for_any_message_is_bad_and_told_once),
 		TEST(numbers_rise_within_each_device_under_threads),
+		TEST(numbers_go_on_into_another_epoch),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
