@@ -64,9 +64,9 @@ int tg_generation_text(const char *state_dir, enum tg_slot slot, const char *fil
 		       struct tg_fault *reterr) TG_CHECKED;
 /*
  * candidate becomes current, current becomes previous; previous' key.pem and bundle.pem are
- * unlinked when @forget_previous. Repeatable: after a cut in between, calling it again (or
- * tg_generation_recover()) finishes; without a candidate only the forgetting is left to do. -ENOENT
- * when there is neither candidate nor current.
+ * unlinked when @forget_previous. Repeatable: after a cut in between, calling it again finishes;
+ * without a candidate only the forgetting is left to do (tg_generation_recover() does not do that
+ * part). -ENOENT when there is neither candidate nor current.
  */
 int tg_generation_promote(const char *state_dir, bool forget_previous,
 			  struct tg_fault *reterr) TG_CHECKED;

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /*
@@ -19,6 +20,7 @@
  * so neither is checked; that the answer came from the configured endpoint is what TLS has proved.
  */
 
+#define TOKEN_BEGIN   12 /* enough to know the token by */
 #define CONNECT_US    (30 * TG_US_PER_S)
 #define CALL_US       (30 * TG_US_PER_S) /* the hook alone may take 5 s */
 #define KEEP_ALIVE_US (60 * TG_US_PER_S)
@@ -90,14 +92,25 @@ static int fleet_open(struct tg_enrolment *e, struct tg_fault *reterr)
 }
 
 /* What the service refuses with goes to the operator as it came. */
+/* The service's words are shown as they are, unless they repeat the secret that we sent. */
+static const char *words_of(const struct tg_enrolment *e, const struct tg_aws_rejected *no)
+{
+	char begin[TOKEN_BEGIN + 1];
+
+	/* A message that was cut may hold a part only: its beginning gives it away. */
+	(void) snprintf(begin, sizeof(begin), "%.*s", TOKEN_BEGIN, e->journal.token);
+	if (strlen(begin) == TOKEN_BEGIN && strstr(no->message, begin))
+		return "(the message repeats the ownership token and is withheld)";
+	return no->message[0] ? no->message : "(no message)";
+}
+
 static int rejected(struct tg_enrolment *e, const char *call, const struct tg_aws_rejected *no,
 		    struct tg_fault *reterr)
 {
 	int r = tg_enrolment_refused(e, tg_aws_classify(no), no->status, no->code);
 
 	return tg_fault_set(reterr, r, "%s refused: %d %s: %s", call, no->status,
-			    no->code[0] ? no->code : "(no code)",
-			    no->message[0] ? no->message : "(no message)");
+			    no->code[0] ? no->code : "(no code)", words_of(e, no));
 }
 
 static int call(struct tg_enrolment *e, const char *topic, struct tg_buffer *request,
