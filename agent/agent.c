@@ -17,6 +17,7 @@
 #define TPM_GAP_US        (5 * TG_US_PER_S)  /* between two questions to the TPM out of turn */
 #define STATUS_EVERY_US   (300 * TG_US_PER_S)
 #define SPOOL_PATIENCE_US (30 * TG_US_PER_S) /* one commit on a slow card */
+#define NUMBERS_LOW       (UINT64_C(1) << 28)  /* numbers left, at which the next epoch is begun */
 #define MQTT_PATIENCE_US  (60 * TG_US_PER_S) /* for a session that the library does not give back */
 
 struct tg_control *tg_agent_control(struct tg_agent *a)
@@ -123,6 +124,21 @@ void tg_agent_keep_floor(struct tg_agent *a)
 	(void) !tg_link_floor(a->link, tg_timekeeping_floor(a->time));
 }
 
+/* Long before the numbers end, so that a disk that refuses has time to heal. */
+static void keep_numbers(struct tg_agent *a)
+{
+	static struct tg_log_limit limit = TG_LOG_LIMIT_INIT;
+	struct tg_fault why = { .text = "" };
+	uint32_t epoch;
+
+	if (tg_pipeline_left(a->pipeline) > NUMBERS_LOW)
+		return;
+	if (tg_epoch_raise(a->o->state_dir, 0, &epoch, &why) == 0)
+		tg_pipeline_extend(a->pipeline, epoch);
+	else if (tg_log_allowed(&limit, tg_clock_boot_us(), 1, 600 * TG_US_PER_S))
+		tg_log(LOG_ERR, "agent", "sequence numbers will run out: %s", why.text);
+}
+
 int tg_agent_on_tick(sd_event_source *s, uint64_t usec, void *user)
 {
 	struct tg_agent *a = user;
@@ -134,6 +150,7 @@ int tg_agent_on_tick(sd_event_source *s, uint64_t usec, void *user)
 	if (!a->stuck)
 		(void) sd_notify(0, "WATCHDOG=1");
 	tg_timekeeping_refresh(a->time);
+	keep_numbers(a);
 	if (a->link_due)
 		tg_agent_configure_link(a);
 	if ((a->status_due && now - a->status_us >= STATUS_GAP_US) ||
