@@ -45,6 +45,11 @@ struct tg_parcel *tg_agent_last(struct tg_agent *a, size_t i)
 	return tg_fleet_last(a->fleet, i);
 }
 
+uint64_t tg_agent_patience_us(const struct tg_agent *a, size_t i)
+{
+	return tg_fleet_patience_us(a->fleet, i);
+}
+
 int tg_agent_poll_now(struct tg_agent *a, size_t i)
 {
 	return tg_fleet_poll_now(a->fleet, i);

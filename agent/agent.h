@@ -40,6 +40,8 @@ void tg_agent_picture(struct tg_agent *a, struct tg_picture *ret);
 struct tg_parcel *tg_agent_last(struct tg_agent *a, size_t i);
 /* Asks for a poll of device @i now. Returns 0, or -errno: -EOPNOTSUPP when its bus does not run, -EAGAIN. */
 int tg_agent_poll_now(struct tg_agent *a, size_t i) TG_CHECKED;
+/* How long a poll of device @i may take. */
+uint64_t tg_agent_patience_us(const struct tg_agent *a, size_t i);
 /*
  * Loads the configuration again. Refused: -EBADMSG with every complaint in @ret_text (owned, one a line), and nothing changes.
  * Taken: 0, with warnings in @ret_text; workers that are in a poll finish it before the new ones start.

@@ -189,6 +189,14 @@ int tg_fleet_stop(struct tg_fleet *f, uint64_t timeout_us)
 	return all_ended(f) ? 0 : -ETIMEDOUT;
 }
 
+uint64_t tg_fleet_patience_us(const struct tg_fleet *f, size_t device)
+{
+	const struct tg_worker *w =
+		device < f->n_devices ? f->workers[f->cfg->devices[device].bus] : NULL;
+
+	return w ? tg_worker_patience_us(w) : 0;
+}
+
 int tg_fleet_poll_now(struct tg_fleet *f, size_t device)
 {
 	struct tg_worker *w;

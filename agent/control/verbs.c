@@ -11,9 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WAITERS    TG_CONTROL_CLIENTS
-#define MARGIN_US  (2 * TG_US_PER_S)
-#define ANY_DEVICE SIZE_MAX
+#define WAITERS     TG_CONTROL_CLIENTS
+#define READ_MAX_US (60 * TG_US_PER_S) /* the command line waits a little longer */
+#define ANY_DEVICE  SIZE_MAX
 
 /* Somebody who waits for a reading: once (`read`) or for each (`watch`). */
 struct waiter {
@@ -191,9 +191,9 @@ static int find_point(struct tg_verbs *v, tg_client c, json_t *request, size_t d
 
 static void do_read(struct tg_verbs *v, tg_client c, json_t *request)
 {
-	const struct tg_config_device *d;
 	struct waiter *w = new_waiter(v);
 	char point[TG_NAME_MAX + 1];
+	uint64_t patience;
 	size_t device;
 
 	if (find_device(v, c, request, false, &device) < 0 ||
@@ -205,10 +205,11 @@ static void do_read(struct tg_verbs *v, tg_client c, json_t *request)
 			 : "too many wait already");
 		return;
 	}
-	d = &tg_agent_config(v->agent)->devices[device];
 	*w = (struct waiter){ .client = c, .device = device, .asked_us = tg_clock_boot_us() };
 	memcpy(w->point, point, sizeof(point));
-	w->deadline_us = w->asked_us + MARGIN_US + (d->retries + 2) * d->timeout_us;
+	/* Long enough for a bus that does not connect: its own reason says more than ours. */
+	patience = tg_agent_patience_us(v->agent, device);
+	w->deadline_us = w->asked_us + (patience < READ_MAX_US ? patience : READ_MAX_US);
 	arm(v);
 }
 
