@@ -82,6 +82,7 @@ void tg_agent_picture(struct tg_agent *a, struct tg_picture *ret)
 		.fleet = tg_fleet_config(a->fleet),
 		.devices = tg_fleet_states(a->fleet),
 		.stuck = a->stuck,
+		.identity_lost = a->identity_lost,
 	};
 	tg_keeper_status(a->keeper, &ret->keeper);
 }

@@ -43,6 +43,7 @@ struct tg_agent {
 	struct tg_tpm_report tpm_report;
 	uint64_t tpm_asked_us; /* out of turn */
 	const char *stuck;
+	char identity_lost[TG_FAULT_MAX]; /* why the identity that was there is given up; "": it is not */
 	uint64_t status_us;
 	bool status_due;
 	bool link_due;    /* has not got its configuration yet */

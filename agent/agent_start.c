@@ -196,10 +196,24 @@ static int start_loop(struct tg_agent *a)
 	return r < 0 ? r : 0;
 }
 
+/* What cannot be used is cleared away by the recovery: the operator shall know what was wrong with it. */
+static void note_damage(struct tg_agent *a)
+{
+	struct tg_fault why = { .text = "" };
+	struct tg_manifest m;
+
+	if (tg_generation_read(a->o->state_dir, TG_SLOT_CURRENT, &m, &why) != -EBADMSG)
+		return;
+	memcpy(a->identity_lost, why.text, sizeof(a->identity_lost));
+	tg_log(LOG_ERR, "agent", "the current identity cannot be used: %s", why.text);
+}
+
 static int start(struct tg_agent *a, struct tg_fault *reterr)
 {
 	int r = take_lock(a, reterr);
 
+	if (r == 0)
+		note_damage(a);
 	if (r == 0)
 		r = tg_generation_recover(a->o->state_dir, reterr);
 	/* First of all that could start a thread, as it changes the environment. */

@@ -160,7 +160,7 @@ static void identity(struct screen *s, json_t *all)
 		put(s, days < 14 ? TG_WARN : TG_PLAIN, "valid until %s (%lld days)",
 		    tg_ctl_text(o, "not_after", "?"), days);
 	}
-	line_end(s);
+	tail(s, o);
 }
 
 static void enrolment(struct screen *s, json_t *all)

@@ -28,6 +28,7 @@ struct tg_keeper {
 	pid_t pid; /* 0: no helper runs */
 	enum tg_keeper_state state;
 	bool method; /* the configuration has one that the helper can run */
+	bool anew;   /* asked for, though an identity is there: its key is of no use */
 	unsigned attempts, failures;
 	uint64_t next_us;
 };
@@ -55,6 +56,8 @@ static bool settled(const struct tg_keeper *k)
 {
 	struct tg_manifest m;
 
+	if (k->anew)
+		return false;
 	return tg_generation_read(k->o.state_dir, TG_SLOT_CURRENT, &m, NULL) == 0 ||
 	       tg_generation_read(k->o.state_dir, TG_SLOT_CANDIDATE, &m, NULL) == 0;
 }
@@ -118,6 +121,8 @@ static int on_exit_of_helper(sd_event_source *s, const siginfo_t *si, void *user
 	(void) s;
 	k->child = sd_event_source_unref(k->child);
 	k->pid = 0;
+	if (status == 0)
+		k->anew = false;
 	if (status == 0 && settled(k)) {
 		k->state = TG_KEEPER_SETTLED;
 		k->failures = 0;
@@ -223,8 +228,14 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *user)
 
 	(void) s;
 	(void) usec;
-	if (!k->pid && !settled(k) && k->method)
+	if (k->pid)
+		return 0;
+	if (!settled(k) && k->method) {
 		run_helper(k);
+	} else {
+		/* What was planned is no longer wanted. */
+		look(k);
+	}
 	return 0;
 }
 
@@ -274,14 +285,15 @@ int tg_keeper_configure(struct tg_keeper *k, const struct tg_config *cfg)
 	return 0;
 }
 
-int tg_keeper_enrol_now(struct tg_keeper *k)
+int tg_keeper_enrol_now(struct tg_keeper *k, bool key_lost)
 {
 	if (k->pid)
 		return -EALREADY;
-	if (settled(k))
+	if (settled(k) && !key_lost)
 		return -EEXIST;
 	if (!k->method)
 		return -EOPNOTSUPP;
+	k->anew = key_lost;
 	k->failures = 0;
 	plan(k, 0);
 	return 0;

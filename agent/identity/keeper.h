@@ -52,8 +52,11 @@ int tg_keeper_new(sd_event *loop, const struct tg_keeper_options *o, tg_keeper_c
 struct tg_keeper *tg_keeper_free(struct tg_keeper *k);
 /* A new configuration: looks at once whether there is something to do. */
 int tg_keeper_configure(struct tg_keeper *k, const struct tg_config *cfg) TG_CHECKED;
-/* `tidegate enroll`: an attempt now. Returns 0, -EALREADY when one runs, -EEXIST when there is an identity, -EOPNOTSUPP without a method. */
-int tg_keeper_enrol_now(struct tg_keeper *k) TG_CHECKED;
+/*
+ * `tidegate enroll`: an attempt now; with @key_lost (the TPM does not know the identity's key) also where there is an
+ * identity. Returns 0, -EALREADY when one runs, -EEXIST when there is an identity, -EOPNOTSUPP without a method.
+ */
+int tg_keeper_enrol_now(struct tg_keeper *k, bool key_lost) TG_CHECKED;
 /* Everything that status shows; reads the manifests and the journal. */
 void tg_keeper_status(struct tg_keeper *k, struct tg_keeper_status *ret);
 const char *tg_keeper_state_name(enum tg_keeper_state s);

@@ -50,16 +50,21 @@ static int pick_identity(struct tg_link *l, char *bundle, size_t size, struct tg
 {
 	struct tg_manifest m;
 	struct tg_fault why;
+	int r;
 
 	l->report.identity = TG_LINK_ON_CANDIDATE;
 	if (tg_generation_read(l->o.state_dir, TG_SLOT_CANDIDATE, &m, &why) == 0)
 		return tg_generation_path(l->o.state_dir, TG_SLOT_CANDIDATE, TG_FILE_BUNDLE, bundle,
 					  size);
 	l->report.identity = TG_LINK_ON_CURRENT;
-	if (tg_generation_read(l->o.state_dir, TG_SLOT_CURRENT, &m, &why) == 0)
+	r = tg_generation_read(l->o.state_dir, TG_SLOT_CURRENT, &m, &why);
+	if (r == 0)
 		return tg_generation_path(l->o.state_dir, TG_SLOT_CURRENT, TG_FILE_BUNDLE, bundle,
 					  size);
 	l->report.identity = TG_LINK_NO_IDENTITY;
+	if (r != -ENOENT)
+		return tg_fault_set(reterr, -ENOENT, "the current identity cannot be used: %s",
+				    why.text);
 	return tg_fault_set(reterr, -ENOENT, "no identity yet: the link waits for enrolment");
 }
 

@@ -66,8 +66,10 @@ static json_t *identity(const struct tg_picture *p)
 	json_t *o = json_object();
 
 	put(o, "state", json_string(identity_state(p)));
-	if (!p->keeper.has_current && !p->keeper.has_candidate)
+	if (!p->keeper.has_current && !p->keeper.has_candidate) {
+		put(o, "error", text_or_null(p->identity_lost));
 		return o;
+	}
 	put(o, "generation", number(m->number));
 	put(o, "method", text_or_null(m->method));
 	put(o, "subject", text_or_null(m->subject));
@@ -119,7 +121,8 @@ static const char *tpm_state(const struct tg_tpm_report *t)
 		return "asking";
 	if (t->hung)
 		return "hung";
-	if (t->replaced)
+	/* Of the key, not of history: once the gateway has enrolled again, all is well. */
+	if (t->replaced && t->error < 0)
 		return "replaced";
 	switch (-t->error) {
 	case 0:

@@ -27,6 +27,7 @@ struct tg_picture {
 	const struct tg_config
 		*fleet; /* the configuration of the devices that run: cfg, or the one before */
 	const struct tg_device_state *devices; /* one for each of them */
+	const char *identity_lost;	       /* why an identity was given up, or ""; told while there is none */
 	const char *stuck;                     /* the thread that shows no progress, or NULL */
 };
 

@@ -13,7 +13,8 @@ class Publish(Scenario):
     def test_from_nothing_to_five_moving_readings(self):
         self.agent.start()
         self.wait_online()
-        packs = self.wait_packs(5)
+        self.wait_packs(5)
+        packs = self.wait_drained()
         self.assert_promise(packs)
         for pack in packs:
             self.assertEqual(set(pack.values), set(BOILER))

@@ -1,0 +1,96 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Key files that are cut, garbage or another TPM's: named in the status, readings wait, and all heals with the file."""
+
+import os
+import shutil
+
+from gateway_bench import Scenario, main, read_text
+
+
+class BadIdentity(Scenario):
+    def setUp(self):
+        super().setUp()
+        self.agent.start()
+        self.wait_online()
+        self.assertEqual(self.agent.stop(), 0)
+        self.current = self.agent.state + "/identity/generations/000001"
+        self.good = self.dir + "/good"
+        shutil.copytree(self.current, self.good)
+
+    def spoil(self, name, data):
+        os.chmod(self.current, 0o700)
+        path = f"{self.current}/{name}"
+        if os.path.exists(path):
+            os.unlink(path)
+        with open(path, "wb") as file:
+            file.write(data)
+
+    def refuses(self, words):
+        """No session, the reason in the status, and readings go to the disk."""
+        self.agent.start()
+        self.wait("readings on the disk", lambda: self.agent.status()["spool"]["disk_packs"] >= 3)
+        self.assertNotEqual(self.agent.status()["link"]["state"], "online")
+        code, out, _ = self.agent.ctl("status")
+        self.assertEqual(code, 0)
+        self.assertRegex(" ".join(out.split()), words)
+        self.assertEqual(self.agent.stop(), 0)
+
+    def bring_back(self):
+        """As from a backup of the state directory."""
+        shutil.rmtree(self.current)
+        shutil.copytree(self.good, self.current)
+        link = self.agent.state + "/identity/current"
+        if not os.path.lexists(link):
+            os.symlink("generations/000001", link)
+
+    def test_files_that_are_cut_or_garbage(self):
+        self.config["enrolment"] = {"method": "none"}
+        del self.config["enrolment.aws-fleet"]
+        self.write_config()
+        bundle = read_text(self.good + "/bundle.pem").encode()
+        key = bundle.index(b"-----BEGIN TSS2")
+        for name, data in (("bundle.pem", bundle[:key + 80]), ("bundle.pem", b""), ("key.pem", bundle[key:-60]),
+                           ("chain.pem", os.urandom(500)), ("manifest", b'{"version":1,"number"')):
+            with self.subTest(name, size=len(data)):
+                self.spoil(name, data)
+                words = "generation 000001: .*(fit|missing|damaged|manifest|JSON|file)"
+                self.refuses(words)
+                self.assertRegex(self.agent.said(), words)
+                self.bring_back()
+        self.agent.start()
+        self.wait_online()
+        self.assert_promise(self.wait_drained())
+
+    def test_with_a_claim_it_enrols_again_and_says_why(self):
+        self.spoil("bundle.pem", b"garbage")
+        self.agent.start()
+        self.wait_online()
+        self.assertRegex(self.agent.said(), "identity cannot be used: generation 000001: ")
+        self.assertEqual(self.agent.status()["identity"]["generation"], 2)
+        self.assert_promise(self.wait_drained())
+        self.assertEqual(len(self.cloud.issued()), 2)
+
+    def test_a_key_of_another_tpm(self):
+        self.tpm.kill()
+        shutil.move(self.tpm.dir + "/state", self.tpm.dir + "/kept")
+        os.makedirs(self.tpm.dir + "/state")
+        self.tpm.start()
+        self.refuses("TPM cleared or replaced, or key of another TPM")
+        self.agent.start()
+        self.wait("the new TPM", lambda: "replaced" in self.agent.status()["tpm"]["state"])
+        status = self.agent.status()["tpm"]
+        self.assertEqual(status["key"], "not usable")
+        self.assertIn("enrol again", status["error"])
+        self.assertIn("another TPM than before", self.agent.said())
+        # The advice can be followed.
+        code, _, error = self.agent.ctl("enroll")
+        self.assertEqual((code, error), (0, ""))
+        self.wait("another identity", lambda: self.agent.status()["identity"].get("generation") == 2)
+        self.wait_online()
+        self.wait("a TPM that is well", lambda: self.agent.status()["tpm"]["state"] == "ok", 45)
+        self.assert_promise(self.wait_drained())
+
+
+if __name__ == "__main__":
+    main()
