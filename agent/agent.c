@@ -40,11 +40,6 @@ sd_event *tg_agent_loop(struct tg_agent *a)
 	return a->loop;
 }
 
-struct tg_parcel *tg_agent_last(struct tg_agent *a, size_t i)
-{
-	return tg_fleet_last(a->fleet, i);
-}
-
 uint64_t tg_agent_patience_us(const struct tg_agent *a, size_t i)
 {
 	return tg_fleet_patience_us(a->fleet, i);

@@ -36,8 +36,6 @@ sd_event *tg_agent_loop(struct tg_agent *a);
 void tg_agent_look_at_tpm(struct tg_agent *a);
 /* Valid until the loop's next turn. */
 void tg_agent_picture(struct tg_agent *a, struct tg_picture *ret);
-/* The last reading of device @i, borrowed; NULL before the first. */
-struct tg_parcel *tg_agent_last(struct tg_agent *a, size_t i);
 /* Asks for a poll of device @i now. Returns 0, or -errno: -EOPNOTSUPP when its bus does not run, -EAGAIN. */
 int tg_agent_poll_now(struct tg_agent *a, size_t i) TG_CHECKED;
 /* How long a poll of device @i may take. */

@@ -156,7 +156,7 @@ int tg_agent_on_tap_io(sd_event_source *s, int fd, uint32_t events, void *user)
 	while (tg_mailbox_take(a->tap, &p)) {
 		size_t device;
 
-		if (tg_fleet_keep(a->fleet, p, &device) == 0)
+		if (tg_fleet_device(a->fleet, tg_parcel_device(p), &device) == 0)
 			tg_verbs_reading(a->verbs, device, p);
 		tg_parcel_unref(p);
 	}

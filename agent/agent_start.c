@@ -19,7 +19,7 @@
 #include <time.h>
 
 #define NEWS_SLOTS 1024 /* states of every device at once, and more of the rest */
-#define TAP_SLOTS  256  /* readings for `read`, `watch` and the last values */
+#define TAP_SLOTS  256  /* readings for `read` and `watch` */
 #define LINK_STOP_US                                                                               \
 	(2500 * TG_US_PER_MS) /* with the rest below: SIGTERM to exit in five seconds */
 #define STOP_US       (4700 * TG_US_PER_MS)

@@ -22,7 +22,6 @@ struct tg_fleet {
 	struct tg_worker **workers; /* one for each bus; NULL: does not run */
 	size_t n_workers;
 	struct tg_device_state *states;
-	struct tg_parcel **last;
 	size_t n_devices;
 };
 
@@ -47,14 +46,10 @@ static void free_workers(struct tg_fleet *f)
 {
 	for (size_t i = 0; i < f->n_workers; i++)
 		tg_worker_free(f->workers[i]);
-	for (size_t i = 0; i < f->n_devices; i++)
-		tg_parcel_unref(f->last[i]);
 	free(f->workers);
 	free(f->states);
-	free(f->last);
 	f->workers = NULL;
 	f->states = NULL;
-	f->last = NULL;
 	f->n_workers = f->n_devices = 0;
 	f->cfg = tg_config_unref(f->cfg);
 }
@@ -64,8 +59,7 @@ static int make_room(struct tg_fleet *f, const struct tg_config *cfg)
 	/* calloc() of nothing may return NULL. */
 	f->workers = calloc(cfg->n_buses + 1, sizeof(struct tg_worker *));
 	f->states = calloc(cfg->n_devices + 1, sizeof(struct tg_device_state));
-	f->last = calloc(cfg->n_devices + 1, sizeof(struct tg_parcel *));
-	if (!f->workers || !f->states || !f->last)
+	if (!f->workers || !f->states)
 		return -ENOMEM;
 	f->n_workers = cfg->n_buses;
 	f->n_devices = cfg->n_devices;
@@ -230,24 +224,15 @@ bool tg_fleet_note(struct tg_fleet *f, const struct tg_device_state *state)
 	return differs;
 }
 
-int tg_fleet_keep(struct tg_fleet *f, struct tg_parcel *p, size_t *ret_device)
+int tg_fleet_device(const struct tg_fleet *f, const char *name, size_t *ret)
 {
-	const char *name = tg_parcel_device(p);
-
 	for (size_t i = 0; i < f->n_devices; i++) {
 		if (strcmp(f->cfg->devices[i].name, name) != 0)
 			continue;
-		tg_parcel_unref(f->last[i]);
-		f->last[i] = tg_parcel_ref(p);
-		*ret_device = i;
+		*ret = i;
 		return 0;
 	}
 	return -ENOENT;
-}
-
-struct tg_parcel *tg_fleet_last(const struct tg_fleet *f, size_t device)
-{
-	return device < f->n_devices ? f->last[device] : NULL;
 }
 
 const char *tg_fleet_stuck(const struct tg_fleet *f, uint64_t now_us)

@@ -6,9 +6,9 @@
 #include <systemd/sd-event.h>
 
 /*
- * All bus workers of the running configuration, and what is known of their
- * devices: state and last reading. A new configuration takes over when the
- * old workers have finished the poll they are in, without blocking the loop.
+ * All bus workers of the running configuration, and the state of their
+ * devices. A new configuration takes over when the old workers have finished
+ * the poll they are in, without blocking the loop.
  *
  * Everything here runs on the loop's thread.
  */
@@ -35,9 +35,7 @@ const struct tg_config *tg_fleet_config(const struct tg_fleet *f);
 const struct tg_device_state *tg_fleet_states(const struct tg_fleet *f);
 /* Takes a state in; returns whether the device's health has changed. */
 bool tg_fleet_note(struct tg_fleet *f, const struct tg_device_state *state);
-/* Keeps @p (a reference of its own) as the device's last reading. Returns 0 and the device, or -ENOENT. */
-int tg_fleet_keep(struct tg_fleet *f, struct tg_parcel *p, size_t *ret_device);
-/* Borrowed; NULL before the first reading. */
-struct tg_parcel *tg_fleet_last(const struct tg_fleet *f, size_t device);
+/* The number of the device @name: 0, or -ENOENT when no worker has it (any more). */
+int tg_fleet_device(const struct tg_fleet *f, const char *name, size_t *ret) TG_CHECKED;
 /* The name of a bus whose worker shows no progress, or NULL. */
 const char *tg_fleet_stuck(const struct tg_fleet *f, uint64_t now_us);

@@ -10,7 +10,7 @@
  * pass max-payload, and hands the parcels to the spool. A poll whose every
  * reading is held back by the rules makes no pack.
  *
- * The tap feeds `read`, `watch` and the last values. It gets one parcel for
+ * The tap feeds `read` and `watch`. It gets one parcel for
  * each poll with all of its readings, those held back too: the same parcel
  * that the spool has where they do not differ, else one of its own, with seq 0.
  *
