@@ -9,7 +9,8 @@
 #include <poll.h>
 #include <string.h>
 
-#define LOOK_US (20 * TG_US_PER_MS) /* how often stopping workers are looked at */
+#define RETRY_US TG_US_PER_S
+#define LOOK_US  (20 * TG_US_PER_MS) /* how often stopping workers are looked at */
 
 struct tg_fleet {
 	sd_event_source *timer;
@@ -54,20 +55,6 @@ static void free_workers(struct tg_fleet *f)
 	f->cfg = tg_config_unref(f->cfg);
 }
 
-static int make_room(struct tg_fleet *f, const struct tg_config *cfg)
-{
-	/* calloc() of nothing may return NULL. */
-	f->workers = calloc(cfg->n_buses + 1, sizeof(struct tg_worker *));
-	f->states = calloc(cfg->n_devices + 1, sizeof(struct tg_device_state));
-	if (!f->workers || !f->states)
-		return -ENOMEM;
-	f->n_workers = cfg->n_buses;
-	f->n_devices = cfg->n_devices;
-	for (size_t i = 0; i < cfg->n_devices; i++)
-		f->states[i].device = i;
-	return 0;
-}
-
 static bool bus_has_devices(const struct tg_config *cfg, size_t bus)
 {
 	for (size_t i = 0; i < cfg->n_devices; i++) {
@@ -91,17 +78,28 @@ static void start_workers(struct tg_fleet *f)
 	}
 }
 
+/* Nothing has changed when it fails: the next configuration stays the next. */
 static int take_over(struct tg_fleet *f)
 {
+	const struct tg_config *cfg = f->next;
+	/* calloc() of nothing may return NULL. */
+	tg_autofree struct tg_worker **workers = calloc(cfg->n_buses + 1, sizeof(*workers));
+	tg_autofree struct tg_device_state *states = calloc(cfg->n_devices + 1, sizeof(*states));
 	int r;
 
-	free_workers(f);
-	f->cfg = tg_take(f->next);
-	r = make_room(f, f->cfg);
-	if (r == 0)
-		r = tg_pipeline_configure(f->pipeline, f->cfg);
+	if (!workers || !states)
+		return -ENOMEM;
+	for (size_t i = 0; i < cfg->n_devices; i++)
+		states[i].device = i;
+	r = tg_pipeline_configure(f->pipeline, cfg);
 	if (r < 0)
 		return r;
+	free_workers(f);
+	f->cfg = tg_take(f->next);
+	f->workers = tg_take(workers);
+	f->n_workers = f->cfg->n_buses;
+	f->states = tg_take(states);
+	f->n_devices = f->cfg->n_devices;
 	start_workers(f);
 	f->took_over(f->user);
 	return 0;
@@ -110,6 +108,7 @@ static int take_over(struct tg_fleet *f)
 static int on_timer(sd_event_source *s, uint64_t usec, void *user)
 {
 	struct tg_fleet *f = user;
+	uint64_t pause = LOOK_US;
 	int r;
 
 	(void) usec;
@@ -117,11 +116,12 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *user)
 		return 0;
 	if (all_ended(f)) {
 		r = take_over(f);
-		if (r < 0)
-			tg_log(LOG_ERR, "bus", "the buses do not run: %s", strerror(-r));
-		return 0;
+		if (r == 0)
+			return 0;
+		tg_log(LOG_ERR, "bus", "the buses do not run: %s; trying again", strerror(-r));
+		pause = RETRY_US;
 	}
-	r = sd_event_source_set_time(s, tg_clock_boot_us() + LOOK_US);
+	r = sd_event_source_set_time(s, tg_clock_boot_us() + pause);
 	return r < 0 ? r : sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 }
 
@@ -164,8 +164,12 @@ int tg_fleet_configure(struct tg_fleet *f, struct tg_config *cfg)
 	tg_config_unref(f->next);
 	f->next = tg_config_ref(cfg);
 	ask_all(f);
-	if (all_ended(f))
-		return take_over(f);
+	if (all_ended(f)) {
+		r = take_over(f);
+		/* The first one must work: until then there is no configuration to show. */
+		if (r == 0 || !f->cfg)
+			return r;
+	}
 	r = sd_event_source_set_time(f->timer, tg_clock_boot_us() + LOOK_US);
 	return r < 0 ? r : sd_event_source_set_enabled(f->timer, SD_EVENT_ONESHOT);
 }

@@ -94,6 +94,7 @@ static void on_order(struct tg_link *l, struct order *o)
 		return;
 	}
 }
+
 /* --- the thread -------------------------------------------------------------------------------------------------- */
 
 static bool ready(const struct tg_link *l)

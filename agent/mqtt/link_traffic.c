@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define LOST_US (2 * TG_US_PER_S)
+
 void tg_link_publish_status(struct tg_link *l)
 {
 	struct tg_fault why = { .text = "" };
@@ -130,8 +132,9 @@ void tg_link_on_event(struct tg_link *l, const struct tg_mqtt_event *e)
 		/* What is in flight at a goodbye is given up on, and must not cut the DISCONNECT short. */
 		if (l->report.state != TG_LINK_ONLINE && l->report.state != TG_LINK_GREETING)
 			return;
-		tg_link_note_failure(l, e->cause, e->text);
-		tg_link_advance(l, TG_LINK_EV_FAILED);
+		/* The end of the connection says why, and is on its way; should it not come, this is one. */
+		if (l->deadline_us > tg_clock_boot_us() + LOST_US)
+			l->deadline_us = tg_clock_boot_us() + LOST_US;
 		return;
 	case TG_MQTT_SUBSCRIBED:
 		on_subscribed(l, e);
