@@ -36,6 +36,8 @@ PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 # What ASan keeps of freed memory would look like a leak to those who watch how much the agent takes.
 os.environ.setdefault("ASAN_OPTIONS", "quarantine_size_mb=4")
+# A thread that hangs in a library is left behind on purpose.
+os.environ.setdefault("TSAN_OPTIONS", "report_thread_leaks=0")
 os.environ.setdefault("LSAN_OPTIONS", f"suppressions={HERE}/lsan.supp:print_suppressions=0")
 
 

@@ -21,7 +21,7 @@ RUBBISH = (b"\n", b"\0\n", b"rubbish\n", b"{\n", b"[]\n", b"null\n", b'"status"\
 
 class Control(Scenario):
     CLOUD = False
-    EVERY = "10ms"
+    EVERY = "30ms"
 
     def setUp(self):
         super().setUp()
