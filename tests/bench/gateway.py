@@ -126,7 +126,7 @@ class Listener:
         self.client = Client(broker.port, broker.ca, pem, pem)
         assert self.client.connect("listener") == 0
         assert self.client.subscribe("tidegate/+/+", qos=0) == [0]
-        self.latencies, self.messages, self.bytes = [], 0, 0
+        self.forget()
 
     def until(self, end):
         while time.monotonic() < end:
@@ -144,11 +144,15 @@ class Listener:
         records = json.loads(message.payload)
         base = records[0]["bt"]
         self.latencies += [arrived - base - r.get("t", 0) for r in records if not r["n"].startswith("_")]
-        self.messages += 1
+        self.numbers.append(next(r["v"] for r in records if r["n"] == "_seq"))
         self.bytes += len(message.payload)
 
     def forget(self):
-        self.latencies, self.messages, self.bytes = [], 0, 0
+        self.latencies, self.numbers, self.bytes = [], [], 0
+
+    def missing(self):
+        """Sequence numbers count the packs of all devices, without a hole."""
+        return max(self.numbers) - min(self.numbers) + 1 - len(set(self.numbers))
 
 
 def quantile(values, q):
@@ -183,11 +187,12 @@ def measure_latency(bench, pid, seconds, rate):
         print(f"   only {n} of about {rate * took:.0f} readings arrived")
         return False
     ms = [quantile(listener.latencies, q) * 1e3 for q in (0.5, 0.95, 0.99, 1)]
-    print(f"   {n} readings in {listener.messages} messages of {listener.bytes // listener.messages} bytes, "
-          f"{n / took:.0f} readings/s")
+    messages, missing = len(listener.numbers), listener.missing()
+    print(f"   {n} readings in {messages} messages of {listener.bytes // messages} bytes, {n / took:.0f} readings/s, "
+          f"{missing} messages missing")
     print(f"   CPU {cpu:.3f} s in {took:.1f} s: {100 * cpu / took:.2f} % of a core, {cpu / n * 1e4:.4f} s per 10,000 readings")
     print(f"   from device to subscriber: p50 {ms[0]:.2f} ms, p95 {ms[1]:.2f} ms, p99 {ms[2]:.2f} ms, largest {ms[3]:.2f} ms")
-    return True
+    return missing == 0
 
 
 def spooled(bench):

@@ -9,7 +9,7 @@
 #   memory     resident memory of tidegated with 100 points every second (limit 14 MB)
 #   latency    100 points every 100 ms: CPU time, and the time from the device to a subscriber
 #   fast       the same with 1000 points every 100 ms
-#   outage     1000 points every second while the broker is away for a minute: memory before, during, after
+#   outage     1000 points every 100 ms while the broker is away for a minute: memory before, during, after
 #
 # Without names all of them, with the release preset's build. Run as root: installs what is missing with apt, starts no
 # service of the machine, uses loopback and free ports. Exits 1 when a limit is passed.
@@ -56,7 +56,7 @@ gateway() { TIDEGATE_BUILD=$build /usr/bin/python3 "$top/tests/bench/gateway.py"
 bench_memory() { gateway --memory --every 1000ms; }
 bench_latency() { gateway --latency --every 100ms; }
 bench_fast() { gateway --latency --every 100ms --devices 10; }
-bench_outage() { gateway --outage --every 1000ms --devices 10; }
+bench_outage() { gateway --outage --every 100ms --devices 10; }
 
 step "packages" install_packages "${build_packages[@]}" "${bench_packages[@]}" || exit 1
 [ $built = yes ] || step "build" build_tree || exit 1
