@@ -28,6 +28,11 @@
 /* AEAD with forward secrecy; Debian 12's Paho lowers the security level to 1 before it reads it. */
 #define CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20:@SECLEVEL=2"
 
+/*
+ * Never connected, never freed. When Paho's last handle goes, Paho frees its log while its own
+ * threads may still write to it; with this one there is no last handle.
+ */
+static MQTTAsync spare;
 static atomic_uint stuck;
 static atomic_uint handles; /* that Paho knows */
 
@@ -49,6 +54,9 @@ int tg_mqtt_global_init(struct tg_fault *reterr)
 	/* OpenSSL 3 needs none, and Paho would tear it down for everybody. */
 	o.do_openssl_init = 0;
 	MQTTAsync_global_init(&o);
+	if (!spare && MQTTAsync_create(&spare, "tcp://127.0.0.1:1", "spare",
+				       MQTTCLIENT_PERSISTENCE_NONE, NULL) != MQTTASYNC_SUCCESS)
+		return tg_fault_set(reterr, -ENOMEM, "Paho gives no handle");
 	return tg_mqtt_overrides_check(reterr);
 }
 
