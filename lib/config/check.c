@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/loaded.h"
 #include "config/source.h"
+#include "config/specifier.h"
 #include "config/unit.h"
 
 #include <tidegate/sample.h>
@@ -8,8 +9,13 @@
 #include <string.h>
 
 #define CLAIM_DIR    "/var/lib/tidegate/claim/"
-#define TSS2_MARK    "-----BEGIN TSS2 PRIVATE KEY-----"
+#define PEM_MARK     "-----BEGIN "
+#define KEY_MARK     "PRIVATE KEY-----"
+#define TSS2_MARK    PEM_MARK "TSS2 " KEY_MARK
 #define KEY_FILE_MAX 65536
+
+#define YOUNGEST_PERCENT 10 /* of its life, before which no certificate is renewed */
+#define LATE_PERCENT     90 /* after which little of it is left for second tries */
 
 /* AWS IoT Core's limits, which are the lowest of the common brokers. */
 #define AWS_TOPIC_BYTES  256
@@ -70,19 +76,38 @@ static void check_aws(const struct tg_loaded *l)
 				    needed[i]);
 }
 
+/* A key in the TPM and no other beside it: a plain one in the same file would be the one that leaks. */
 static bool is_tss2_key(const char *path)
 {
 	tg_autofree char *data = NULL;
+	bool found = false;
 	size_t len;
 	mode_t mode;
 
-	return tg_source_read(path, KEY_FILE_MAX, &data, &len, &mode, NULL) == 0 &&
-	       strstr(data, TSS2_MARK);
+	if (tg_source_read(path, KEY_FILE_MAX, &data, &len, &mode, NULL) < 0)
+		return false;
+	for (const char *mark = strstr(data, PEM_MARK); mark; mark = strstr(mark + 1, PEM_MARK)) {
+		if (strncmp(mark, TSS2_MARK, strlen(TSS2_MARK)) == 0)
+			found = true;
+		else if (memmem(mark, strcspn(mark, "\n"), KEY_MARK, strlen(KEY_MARK)))
+			return false;
+	}
+	return found;
 }
 
 static bool is_in_claim_dir(const char *path)
 {
 	return strncmp(path, CLAIM_DIR, strlen(CLAIM_DIR)) == 0 && !strstr(path, "/../");
+}
+
+/* The first key of [rotation] that goes back to the claim, or NULL. */
+static const char *claim_is_wanted(const struct tg_config *c)
+{
+	if (c->rotation.on_expiry == TG_ON_FAILURE_CLAIM)
+		return "on-expiry";
+	if (c->rotation.on_refused == TG_ON_FAILURE_CLAIM)
+		return "on-refused";
+	return c->rotation.on_key_lost == TG_ON_FAILURE_CLAIM ? "on-key-lost" : NULL;
 }
 
 /* A claim that is removed cannot be gone back to; one that is kept on purpose should be removable.
@@ -92,36 +117,82 @@ static void check_forget_claim(const struct tg_loaded *l)
 	const struct tg_config *c = &l->config;
 	const char *files[] = { c->enrolment.aws.claim_certificate, c->enrolment.aws.claim_key };
 	const char *keys[] = { "claim-certificate", "claim-key" };
-	bool by_claim = c->rotation.on_expiry == TG_ON_FAILURE_CLAIM ||
-			c->rotation.on_refused == TG_ON_FAILURE_CLAIM;
+	const char *wanted = claim_is_wanted(c);
 
 	if (!c->enrolment.aws.forget_claim)
 		return;
-	if (by_claim && *files[1] && !is_tss2_key(files[1]))
+	if (wanted && *files[1] && !is_tss2_key(files[1]))
 		tg_complain(l->doc.complain, place_of(l, TG_KIND_AWS_FLEET, "forget-claim"),
 			    "forget-claim = yes with %s = claim: the claim would be gone when it "
 			    "is needed "
 			    "(only a claim key in the TPM, a TSS2 PEM file, may be named here)",
-			    c->rotation.on_expiry == TG_ON_FAILURE_CLAIM ? "on-expiry"
-									 : "on-refused");
+			    wanted);
 	for (size_t i = 0; i < TG_ARRAY_SIZE(files); i++)
 		if (*files[i] && !is_in_claim_dir(files[i]))
 			tg_warn(l->doc.complain, place_of(l, TG_KIND_AWS_FLEET, keys[i]),
-				"%s = %s: outside " CLAIM_DIR " the agent cannot remove it; "
-				"they must be removed by hand",
+				"%s = %s: outside " CLAIM_DIR " the service's sandbox keeps the "
+				"agent from removing it; 'tidegate forget-claim' as root does it",
 				keys[i], files[i]);
+}
+
+/*
+ * Whether @a and @b are one text once the id is put in. The other specifiers stand for themselves: what this machine would make of
+ * them is not asked, as the file may be judged on another.
+ */
+static bool is_same_id(const struct tg_config *c, const char *a, const char *b)
+{
+	struct tg_specifiers spec = { .tpm = "%t", .machine = "%m", .host = "%H", .board = "%s" };
+	char left[1024], right[1024];
+
+	(void) snprintf(spec.id, sizeof(spec.id), "%s", c->gateway.id);
+	return tg_specifiers_expand(&spec, a, left, sizeof(left), NULL) == 0 &&
+	       tg_specifiers_expand(&spec, b, right, sizeof(right), NULL) == 0 &&
+	       strcmp(left, right) == 0;
+}
+
+static void check_renewal_id(const struct tg_loaded *l)
+{
+	const struct tg_config *c = &l->config;
+	const char *id = c->enrolment.aws.rotation_client_id;
+	struct tg_place place = place_of(l, TG_KIND_AWS_FLEET, "rotation-client-id");
+
+	/* The one that was not left at its default is the one to look at. */
+	if (is_missing(l, TG_KIND_AWS_FLEET, "rotation-client-id"))
+		place = place_of(l, TG_KIND_MQTT, "client-id");
+	if (is_same_id(c, id, c->mqtt.client_id))
+		tg_complain(l->doc.complain, place,
+			    "rotation-client-id = %s is the client-id of [mqtt]: each renewal would "
+			    "break the gateway's own connection, as a broker allows one session a "
+			    "client id",
+			    id);
+}
+
+static void check_rotation(const struct tg_loaded *l)
+{
+	const struct tg_config *c = &l->config;
+	const char *at = is_missing(l, TG_KIND_ROTATION, "renew-at") ? "jitter" : "renew-at";
+
+	if (c->rotation.renew_at - c->rotation.jitter < YOUNGEST_PERCENT)
+		tg_warn(l->doc.complain, place_of(l, TG_KIND_ROTATION, at),
+			"renew-at = %g%% less jitter = %g%%: no certificate is renewed before %d%% "
+			"of its life, so gateways that are due earlier all renew then",
+			c->rotation.renew_at, c->rotation.jitter, YOUNGEST_PERCENT);
+	if (c->rotation.renew_at > LATE_PERCENT)
+		tg_warn(l->doc.complain, place_of(l, TG_KIND_ROTATION, "renew-at"),
+			"renew-at = %g%% leaves little time to try again", c->rotation.renew_at);
 }
 
 static void check_enrolment(const struct tg_loaded *l)
 {
 	const struct tg_section *aws = only(l, TG_KIND_AWS_FLEET), *est = only(l, TG_KIND_EST);
 	bool fleet = l->config.enrolment.method == TG_ENROL_AWS_FLEET;
-	bool by_claim = l->config.rotation.on_expiry == TG_ON_FAILURE_CLAIM ||
-			l->config.rotation.on_refused == TG_ON_FAILURE_CLAIM;
+	const char *wanted = claim_is_wanted(&l->config);
 
 	if (fleet) {
 		check_aws(l);
 		check_forget_claim(l);
+		check_renewal_id(l);
+		check_rotation(l);
 	}
 	if (aws && aws->settings && !fleet)
 		tg_warn(l->doc.complain, aws->place,
@@ -129,10 +200,9 @@ static void check_enrolment(const struct tg_loaded *l)
 	if (est && est->settings)
 		tg_warn(l->doc.complain, est->place,
 			"[enrolment.est] has no effect, as method 'est' is not in this version");
-	if (by_claim && !fleet)
-		tg_warn(l->doc.complain, place_of(l, TG_KIND_ROTATION, "on-expiry"),
-			"on-expiry and on-refused = claim have no effect without method = "
-			"aws-fleet");
+	if (wanted && !fleet)
+		tg_warn(l->doc.complain, place_of(l, TG_KIND_ROTATION, wanted),
+			"%s = claim has no effect without method = aws-fleet", wanted);
 }
 
 /* --- topics -------------------------------------------------------------------------------------

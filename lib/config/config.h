@@ -162,7 +162,7 @@ struct tg_config {
 		double renew_at, jitter; /* percent of the certificate's life */
 		uint64_t max_age_us;
 		bool rekey;
-		enum tg_on_failure on_expiry, on_refused;
+		enum tg_on_failure on_expiry, on_refused, on_key_lost;
 		uint64_t probation_us;
 	} rotation;
 	struct {

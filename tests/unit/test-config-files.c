@@ -225,6 +225,14 @@ static const char *first_error(const struct tg_complaints *c)
 
 static void a_claim_key_in_the_tpm_may_be_forgotten(void **state)
 {
+	static const char *const plain[] = {
+		"-----BEGIN PRIVATE KEY-----\n",
+		"",
+		"TSS2 PRIVATE KEY\n",
+		/* The key that a thief would take stands behind the one that he cannot use. */
+		"-----BEGIN TSS2 PRIVATE KEY-----\n-----BEGIN EC PRIVATE KEY-----\n",
+		"-----BEGIN EC PRIVATE KEY-----\n-----BEGIN TSS2 PRIVATE KEY-----\n",
+	};
 	tg_autofree char *text = NULL;
 	tg_cleanup(tg_config_unrefp) struct tg_config *c = NULL;
 	struct tg_complaints complaints;
@@ -241,15 +249,18 @@ static void a_claim_key_in_the_tpm_may_be_forgotten(void **state)
 		fail();
 	(void) unlink("link.conf");
 	put("tidegate.conf", text);
-	put("link.conf", "-----BEGIN TSS2 PRIVATE KEY-----\n");
+	put("link.conf", "made by tpm2_encodeobject\n-----BEGIN TSS2 PRIVATE KEY-----\n");
 	assert_int_equal(tg_config_load("tidegate.conf", &complaints, &c), 0);
 	tg_complaints_done(&complaints);
 	assert_true(c->enrolment.aws.forget_claim);
-	put("link.conf", "-----BEGIN PRIVATE KEY-----\n");
-	assert_int_equal(tg_config_load("tidegate.conf", &complaints, &none), -EBADMSG);
-	assert_int_equal(complaints.errors, 1);
-	assert_non_null(strstr(first_error(&complaints), "forget-claim = yes with on-expiry = claim"));
-	tg_complaints_done(&complaints);
+	for (size_t i = 0; i < TG_ARRAY_SIZE(plain); i++) {
+		put("link.conf", plain[i]);
+		assert_int_equal(tg_config_load("tidegate.conf", &complaints, &none), -EBADMSG);
+		assert_int_equal(complaints.errors, 1);
+		assert_non_null(strstr(first_error(&complaints),
+				       "forget-claim = yes with on-expiry = claim"));
+		tg_complaints_done(&complaints);
+	}
 }
 
 /* --- the table as users see it ------------------------------------------------------------------
