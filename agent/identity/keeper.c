@@ -44,6 +44,7 @@ uint64_t tg_keeper_pause_us(enum tg_enrol_class class, unsigned failures, uint64
 		[TG_ENROL_REFUSED] = { 300 * TG_US_PER_S, 6 * 3600 * TG_US_PER_S },
 		[TG_ENROL_BAD_ANSWER] = { 60 * TG_US_PER_S, 3600 * TG_US_PER_S },
 		[TG_ENROL_LOCAL] = { 5 * TG_US_PER_S, 300 * TG_US_PER_S },
+		[TG_ENROL_ID_REFUSED] = { 5 * TG_US_PER_S, 600 * TG_US_PER_S },
 	};
 	struct tg_backoff b = TG_BACKOFF_INIT(pauses[class].base_us, pauses[class].cap_us);
 

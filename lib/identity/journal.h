@@ -33,10 +33,28 @@ enum tg_enrol_class {
 			     retried slowly */
 	TG_ENROL_BAD_ANSWER, /* what came back did not verify */
 	TG_ENROL_LOCAL,      /* TPM, disk, files, configuration */
+	TG_ENROL_ID_REFUSED, /* the service does not take the rotation client id: leave the session and
+				run again under its id */
+	TG_ENROL_CLASS_COUNT_
+};
+
+/* What an enrolment is for, and what it shows to the service. */
+enum tg_enrol_kind {
+	TG_ORDER_ENROL, /* the first identity, or one instead of an identity that is lost */
+	TG_ORDER_RENEW, /* a new generation while there is a current one */
+	TG_ORDER_COUNT_
+};
+enum tg_enrol_credential {
+	TG_CREDENTIAL_CLAIM,   /* the method's bootstrap credential */
+	TG_CREDENTIAL_CURRENT, /* key and certificate of the current generation */
+	TG_CREDENTIAL_COUNT_
 };
 
 struct tg_journal {
 	enum tg_enrol_step step; /* the last one that is done */
+	enum tg_enrol_kind kind;
+	enum tg_enrol_credential credential;
+	unsigned base; /* RENEW: number of the generation that was current; else 0 */
 	char method[16];
 	char endpoint[256];
 	int64_t started, updated; /* wall clock, seconds */
@@ -56,6 +74,8 @@ struct tg_journal {
 /* "key", "csr" ... as in DESIGN section 4. Never NULL. */
 const char *tg_enrol_step_name(enum tg_enrol_step step);
 const char *tg_enrol_class_name(enum tg_enrol_class c);
+const char *tg_enrol_kind_name(enum tg_enrol_kind k);             /* "enrol", "renew" */
+const char *tg_enrol_credential_name(enum tg_enrol_credential c); /* "claim", "current" */
 
 /* 0, -ENOENT when no enrolment is under way, -EBADMSG when the file is damaged (the caller starts
  * anew). */

@@ -18,10 +18,20 @@ static const char *const step_names[TG_STEP_COUNT_] = {
 	[TG_STEP_VERIFIED] = "verified", [TG_STEP_WRITTEN] = "written",
 };
 
-static const char *const class_names[] = {
+static const char *const class_names[TG_ENROL_CLASS_COUNT_] = {
 	[TG_ENROL_OK] = "ok",           [TG_ENROL_RETRY] = "retry",
 	[TG_ENROL_REFUSED] = "refused", [TG_ENROL_BAD_ANSWER] = "bad-answer",
-	[TG_ENROL_LOCAL] = "local",
+	[TG_ENROL_LOCAL] = "local",     [TG_ENROL_ID_REFUSED] = "id-refused",
+};
+
+static const char *const kind_names[TG_ORDER_COUNT_] = {
+	[TG_ORDER_ENROL] = "enrol",
+	[TG_ORDER_RENEW] = "renew",
+};
+
+static const char *const credential_names[TG_CREDENTIAL_COUNT_] = {
+	[TG_CREDENTIAL_CLAIM] = "claim",
+	[TG_CREDENTIAL_CURRENT] = "current",
 };
 
 const char *tg_enrol_step_name(enum tg_enrol_step step)
@@ -31,7 +41,17 @@ const char *tg_enrol_step_name(enum tg_enrol_step step)
 
 const char *tg_enrol_class_name(enum tg_enrol_class c)
 {
-	return (unsigned) c < TG_ARRAY_SIZE(class_names) ? class_names[c] : "?";
+	return (unsigned) c < TG_ENROL_CLASS_COUNT_ ? class_names[c] : "?";
+}
+
+const char *tg_enrol_kind_name(enum tg_enrol_kind k)
+{
+	return (unsigned) k < TG_ORDER_COUNT_ ? kind_names[k] : "?";
+}
+
+const char *tg_enrol_credential_name(enum tg_enrol_credential c)
+{
+	return (unsigned) c < TG_CREDENTIAL_COUNT_ ? credential_names[c] : "?";
 }
 
 static void print_text(struct tg_buffer *out, const char *key, const char *value)
@@ -44,14 +64,14 @@ void tg_journal_print(const struct tg_journal *j, struct tg_buffer *out)
 {
 	tg_buffer_addf(out, "{\"version\":%d,\"step\":\"%s\"", VERSION,
 		       tg_enrol_step_name(j->step));
+	tg_buffer_addf(out, ",\"kind\":\"%s\",\"credential\":\"%s\",\"base\":%u",
+		       tg_enrol_kind_name(j->kind), tg_enrol_credential_name(j->credential),
+		       j->base);
 	print_text(out, "method", j->method);
 	print_text(out, "endpoint", j->endpoint);
 	tg_buffer_addf(out,
-		       ",\"started\":%" PRId64 ",\"updated\":%" PRId64 ",\"issued\":%" PRId64 ",\"a"
-		       "ttem"
-		       "pts"
-		       "\":%"
-		       "u",
+		       ",\"started\":%" PRId64 ",\"updated\":%" PRId64 ",\"issued\":%" PRId64
+		       ",\"attempts\":%u",
 		       j->started, j->updated, j->issued, j->attempts);
 	print_text(out, "token", j->token);
 	print_text(out, "certificate_id", j->certificate_id);
@@ -113,7 +133,7 @@ static int parse_error(const struct json_t *doc, struct tg_journal *j, struct tg
 		return 0;
 	if (r < 0)
 		return tg_fault_set(reterr, -EBADMSG, "\"error\" is not an object");
-	r = parse_name(error, "class", class_names, TG_ARRAY_SIZE(class_names), &class, reterr);
+	r = parse_name(error, "class", class_names, TG_ENROL_CLASS_COUNT_, &class, reterr);
 	if (r == 0)
 		r = parse_name(error, "step", step_names, TG_STEP_COUNT_, &step, reterr);
 	if (r == 0)
@@ -130,6 +150,28 @@ static int parse_error(const struct json_t *doc, struct tg_journal *j, struct tg
 	return 0;
 }
 
+/* A journal of a release that knew the first enrolment only has none of these. */
+static int parse_order(const struct json_t *doc, struct tg_journal *j, struct tg_fault *reterr)
+{
+	size_t kind = TG_ORDER_ENROL, credential = TG_CREDENTIAL_CLAIM;
+	int64_t base = 0;
+	int r = parse_name(doc, "kind", kind_names, TG_ORDER_COUNT_, &kind, reterr);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r == 0)
+		r = parse_name(doc, "credential", credential_names, TG_CREDENTIAL_COUNT_,
+			       &credential, reterr);
+	if (r == 0)
+		r = tg_json_int(doc, "base", 0, TG_GENERATION_MAX, &base, reterr);
+	if (r < 0)
+		return r;
+	j->kind = (enum tg_enrol_kind) kind;
+	j->credential = (enum tg_enrol_credential) credential;
+	j->base = (unsigned) base;
+	return 0;
+}
+
 static int parse_members(const struct json_t *doc, struct tg_journal *j, struct tg_fault *reterr)
 {
 	int64_t version = 0;
@@ -138,6 +180,8 @@ static int parse_members(const struct json_t *doc, struct tg_journal *j, struct 
 
 	if (r == 0)
 		r = parse_name(doc, "step", step_names, TG_STEP_COUNT_, &step, reterr);
+	if (r == 0)
+		r = parse_order(doc, j, reterr);
 	if (r == 0)
 		r = tg_json_text(doc, "method", j->method, sizeof(j->method), reterr);
 	if (r == 0)

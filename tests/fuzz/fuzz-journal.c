@@ -17,6 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	tg_journal_print(&j, &text);
 	if (tg_buffer_error(&text) < 0 ||
 	    tg_journal_parse(text.data, text.len, &again, &fault) < 0 || j.step != again.step ||
+	    j.kind != again.kind || j.credential != again.credential || j.base != again.base ||
 	    strcmp(j.token, again.token) != 0)
 		__builtin_trap();
 	return 0;

@@ -16,6 +16,9 @@ static char dir[] = "/tmp/tidegate-journal-XXXXXX";
 
 static const struct tg_journal sample = {
 	.step = TG_STEP_ISSUED,
+	.kind = TG_ORDER_RENEW,
+	.credential = TG_CREDENTIAL_CURRENT,
+	.base = 7,
 	.method = "aws-fleet",
 	.endpoint = "iot.example.com",
 	.started = INT64_C(4102444800),
@@ -24,7 +27,7 @@ static const struct tg_journal sample = {
 	.token = "s3cr3t/+=",
 	.certificate_id = "ab",
 	.thing = "gw",
-	.error_class = TG_ENROL_REFUSED,
+	.error_class = TG_ENROL_ID_REFUSED,
 	.error_step = TG_STEP_REGISTERED,
 	.error_status = 403,
 	.error_code = "AccessDenied",
@@ -44,7 +47,10 @@ static void reads_back_what_it_wrote(void **state)
 	assert_int_equal(out.step, TG_STEP_ISSUED);
 	assert_string_equal(out.token, sample.token);
 	assert_true(out.started == sample.started && out.issued == -3);
-	assert_int_equal(out.error_class, TG_ENROL_REFUSED);
+	assert_int_equal(out.kind, TG_ORDER_RENEW);
+	assert_int_equal(out.credential, TG_CREDENTIAL_CURRENT);
+	assert_int_equal(out.base, 7);
+	assert_int_equal(out.error_class, TG_ENROL_ID_REFUSED);
 	assert_int_equal(out.error_step, TG_STEP_REGISTERED);
 	assert_int_equal(out.error_status, 403);
 	assert_string_equal(out.error_text, sample.error_text);
@@ -101,6 +107,22 @@ static void the_longest_members_fit(void **state)
 	assert_int_equal(tg_buffer_error(&text), 0);
 	assert_int_equal(tg_journal_parse(text.data, text.len, &out, NULL), 0);
 	assert_string_equal(out.token, j.token);
+}
+
+static void a_journal_from_before_rotation_is_a_first_enrolment(void **state)
+{
+	static const char text[] =
+		"{\"version\":1,\"step\":\"csr\",\"method\":\"aws-fleet\",\"endpoint\":\"e\","
+		"\"started\":1,\"updated\":2,\"issued\":0,\"attempts\":1,\"token\":\"\","
+		"\"certificate_id\":\"\",\"thing\":\"\"}\n";
+	struct tg_journal out;
+
+	(void) state;
+	assert_int_equal(tg_journal_parse(text, sizeof(text) - 1, &out, NULL), 0);
+	assert_int_equal(out.step, TG_STEP_CSR);
+	assert_int_equal(out.kind, TG_ORDER_ENROL);
+	assert_int_equal(out.credential, TG_CREDENTIAL_CLAIM);
+	assert_int_equal(out.base, 0);
 }
 
 static int do_write(void)
@@ -180,6 +202,7 @@ int main(void)
 		cmocka_unit_test(clearing_leaves_nothing_and_can_be_repeated),
 		cmocka_unit_test(damage_is_told_and_sets_nothing),
 		cmocka_unit_test(the_longest_members_fit),
+		cmocka_unit_test(a_journal_from_before_rotation_is_a_first_enrolment),
 		cmocka_unit_test(a_cut_leaves_the_old_journal_or_the_new_one),
 	};
 
