@@ -78,6 +78,7 @@ void tg_agent_picture(struct tg_agent *a, struct tg_picture *ret)
 		.devices = tg_fleet_states(a->fleet),
 		.stuck = a->stuck,
 		.identity_lost = a->identity_lost,
+		.claim = &a->claim,
 	};
 	tg_keeper_status(a->keeper, &ret->keeper);
 }
@@ -102,12 +103,14 @@ static const char *find_stuck(struct tg_agent *a, uint64_t now)
 	return tg_fleet_stuck(a->fleet, now);
 }
 
-static void tell_systemd(struct tg_agent *a)
+/* Once a second; the picture of it does for both. */
+static void look_around(struct tg_agent *a)
 {
 	struct tg_picture p;
 	char line[sizeof(a->line)];
 
 	tg_agent_picture(a, &p);
+	tg_claim_tend(&a->claim, a->cfg, p.keeper.has_current, p.now_us);
 	tg_status_line(&p, line, sizeof(line));
 	if (strcmp(line, a->line) == 0)
 		return;
@@ -162,7 +165,7 @@ int tg_agent_on_tick(sd_event_source *s, uint64_t usec, void *user)
 		else
 			a->status_us = now;
 	}
-	tell_systemd(a);
+	look_around(a);
 	return sd_event_source_set_time(s, now + TICK_US) < 0 ? -EIO : 0;
 }
 
@@ -189,6 +192,7 @@ static void warn_restart(const struct tg_config *was, const struct tg_config *is
 static void swap_config(struct tg_agent *a, struct tg_config *cfg)
 {
 	warn_restart(a->cfg, cfg);
+	a->claim.next_us = 0;
 	tg_config_unref(a->cfg);
 	a->cfg = cfg;
 	(void) tg_agent_expand_id(a);

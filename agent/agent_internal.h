@@ -33,6 +33,7 @@ struct tg_agent {
 	struct tg_link *link;
 	struct tg_tpm_watch *watch;
 	struct tg_keeper *keeper;
+	struct tg_claim claim;
 	struct tg_fleet *fleet;
 	struct tg_control *control;
 	struct tg_verbs *verbs;

@@ -105,8 +105,10 @@ static void on_link(struct tg_agent *a, const struct tg_link_report *r)
 
 	a->link_report = *r;
 	tg_timekeeping_raise_floor(a->time, r->peer_not_before);
-	if (promoted)
+	if (promoted) {
 		tg_tpm_watch_poke(a->watch);
+		a->claim.next_us = 0;
+	}
 	if (r->cause == TG_MQTT_CAUSE_TPM)
 		tg_agent_look_at_tpm(a);
 	if (asked)

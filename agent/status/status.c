@@ -86,6 +86,15 @@ static json_t *identity(const struct tg_picture *p)
 	return o;
 }
 
+static json_t *claim(const struct tg_picture *p)
+{
+	json_t *o = json_object();
+
+	put(o, "state", json_string(tg_claim_state_name(p->claim->state)));
+	put(o, "error", text_or_null(p->claim->error));
+	return o;
+}
+
 static json_t *enrolment_error(const struct tg_journal *j)
 {
 	json_t *o;
@@ -301,6 +310,7 @@ char *tg_status_json(const struct tg_picture *p, bool brief)
 	put(o, "labels", labels(p->cfg));
 	put(o, "identity", identity(p));
 	put(o, "enrolment", enrolment(p));
+	put(o, "claim", claim(p));
 	put(o, "tpm", tpm(p));
 	put(o, "link", link_part(p));
 	put(o, "spool", spool(p));

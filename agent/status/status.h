@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "agent/identity/claim.h"
 #include "agent/identity/keeper.h"
 #include "agent/news.h"
 #include "agent/timekeeping/timekeeping.h"
@@ -21,6 +22,7 @@ struct tg_picture {
 	enum tg_clock_trust clock;
 	int64_t floor_s;
 	struct tg_keeper_status keeper;
+	const struct tg_claim *claim;
 	struct tg_link_report link;
 	struct tg_spool_state spool;
 	struct tg_tpm_report tpm;

@@ -21,6 +21,7 @@ static struct tg_picture picture(size_t n)
 	static struct tg_specifiers spec = { .id = "gw7" };
 	static char names[MANY][32];
 	static char endpoint[] = "broker.example";
+	static const struct tg_claim claim;
 
 	cfg = (struct tg_config) { .buses = &bus, .n_buses = 1, .devices = devices, .n_devices = n };
 	cfg.mqtt.endpoint = endpoint;
@@ -38,6 +39,7 @@ static struct tg_picture picture(size_t n)
 		.now_us = 100 * TG_US_PER_S,
 		.wall_us = INT64_C(1795219200) * (int64_t) TG_US_PER_S,
 		.devices = states,
+		.claim = &claim,
 	};
 }
 
@@ -59,7 +61,7 @@ static const char *text_at(json_t *o, const char *part, const char *key)
 
 static void every_part_is_there_before_anything_is_known(void **state)
 {
-	static const char *const parts[] = { "identity", "enrolment", "tpm", "link", "spool", "devices" };
+	static const char *const parts[] = { "identity", "enrolment", "claim", "tpm", "link", "spool", "devices" };
 	struct tg_picture p = picture(0);
 	json_t *o = parse(tg_status_json(&p, false));
 
