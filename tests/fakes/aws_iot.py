@@ -79,13 +79,17 @@ Messages
   50 subscriptions, then 0x80                                              Q (0x80: G)
   above 100 publishes/s: discarded, no PUBACK, stays open                  Q, I
   above 512 KiB/s: read more slowly                                        Q
+Rules
+  the packaged rule, by the part of the SQL that it uses                   D iot-sql-reference
+    principal() is the certificate's id                                    D iot-sql-functions
+  its function runs after the PUBACK; function_delay                       D lambda-rule-action
 Hostile
   what MQTT 3.1.1 forbids closes without an answer                         MQTT 3.1.1
 FaultsOnOrder
   an answer may overtake the PUBACK of its call                            D mqtt
 
 Not imitated: MQTT 5 and 3.1 (CONNACK 1); CBOR, CreateKeysAndCertificate (no answer); persistent sessions
-(session present is always 0); sending a QoS 1 message again; shadows, jobs, rules, basic ingest (taken and
+(session present is always 0); sending a QoS 1 message again; shadows, jobs, other rules, basic ingest (taken and
 dropped); presence events; custom authorisers; several accounts; stapled OCSP; the demand that a client
 waits for CONNACK before it sends more.
 """

@@ -144,7 +144,9 @@ class Packaged(unittest.TestCase):
         for action, kind, rest, wanted in (
                 ("iot:Publish", "topic", "tidegate/gw-1/meter", True),
                 ("iot:Publish", "topic", "tidegate/gw-1/meter/set/result", True),
+                ("iot:Publish", "topic", "tidegate/gw-1/status/events", True),
                 ("iot:Publish", "topic", "tidegate/gw-2/meter", False),
+                ("iot:Publish", "topic", "tidegate/gw-2/status/events", False),
                 ("iot:RetainPublish", "topic", "tidegate/gw-1/status", True),
                 ("iot:RetainPublish", "topic", "tidegate/gw-1/meter", False),
                 ("iot:Receive", "topic", "tidegate/gw-1/meter/set", True),
@@ -191,11 +193,12 @@ class Packaged(unittest.TestCase):
                            env={"PATH": directory + "/bin:/usr/bin:/bin", "LOG": log})
             with open(log, encoding="utf-8") as file:
                 asked = file.read()
-            for name in ("claim-policy", "thing-policy", "fleet-template", "rotation-template"):
+            for name in ("claim-policy", "thing-policy", "fleet-template", "rotation-template", "certificate-events-rule"):
                 with open(os.path.join(directory, "filled", name + ".json"), encoding="utf-8") as file:
                     self.assertEqual(file.read(), self.text(name + ".json"))
                 self.assertIn(f"file://filled/{name}.json", asked)
         self.assertIn("--template-name tidegate-rotation --enabled --template-body file://filled/rotation", asked)
+        self.assertIn(":rule/tidegate_certificates", asked)
 
     def test_hook_decides_by_list_and_by_attachment(self):
         hook = Hook(os.path.join(PACKAGING, "pre_provisioning_hook.py"), None, self.config)

@@ -13,6 +13,7 @@ import traceback
 from . import mqtt, provisioning
 from .mqtt import Malformed, Publish
 from .policy import evaluate
+from .sessions import Sessions
 
 CLIENT_ID_MAX = 128
 TOPIC_MAX = 256
@@ -69,6 +70,7 @@ class Connection:
         self.subject = subject
         self.client_id = ""
         self.will = None
+        self.session = None                 # from CONNACK on
         self.subscriptions = {}             # filter -> QoS
         self.variables = {}
         self.keep_alive = self.config.keep_alive_max
@@ -157,6 +159,7 @@ class Connection:
         connected = self.broker.sessions.get(self.client_id) is self
         if connected:
             del self.broker.sessions[self.client_id]
+            self.broker.record.end(self.session, reason.reason)
         self.broker.log("disconnect", client=self.client_id, certificate=self.certificate.id,
                         connected=bool(self.variables), reason=reason.reason, detail=str(reason))
         if self.will and self.variables and not reason.orderly:
@@ -169,7 +172,8 @@ class Connection:
             return await mqtt.read_packet(self.reader, limit)
 
     def fault(self, name, topic="", payload=b""):
-        return self.broker.faults.take(name, self.client_id, topic, payload=payload)
+        return self.broker.faults.take(name, self.client_id, topic, payload=payload,
+                                       certificate=self.certificate.id)
 
     async def accept(self):
         """CONNECT to CONNACK."""
@@ -181,6 +185,9 @@ class Connection:
             raise Close("CLIENT_ERROR", "the first packet is not CONNECT")
         connect = mqtt.parse_connect(packet)
         self.client_id = connect.client_id
+        held = self.broker.sessions.get(self.client_id)
+        if held is not None:
+            self.broker.record.meet(self.client_id, held.certificate.id, self.certificate.id)
         if self.fault("connect-drop") is not None:
             raise Close("SERVER_INITIATED_DISCONNECT", "fault")
         if self.fault("connect-hang") is not None:
@@ -193,6 +200,7 @@ class Connection:
         self.keep_alive = min(max(connect.keep_alive or self.config.keep_alive_max, self.config.keep_alive_min),
                               self.config.keep_alive_max)
         self.broker.sessions[self.client_id] = self
+        self.session = self.broker.record.begin(self.client_id, self.certificate.id)
         self.broker.log("connect", client=self.client_id, certificate=self.certificate.id,
                         subject=self.subject, thing=self.variables.get("iot:Connection.Thing.ThingName"),
                         keepAlive=connect.keep_alive, clean=connect.clean,
@@ -201,6 +209,9 @@ class Connection:
         if self.fault("connack-drop") is not None:
             await self.drain()
             raise Close("SERVER_INITIATED_DISCONNECT", "fault")
+        drop = self.fault("session-drop")
+        if drop is not None:
+            self.spawn(self.kill_later(drop.get("seconds", 1)))
 
     async def judge(self, connect):
         """Raises Close for a CONNECT that is not taken, after CONNACK where there is one."""
@@ -260,13 +271,16 @@ class Connection:
         if self.publishes.take(1):
             self.broker.log("throttled", client=self.client_id, topic=message.topic, bytes=len(message.payload))
             return                          # discarded without PUBACK, and the connection stays
-        self.broker.log_publish(self, message)
+        lie = self.fault("puback-lie", message.topic, message.payload) is not None
+        self.session.note_publish(message, lie)
+        self.broker.log_publish(self, message, lie)
         call = provisioning.call_of(message.topic)
         if call and self.fault("reply-before-puback", message.topic) is not None:
             await self.broker.provisioning.serve(self, message.topic, message.payload)
             call = None
-        elif not call and self.fault("puback-lie", message.topic) is None:
+        elif not call and not lie:
             self.broker.route(message)
+            self.broker.rules.take(self, message)
         await self.acknowledge(message)
         if call:
             self.spawn(self.broker.provisioning.serve(self, message.topic, message.payload))
@@ -313,6 +327,10 @@ class Connection:
         stop = self.fault("read-stop", message.topic)
         if stop is not None:
             await asyncio.sleep(stop.get("seconds", 10))
+
+    async def kill_later(self, seconds):
+        await asyncio.sleep(seconds)
+        self.kill("SERVER_INITIATED_DISCONNECT", "fault")
 
     async def send_later(self, seconds, data):
         await asyncio.sleep(seconds)
@@ -378,13 +396,16 @@ class Connection:
 
 
 class Broker:
-    def __init__(self, config, registry, calls, faults, log):
+    def __init__(self, config, registry, calls, faults, rules, log):
         self.config = config
         self.registry = registry
         self.provisioning = calls
         self.faults = faults
         self.log = log
+        self.rules = rules
+        self.record = Sessions(log)
         self.sessions = {}                  # client id -> Connection
+        self.background = set()             # what runs beside every connection
         self.retained = {}                  # topic -> Publish
         self.last_connect = {}              # client id -> monotonic time
 
@@ -404,8 +425,10 @@ class Broker:
         self.last_connect[client_id] = current
         return last is not None and current - last < self.config.connect_interval
 
-    def log_publish(self, connection, message):
+    def log_publish(self, connection, message, kept_back):
         entry = {"payload": message.payload.decode("utf-8", "replace")} if self.config.log_payloads else {}
+        if kept_back:
+            entry["keptBack"] = True
         self.log("publish", client=connection.client_id, certificate=connection.certificate.id,
                  topic=message.topic, bytes=len(message.payload), qos=message.qos, retain=message.retain,
                  dup=message.dup, **entry)

@@ -132,6 +132,19 @@ class Authority:
                                eku=[ExtendedKeyUsageOID.SERVER_AUTH])
 
 
+def revocations(authority, ids, pems):
+    """A revocation list of @authority, as PEM, with those of its certificates whose ids are named."""
+    builder = (x509.CertificateRevocationListBuilder().issuer_name(authority.certificate.subject)
+               .last_update(now() - BACKDATE).next_update(now() + datetime.timedelta(days=1)))
+    for id_ in ids:
+        certificate = x509.load_pem_x509_certificate(pems[id_].encode())
+        if certificate.issuer == authority.certificate.subject:
+            builder = builder.add_revoked_certificate(
+                x509.RevokedCertificateBuilder().serial_number(certificate.serial_number)
+                .revocation_date(now() - BACKDATE).build())
+    return builder.sign(authority.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
 def alternative_name(host):
     try:
         return x509.IPAddress(ipaddress.ip_address(host))

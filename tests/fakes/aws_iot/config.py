@@ -12,7 +12,9 @@ class Config:
     rotation_template: str = "tidegate-rotation"
     token_life: float = 3600            # seconds until a certificate that was not registered is deleted
     certificate_life: float = 0         # seconds; 0 is AWS's own end of 2049. Else a "certificate provider"
+    certificate_backdate: float = 120   # seconds by which notBefore lies behind the time of issue
     hook_timeout: float = 5
+    function_delay: float = 0           # seconds from an event to the function that a rule calls
     refuse_at: str = "tls"              # where a certificate that is not active is dropped: tls, connect
     deny_subscribe: str = "suback"      # a SUBSCRIBE that the policy refuses: suback (0x80) or close
     connack_denied: int = 7             # CONNACK code of a CONNECT that the policy refuses; -1 just closes

@@ -10,9 +10,12 @@
 {"op": "policy", "name": NAME, "document": {...}}         adds or replaces
 {"op": "template", "name": NAME, "body": {...}}
 {"op": "hook", "verdict": "packaged|allow|refuse|timeout|error", "expected": [SERIAL, ...]|null}
-{"op": "fault", "name": NAME, "count": N, "client": GLOB, "topic": GLOB, "api": "create"|"register", ...}
+{"op": "fault", "name": NAME, "count": N, "client": GLOB, "topic": GLOB, "api": "create"|"register",
+       "certificate": ID|"next", "offline": GLOB, ...}
 {"op": "clear", "name": NAME}                             without name: every fault
 {"op": "faults"}                                          the names and what they do
+{"op": "sessions", "client": ID}                          the record of sessions, of one client id or all
+{"op": "down", "seconds": N|null}                         closes the endpoint, for a time or until {"op": "up"}
 {"op": "set", "name": SETTING, "value": VALUE}            see config.py
 {"op": "publish", "topic": T, "payload": TEXT, "qos": 1, "retain": false}   as the cloud side would
 {"op": "disconnect", "client": ID}
@@ -80,7 +83,7 @@ class Control:
         return {
             "port": self.server.port,
             "certificates": [{"id": c.id, "status": c.status, "origin": c.origin, "things": c.things,
-                              "policies": c.policies} for c in self.registry.certificates.values()],
+                              "policies": c.policies, "pem": c.pem} for c in self.registry.certificates.values()],
             "things": {t.name: {"type": t.type, "attributes": t.attributes, "groups": t.groups}
                        for t in self.registry.things.values()},
             "tokens": len(self.registry.tokens),
@@ -160,10 +163,20 @@ class Control:
     def inject(self, client, hex):
         self.broker.sessions[client].send(bytes.fromhex(hex))
 
+    def sessions(self, client=None):
+        return self.broker.record.report(client)
+
+    def down(self, seconds=None):
+        self.server.go_down(seconds)
+
+    def up(self):
+        self.server.go_up()
+
     OPS = {"status": status, "certificate": certificate, "delete-certificate": delete_certificate,
            "register-certificate": register_certificate, "issue": issue, "detach": detach, "policy": policy,
            "template": template, "hook": hook, "fault": fault, "clear": clear, "faults": list_faults,
-           "set": set, "publish": publish, "disconnect": disconnect, "inject": inject}
+           "set": set, "publish": publish, "disconnect": disconnect, "inject": inject,
+           "sessions": sessions, "down": down, "up": up}
 
 
 def ask(path, request):

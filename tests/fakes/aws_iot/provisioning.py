@@ -100,7 +100,8 @@ class Provisioning:
             self.log("provisioning", **entry, outcome="ignored", reason=f"format {form} is not imitated")
             return
         try:
-            forced = self.faults.take("reply-error", connection.client_id, topic, api)
+            forced = self.faults.take("reply-error", connection.client_id, topic, api,
+                                      certificate=connection.certificate.id)
             if forced is not None:
                 raise RegistrationError(forced.get("statusCode", 500), forced.get("errorCode", "InternalFailure"),
                                         forced.get("errorMessage", "ordered by the test"))
@@ -126,7 +127,8 @@ class Provisioning:
         expiry = None
         if self.config.certificate_life:
             expiry = certs.now() + datetime.timedelta(seconds=self.config.certificate_life)
-        certificate = self.authority.issue(request.public_key(), not_after=expiry)
+        begin = certs.now() - datetime.timedelta(seconds=self.config.certificate_backdate)
+        certificate = self.authority.issue(request.public_key(), not_before=begin, not_after=expiry)
         id_, text = certs.certificate_id(certificate), certs.cert_pem(certificate)
         self.registry.add_certificate(id_, text, "PENDING_ACTIVATION", "csr")
         token = self.registry.new_token(id_)
@@ -164,7 +166,7 @@ class Provisioning:
 
     async def answer(self, connection, topic, api, suffix, answer):
         def armed(name):
-            return self.faults.take(name, connection.client_id, topic, api)
+            return self.faults.take(name, connection.client_id, topic, api, certificate=connection.certificate.id)
 
         if armed("reply-drop-before") is not None:
             connection.kill("SERVER_INITIATED_DISCONNECT", "fault")

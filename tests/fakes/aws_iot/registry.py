@@ -24,6 +24,7 @@ class Certificate:
     origin: str                                     # claim, csr, jitr, operator
     policies: list = field(default_factory=list)
     things: dict = field(default_factory=dict)      # name -> EXCLUSIVE_THING or NON_EXCLUSIVE_THING
+    made: float = field(default_factory=time.time)  # when it was registered
 
 
 @dataclass

@@ -7,6 +7,7 @@ while the stand-in runs count from the next handshake on.
 """
 
 import asyncio
+import asyncio.sslproto
 import json
 import os
 import signal
@@ -22,10 +23,23 @@ from .control import Control
 from .faults import Faults
 from .provisioning import Hook, Provisioning
 from .registry import Registry, Thing
+from .rules import Rules
 
 ALPN = "x-amzn-mqtt-ca"
 CONNECTIONS_MAX = 256
 CIPHERS = "ECDHE+AESGCM:ECDHE+AES:@SECLEVEL=2"
+
+
+class AlertingProtocol(asyncio.sslproto.SSLProtocol):
+    """asyncio throws the alert of a failed handshake away; devices shall see what they would see elsewhere."""
+
+    def _on_handshake_complete(self, handshake_exc):
+        if handshake_exc is not None:
+            self._process_outgoing()
+        super()._on_handshake_complete(handshake_exc)
+
+
+asyncio.sslproto.SSLProtocol = AlertingProtocol
 
 
 class EventLog:
@@ -48,14 +62,17 @@ class Server:
         self.port = 0
         self.tasks = set()
         self.log = EventLog(self.path("events.jsonl"))
-        self.faults = Faults(self.log)
         self.registry = Registry(self.path("registry.json"), config.token_life)
         self.registry.load()
+        self.faults = Faults(self.log, lambda: self.registry.certificates, lambda: self.broker.sessions)
         self.make_authorities()
         self.jitr = self.load_jitr(jitr_ca)
         self.hook = Hook(os.path.join(packaging, "pre_provisioning_hook.py"), self.registry, config)
         self.provisioning = Provisioning(config, self.registry, self.issuing, self.faults, self.hook, self.log)
-        self.broker = Broker(config, self.registry, self.provisioning, self.faults, self.log)
+        self.broker = Broker(config, self.registry, self.provisioning, self.faults,
+                             Rules(packaging, config, self.log), self.log)
+        self.listener = self.accepting = None
+        self.rising = None                  # the task that ends a time of being down
         self.furnish(packaging)
 
     def path(self, name):
@@ -156,6 +173,7 @@ class Server:
         anchors = [certs.cert_pem(self.issuing.certificate)] + [certs.cert_pem(c) for c in self.jitr]
         anchors += [c.pem for c in self.registry.certificates.values() if c.origin == "operator"]
         context.load_verify_locations(cadata="\n".join(anchors))
+        self.refuse_in_handshake(context)
 
         def on_name(_socket, server_name, _context):
             seen["sni"] = server_name
@@ -163,6 +181,16 @@ class Server:
 
         context.sni_callback = on_name
         return context
+
+    def refuse_in_handshake(self, context):
+        """Certificates with the fault tls-alert are on a revocation list of this handshake."""
+        revoked = self.faults.revoked()
+        if not revoked:
+            return
+        pems = {c.id: c.pem for c in self.registry.certificates.values()}
+        self.write("private/crl.pem", certs.revocations(self.issuing, revoked, pems))
+        context.load_verify_locations(cafile=self.path("private/crl.pem"))
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
 
     async def handle(self, sock):
         """One TCP connection from accept to close."""
@@ -177,20 +205,38 @@ class Server:
         seen, loop = {}, asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=1 << 16)
         protocol = asyncio.StreamReaderProtocol(reader)
+        kept = sock.dup()
         try:
             transport, _ = await loop.connect_accepted_socket(
                 lambda: protocol, sock, ssl=self.tls_context(seen),
                 ssl_handshake_timeout=self.config.connect_timeout, ssl_shutdown_timeout=1)
         except OSError as error:
             reason = getattr(error, "verify_message", None) or getattr(error, "reason", None) or repr(error)
+            if reason == "certificate revoked":
+                self.faults.note_alert()
             self.log("refused", stage="tls", reason=reason, sni=seen.get("sni"))
             sock.close()
+            await self.linger(kept)
             return
+        finally:
+            kept.close()
         writer = asyncio.StreamWriter(transport, protocol, reader, loop)
         try:
             await self.converse(reader, writer, seen)
         finally:
             writer.close()
+
+    @staticmethod
+    async def linger(sock):
+        """Reads on a little: closed with something unread, the kernel resets and the alert may be lost."""
+        try:
+            sock.setblocking(False)
+            sock.shutdown(socket.SHUT_WR)
+            async with asyncio.timeout(1):
+                while await asyncio.get_running_loop().sock_recv(sock, 1 << 16):
+                    pass
+        except OSError:
+            pass
 
     async def converse(self, reader, writer, seen):
         tls = writer.get_extra_info("ssl_object")
@@ -199,7 +245,7 @@ class Server:
         facts = {"certificate": id_, "subject": subject, "sni": seen.get("sni"), "tls": tls.version(),
                  "cipher": tls.cipher()[0], "alpn": tls.selected_alpn_protocol()}
         self.log("tls", **facts, resumed=tls.session_reused)
-        if self.faults.take("tls-drop") is not None:
+        if self.faults.take("tls-drop", certificate=id_) is not None:
             return
         if self.config.require_alpn and facts["alpn"] != ALPN:
             self.log("refused", stage="alpn", certificate=id_, reason="not an MQTT client")
@@ -224,15 +270,42 @@ class Server:
 
     # --- start and stop --------------------------------------------------------------------------------
 
-    async def accept_forever(self, listener):
+    async def accept_forever(self):
         loop = asyncio.get_running_loop()
         while True:
-            sock, _ = await loop.sock_accept(listener)
+            sock, _ = await loop.sock_accept(self.listener)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if len(self.tasks) >= CONNECTIONS_MAX:
                 sock.close()
                 continue
             self.broker.start(self.handle(sock), self.tasks)
+
+    def go_up(self):
+        if self.listener is None:
+            self.listener = socket.create_server((self.bind, self.port), backlog=64)
+            self.listener.setblocking(False)
+            self.port = self.listener.getsockname()[1]
+            self.accepting = asyncio.ensure_future(self.accept_forever())
+
+    def go_down(self, seconds=None):
+        """Refuses connections and drops those there are, until go_up() or for a time."""
+        if self.rising is not None:
+            self.rising.cancel()
+        if self.listener is not None:
+            self.accepting.cancel()
+            # At once, and not when the task has noticed: the number may be another socket's by then.
+            asyncio.get_running_loop().remove_reader(self.listener)
+            self.listener.close()
+            self.listener = None
+        for connection in list(self.broker.sessions.values()):
+            connection.kill("SERVER_INITIATED_DISCONNECT", "the endpoint goes down")
+        for task in self.tasks:             # handshakes, and connections before CONNECT
+            task.cancel()
+        self.rising = asyncio.ensure_future(self.rise_after(seconds)) if seconds is not None else None
+
+    async def rise_after(self, seconds):
+        await asyncio.sleep(seconds)
+        self.go_up()
 
     async def expire_tokens(self):
         while True:
@@ -241,24 +314,23 @@ class Server:
             await asyncio.sleep(min(1, self.config.token_life / 4))
 
     async def run(self, bind, port):
-        listener = socket.create_server((bind, port), backlog=64)
-        listener.setblocking(False)
-        self.port = listener.getsockname()[1]
+        self.bind, self.port = bind, port
+        self.go_up()
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         control = Control(self)
         await control.start(self.path("control.sock"))
-        accepting = asyncio.ensure_future(self.accept_forever(listener))
         expiring = asyncio.ensure_future(self.expire_tokens())
         self.log("start", port=self.port)
         self.write("port", f"{self.port}\n".encode())
         print(f"ready port={self.port}", flush=True)
         await stop.wait()
-        listener.close()
-        for task in [accepting, expiring, *self.tasks]:
+        self.go_down()
+        ending = [self.accepting, expiring, *self.tasks, *self.broker.background]
+        for task in ending:
             task.cancel()
-        await asyncio.gather(accepting, expiring, *self.tasks, return_exceptions=True)
+        await asyncio.gather(*ending, return_exceptions=True)
         await asyncio.sleep(0.05)           # lets transports that were just closed say goodbye
         control.listener.close()
         os.unlink(self.path("control.sock"))
