@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/identity/renewal.h"
+
+#include "base/clock.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#define HOUR_S 3600
+#define PPM    1000000
+
+/* A manifest's dates are those of X.509: years 0 to 9999. Beyond, products below would overflow. */
+#define DATE_MIN INT64_C(-62167219200)
+#define DATE_MAX INT64_C(253402300799)
+
+#define YOUNGEST_S    10  /* whatever max-age says: a slip of the pen would be a loop */
+#define CLOCK_GRACE_S 600 /* for the clock to be confirmed: as long as timekeeping waits for that */
+#define RETRY_CAP_US  (6 * HOUR_S * TG_US_PER_S)
+/* Without an identity nothing is published: what the network cures by itself is asked again soon. */
+#define FIRST_CAP_US (600 * TG_US_PER_S)
+#define SLOW_US         (HOUR_S * TG_US_PER_S) /* between two uses of the claim, or of what is refused */
+#define SLOW_SPREAD_US  (600 * TG_US_PER_S)    /* on top, so that a fleet does not come as one */
+#define CLAIM_SPREAD_US (10 * TG_US_PER_S)     /* before the first use of the claim */
+#define LOOK_US         (HOUR_S * TG_US_PER_S) /* the wall clock is slewed against the boot clock */
+#define LOOK_WAITING_US (5 * TG_US_PER_S)
+#define PATIENCE_MIN_US (60 * TG_US_PER_S) /* a slow TPM and a slow network */
+#define PATIENCE_MAX_US (20 * 60 * TG_US_PER_S)
+
+struct tg_renewal_policy tg_renewal_policy(const struct tg_config *cfg)
+{
+	return (struct tg_renewal_policy){
+		.possible = cfg->enrolment.method == TG_ENROL_AWS_FLEET,
+		.renew_at_ppm = (uint32_t) lround(cfg->rotation.renew_at * (PPM / 100)),
+		.jitter_ppm = (uint32_t) lround(cfg->rotation.jitter * (PPM / 100)),
+		.max_age_s = (int64_t) (cfg->rotation.max_age_us / TG_US_PER_S),
+		.probation_s = (int64_t) (cfg->rotation.probation_us / TG_US_PER_S),
+		.on_expiry = cfg->rotation.on_expiry,
+		.on_refused = cfg->rotation.on_refused,
+		.on_key_lost = cfg->rotation.on_key_lost,
+	};
+}
+
+uint64_t tg_renewal_seed(const char *tpm, unsigned generation)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+	for (; *tpm; tpm++)
+		h = (h ^ (unsigned char) *tpm) * UINT64_C(0x100000001b3);
+	/* The hash alone differs little in its high bits for names that differ in their last letter. */
+	h ^= (uint64_t) generation * UINT64_C(0x9e3779b97f4a7c15);
+	h = (h ^ h >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	h = (h ^ h >> 27) * UINT64_C(0x94d049bb133111eb);
+	return h ^ h >> 31;
+}
+
+static int64_t min_s(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static int64_t max_s(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+static uint64_t min_us(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static int64_t clamp_date(int64_t t)
+{
+	return max_s(DATE_MIN, min_s(DATE_MAX, t));
+}
+
+/* What the time is at least: what is concluded from it cannot be taken back. */
+static int64_t proved_s(const struct tg_renewal_facts *f)
+{
+	return clamp_date(f->clock_waits ? f->floor_s : f->believed_s);
+}
+
+static int64_t base_of(const struct tg_renewal_facts *f)
+{
+	bool sane = f->made <= f->believed_s && f->made < f->not_after;
+
+	return clamp_date(sane ? max_s(f->not_before, f->made) : f->not_before);
+}
+
+int64_t tg_renewal_due(const struct tg_renewal_policy *p, const struct tg_renewal_facts *f,
+		       enum tg_renewal_reason *ret_reason)
+{
+	int64_t base = base_of(f), life = clamp_date(f->not_after) - base, span, age, young;
+	/* 24 bits of it: life times that fits, and it is two seconds of an age of 25 years. */
+	int64_t draw = (int64_t) (f->seed >> 40);
+
+	*ret_reason = TG_RENEWAL_AGE;
+	if (life <= 0)
+		return base;
+	span = life;
+	age = life * p->renew_at_ppm / PPM;
+	if (p->max_age_s < age) {
+		span = age = p->max_age_s;
+		*ret_reason = TG_RENEWAL_MAX_AGE;
+	}
+	age -= (span * p->jitter_ppm / PPM * draw) >> 24;
+	young = max_s(min_s(life, p->max_age_s) / 10, min_s(YOUNGEST_S, life / 2));
+	young = max_s(young, min_s(p->probation_s, life / 4));
+	return base + max_s(age, young);
+}
+
+static int64_t remaining_s(const struct tg_renewal_facts *f)
+{
+	return max_s(0, clamp_date(f->not_after) - proved_s(f));
+}
+
+static uint64_t retry_cap_us(const struct tg_renewal_facts *f)
+{
+	int64_t tenth = remaining_s(f) / 10;
+
+	return tenth < 6 * HOUR_S ? (uint64_t) tenth * TG_US_PER_S : RETRY_CAP_US;
+}
+
+uint64_t tg_renewal_patience_us(const struct tg_renewal_facts *f)
+{
+	uint64_t quarter = (uint64_t) (remaining_s(f) / 4) * TG_US_PER_S;
+
+	if (!f->has_current || remaining_s(f) == 0 || quarter > PATIENCE_MAX_US)
+		return PATIENCE_MAX_US;
+	return quarter > PATIENCE_MIN_US ? quarter : PATIENCE_MIN_US;
+}
+
+/* --- plans ------------------------------------------------------------------------------------ */
+
+static struct tg_renewal_plan rest(enum tg_renewal_reason reason)
+{
+	return (struct tg_renewal_plan){ .act = TG_RENEWAL_REST,
+					 .reason = reason,
+					 .next_us = TG_US_FOREVER,
+					 .look_us = TG_US_FOREVER };
+}
+
+/* An attempt at @at_us, or at once when that is past, or is ordered. */
+static struct tg_renewal_plan attempt(const struct tg_renewal_facts *f, const struct tg_attempts *a,
+				      enum tg_enrol_credential credential,
+				      enum tg_renewal_reason reason, uint64_t at_us)
+{
+	struct tg_renewal_plan plan = {
+		.act = TG_RENEWAL_WAIT,
+		.reason = reason,
+		.next_us = at_us,
+		.look_us = min_us(at_us, tg_us_add(f->now_us, LOOK_US)),
+		.kind = f->has_current ? TG_ORDER_RENEW : TG_ORDER_ENROL,
+		.credential = credential,
+		.own_id = a->own_id && f->has_current,
+	};
+
+	/* What was refused for its client id was only the first half of an attempt. */
+	if (a->own_id_due)
+		plan.credential = a->credential;
+	if (f->ordered || a->own_id_due || at_us <= f->now_us) {
+		plan.act = TG_RENEWAL_RUN;
+		plan.next_us = plan.look_us = f->now_us;
+	}
+	if (f->ordered)
+		plan.reason = TG_RENEWAL_ORDER;
+	else if (a->own_id_due)
+		plan.reason = TG_RENEWAL_OWN_ID;
+	return plan;
+}
+
+static struct tg_renewal_plan with_current(const struct tg_renewal_facts *f,
+					   const struct tg_attempts *a,
+					   enum tg_renewal_reason reason, uint64_t at_us)
+{
+	return attempt(f, a, TG_CREDENTIAL_CURRENT, reason, at_us);
+}
+
+static uint64_t slowly_us(const struct tg_attempts *a, uint64_t since_us)
+{
+	return tg_us_add(since_us, SLOW_US + tg_chance_us(a->chance, SLOW_SPREAD_US));
+}
+
+/* The claim can do more than any certificate: once an hour, whatever becomes of it, and first not before @from_us. */
+static uint64_t claim_at_us(const struct tg_renewal_facts *f, const struct tg_attempts *a,
+			    uint64_t from_us)
+{
+	uint64_t at = tg_us_add(from_us, tg_chance_us(f->seed, CLAIM_SPREAD_US));
+
+	if (!a->claim_us)
+		return at;
+	return slowly_us(a, a->claim_us) > at ? slowly_us(a, a->claim_us) : at;
+}
+
+static struct tg_renewal_plan with_claim(const struct tg_renewal_facts *f,
+					 const struct tg_attempts *a, enum tg_renewal_reason reason,
+					 uint64_t from_us)
+{
+	return attempt(f, a, TG_CREDENTIAL_CLAIM, reason, claim_at_us(f, a, from_us));
+}
+
+static enum tg_renewal_reason retry_reason(const struct tg_attempts *a)
+{
+	if (a->rolled_back)
+		return TG_RENEWAL_ROLLED_BACK;
+	return a->class == TG_ENROL_REFUSED ? TG_RENEWAL_SERVICE_REFUSED : TG_RENEWAL_RETRY;
+}
+
+/* --- the cases -------------------------------------------------------------------------------- */
+
+static struct tg_renewal_plan decide_first(const struct tg_renewal_facts *f,
+					   const struct tg_attempts *a)
+{
+	uint64_t cap = a->class == TG_ENROL_RETRY ? FIRST_CAP_US : RETRY_CAP_US;
+	uint64_t at = tg_us_add(a->ended_us, tg_attempts_pause_us(a, cap));
+
+	if (!a->failures)
+		return attempt(f, a, TG_CREDENTIAL_CLAIM, TG_RENEWAL_NO_IDENTITY, f->now_us);
+	return attempt(f, a, TG_CREDENTIAL_CLAIM, retry_reason(a), at);
+}
+
+static struct tg_renewal_plan decide_expired(const struct tg_renewal_policy *p,
+					     const struct tg_renewal_facts *f,
+					     const struct tg_attempts *a)
+{
+	/* Some services take it all the same. */
+	if (!a->expired_tried)
+		return with_current(
+			f, a, TG_RENEWAL_EXPIRED,
+			tg_us_add(a->ended_us, a->failures ? TG_ATTEMPT_PAUSE_MIN_US : 0));
+	if (p->on_expiry == TG_ON_FAILURE_CLAIM)
+		return with_claim(f, a, TG_RENEWAL_EXPIRED, a->ended_us);
+	return with_current(f, a, TG_RENEWAL_EXPIRED, slowly_us(a, a->ended_us));
+}
+
+static struct tg_renewal_plan decide_due(const struct tg_renewal_policy *p,
+					 const struct tg_renewal_facts *f,
+					 const struct tg_attempts *a, enum tg_renewal_reason why)
+{
+	uint64_t at = tg_us_add(a->ended_us, tg_attempts_pause_us(a, retry_cap_us(f)));
+
+	if (a->failures)
+		why = retry_reason(a);
+	/* What the broker refuses the service will hardly take: it is not asked every few minutes. */
+	if (f->refused && a->failures && slowly_us(a, a->ended_us) > at)
+		at = slowly_us(a, a->ended_us);
+	if (a->current_refused && p->on_refused == TG_ON_FAILURE_CLAIM) {
+		uint64_t claim = claim_at_us(f, a, a->ended_us);
+
+		if (claim <= at)
+			return attempt(f, a, TG_CREDENTIAL_CLAIM, why, claim);
+	}
+	return with_current(f, a, why, a->failures ? at : f->now_us);
+}
+
+/* The instant at which the clock, as it runs now, shows @wall_s. */
+static uint64_t when_us(const struct tg_renewal_facts *f, int64_t clock_s, int64_t wall_s)
+{
+	if (wall_s <= clock_s)
+		return f->now_us;
+	return tg_us_add(f->now_us, (uint64_t) (wall_s - clock_s) * TG_US_PER_S);
+}
+
+static struct tg_renewal_plan decide_by_age(const struct tg_renewal_policy *p,
+					    const struct tg_renewal_facts *f,
+					    const struct tg_attempts *a)
+{
+	enum tg_renewal_reason why;
+	int64_t due = tg_renewal_due(p, f, &why), shown = clamp_date(f->believed_s), grace = 0;
+	struct tg_renewal_plan plan;
+
+	if (f->clock_waits)
+		grace = min_s(CLOCK_GRACE_S, (clamp_date(f->not_after) - due) / 4);
+	if (f->ordered || proved_s(f) >= due || shown >= due + grace)
+		return decide_due(p, f, a, why);
+	plan = with_current(f, a, shown >= due ? TG_RENEWAL_CLOCK : why,
+			    min_us(when_us(f, proved_s(f), due), when_us(f, shown, due + grace)));
+	if (f->clock_waits)
+		plan.look_us = min_us(plan.look_us, tg_us_add(f->now_us, LOOK_WAITING_US));
+	return plan;
+}
+
+static struct tg_renewal_plan decide(const struct tg_renewal_policy *p,
+				     const struct tg_renewal_facts *f, const struct tg_attempts *a,
+				     bool expired)
+{
+	if (!p->possible)
+		return rest(TG_RENEWAL_NO_METHOD);
+	if (f->has_candidate && proved_s(f) < f->candidate_not_after) {
+		struct tg_renewal_plan plan = rest(TG_RENEWAL_ON_TRIAL);
+
+		plan.look_us = min_us(tg_us_add(f->now_us, LOOK_US),
+				      when_us(f, proved_s(f), clamp_date(f->candidate_not_after)));
+		return plan;
+	}
+	if (!f->has_current)
+		return decide_first(f, a);
+	if (f->key_lost && p->on_key_lost == TG_ON_FAILURE_CLAIM)
+		return with_claim(f, a, TG_RENEWAL_KEY_LOST, 0);
+	/* It cannot sign: no service could be shown this certificate. */
+	if (f->key_lost)
+		return rest(TG_RENEWAL_KEY_LOST);
+	if (expired)
+		return decide_expired(p, f, a);
+	if (f->refused && p->on_refused == TG_ON_FAILURE_CLAIM)
+		return with_claim(f, a, TG_RENEWAL_REFUSED, f->refused_us);
+	return decide_by_age(p, f, a);
+}
+
+struct tg_renewal_plan tg_renewal_decide(const struct tg_renewal_policy *p,
+					 const struct tg_renewal_facts *f,
+					 const struct tg_attempts *a)
+{
+	bool expired = f->has_current && proved_s(f) >= f->not_after;
+	struct tg_renewal_plan plan = decide(p, f, a, expired);
+
+	plan.expired = expired;
+	return plan;
+}
+
+/* --- for people ------------------------------------------------------------------------------- */
+
+const char *tg_renewal_reason_text(enum tg_renewal_reason r, const struct tg_renewal_policy *p,
+				   char *out, size_t size)
+{
+	static const char *const texts[TG_RENEWAL_REASON_COUNT_] = {
+		[TG_RENEWAL_NO_METHOD] = "no enrolment method",
+		[TG_RENEWAL_NO_IDENTITY] = "there is no identity yet",
+		[TG_RENEWAL_ON_TRIAL] = "the new certificate is on trial",
+		[TG_RENEWAL_MAX_AGE] = "max-age",
+		[TG_RENEWAL_CLOCK] = "waiting for the clock",
+		[TG_RENEWAL_RETRY] = "retry after failure",
+		[TG_RENEWAL_SERVICE_REFUSED] = "refused by the enrolment service",
+		[TG_RENEWAL_ROLLED_BACK] = "the broker did not take the last new certificate",
+		[TG_RENEWAL_OWN_ID] = "the service refuses the rotation client id",
+		[TG_RENEWAL_EXPIRED] = "expired",
+		[TG_RENEWAL_REFUSED] = "refused by the broker",
+		[TG_RENEWAL_KEY_LOST] = "the TPM does not know its key",
+		[TG_RENEWAL_ORDER] = "ordered",
+	};
+
+	if (r == TG_RENEWAL_AGE)
+		(void) snprintf(out, size, "%g %% of its life", p->renew_at_ppm / (PPM / 100.0));
+	else
+		(void) snprintf(out, size, "%s", texts[r]);
+	return out;
+}
