@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "provisioning/enrolment.h"
 
-#include "base/clock.h"
 #include "provisioning/enrol/method.h"
 #include "provisioning/names.h"
 #include "provisioning/pending.h"
 #include "provisioning/verdict.h"
 #include "tpm/provider.h"
+#include "wallclock/look.h"
 #include "x509/csr.h"
 #include "x509/key.h"
 
@@ -146,7 +146,7 @@ static int take_issued(struct tg_enrolment *e, struct tg_fault *reterr)
 	if (r == 0)
 		r = tg_pending_write(e->state_dir, TG_FILE_CHAIN, e->chain_pem, reterr);
 	if (r == 0)
-		e->journal.issued = tg_clock_wall_us() / (int64_t) TG_US_PER_S;
+		e->journal.issued = tg_enrolment_now_s(e);
 	return r;
 }
 
@@ -166,7 +166,7 @@ static int keep_chain(struct tg_enrolment *e, struct tg_fault *reterr)
 
 static int keep_issued(struct tg_enrolment *e, struct tg_fault *reterr)
 {
-	int64_t age = tg_clock_wall_us() / (int64_t) TG_US_PER_S - e->journal.issued;
+	int64_t age = tg_enrolment_now_s(e) - e->journal.issued;
 
 	/* A clock that was set back says nothing about the age; the service will. */
 	if (!e->journal.token[0] || age > e->method->token_life_s - TOKEN_MARGIN_S)
@@ -352,7 +352,7 @@ static void load_journal(struct tg_enrolment *e)
 	if (r < 0 || strcmp(j->method, e->method->name) != 0 ||
 	    strcmp(j->endpoint, endpoint) != 0) {
 		explicit_bzero(j, sizeof(*j));
-		j->started = tg_clock_wall_us() / (int64_t) TG_US_PER_S;
+		j->started = tg_enrolment_now_s(e);
 		(void) snprintf(j->method, sizeof(j->method), "%s", e->method->name);
 		(void) snprintf(j->endpoint, sizeof(j->endpoint), "%s", endpoint);
 	}
@@ -498,7 +498,7 @@ int tg_enrolment_present(struct tg_enrolment *e, struct tg_manifest *ret, struct
 			r = tg_generation_text(e->state_dir, slots[i], TG_FILE_KEY, &pem, reterr);
 		if (r == 0)
 			r = check_key(e, pem, reterr);
-		if (r == 0 && m.not_after > tg_clock_floor_now(&e->clock)) {
+		if (r == 0 && m.not_after > tg_enrolment_now_s(e)) {
 			*ret = m;
 			return 1;
 		}
@@ -506,6 +506,11 @@ int tg_enrolment_present(struct tg_enrolment *e, struct tg_manifest *ret, struct
 			return r;
 	}
 	return 0;
+}
+
+int64_t tg_enrolment_now_s(const struct tg_enrolment *e)
+{
+	return tg_wallclock_believed_s(&e->clock, tg_wallclock_instant());
 }
 
 void tg_enrolment_done(struct tg_enrolment *e)

@@ -5,9 +5,9 @@
 #include "config/specifier.h"
 #include "identity/generation.h"
 #include "identity/journal.h"
-#include "provisioning/clock_floor.h"
 #include "provisioning/progress.h"
 #include "tpm/tpm.h"
+#include "wallclock/wallclock.h"
 
 #include <openssl/types.h>
 
@@ -27,7 +27,7 @@ struct tg_enrolment {
 	struct tg_specifiers names;     /* complete: %t and %i are known */
 	struct tg_progress *progress;   /* borrowed */
 	struct tg_tpm *tpm;             /* owned; NULL once the packaged provider has taken over */
-	struct tg_clock_floor clock;
+	struct tg_wallclock clock;
 
 	const struct tg_method *method;
 	void *session; /* the method's own */
@@ -37,6 +37,11 @@ struct tg_enrolment {
 	bool started_over; /* what was issued went stale once in this run */
 };
 
+/*
+ * The time that everything is judged and dated at, in seconds since 1970: the clock, or what is known of the time where the
+ * clock is behind it.
+ */
+int64_t tg_enrolment_now_s(const struct tg_enrolment *e);
 /* Clears and frees what it owns, and ends the method's session. */
 void tg_enrolment_done(struct tg_enrolment *e);
 

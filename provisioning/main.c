@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/parse.h"
 #include "config/load.h"
 #include "identity/generation.h"
 #include "identity/tpm_name.h"
@@ -8,6 +9,7 @@
 #include "mqtt/session.h"
 #include "provisioning/enrol/method.h"
 #include "provisioning/enrolment.h"
+#include "wallclock/look.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,6 +35,8 @@
 
 struct options {
 	const char *config, *state_dir, *command;
+	int64_t time_floor_s; /* 0: not told */
+	bool clock_synchronised;
 	bool json, again, help, version;
 };
 
@@ -47,6 +51,8 @@ static const char usage[] =
 	"  --config PATH       configuration (" TG_CONFIG_DEFAULT ")\n"
 	"  --state-dir DIR     state directory (" STATE_DIR_DEFAULT ")\n"
 	"  --again             enrol although there is an identity\n"
+	"  --time-floor S      S seconds since 1970 have certainly passed\n"
+	"  --clock-synchronised  the clock is known to be right\n"
 	"  --json              tell steps and result as one JSON object a line\n"
 	"  --help, --version\n"
 	"\n"
@@ -54,12 +60,14 @@ static const char usage[] =
 
 static int parse_options(int argc, char **argv, struct options *o)
 {
-	enum { CONFIG = 256, STATE, AGAIN, JSON, HELP, VERSION };
+	enum { CONFIG = 256, STATE, AGAIN, JSON, FLOOR, SYNCHRONISED, HELP, VERSION };
 	static const struct option table[] = {
 		{ "config", required_argument, NULL, CONFIG },
 		{ "state-dir", required_argument, NULL, STATE },
 		{ "again", no_argument, NULL, AGAIN },
 		{ "json", no_argument, NULL, JSON },
+		{ "time-floor", required_argument, NULL, FLOOR },
+		{ "clock-synchronised", no_argument, NULL, SYNCHRONISED },
 		{ "help", no_argument, NULL, HELP },
 		{ "version", no_argument, NULL, VERSION },
 		{ 0 },
@@ -79,6 +87,13 @@ static int parse_options(int argc, char **argv, struct options *o)
 			break;
 		case JSON:
 			o->json = true;
+			break;
+		case FLOOR:
+			if (tg_parse_i64(optarg, &o->time_floor_s) < 0 || o->time_floor_s <= 0)
+				return -EINVAL;
+			break;
+		case SYNCHRONISED:
+			o->clock_synchronised = true;
 			break;
 		case HELP:
 			o->help = true;
@@ -231,19 +246,33 @@ static int learn_names(struct tg_enrolment *e, struct tg_fault *reterr)
 	return r;
 }
 
-static int begin(struct tg_enrolment *e, struct tg_fault *reterr)
+/* What the files, the agent and the identity that is there say of the time. */
+static void learn_time(struct tg_enrolment *e, const struct options *o)
 {
+	struct tg_fault why = { .text = "" };
 	struct tg_manifest current;
-	int r = open_tpm(e->config, &e->tpm, reterr);
+	bool marked;
 
-	if (r == 0)
-		r = learn_names(e, reterr);
-	if (r < 0)
-		return r;
-	tg_clock_floor_init(&e->clock);
+	if (tg_wallclock_look(&e->clock, e->state_dir, NULL, &why) < 0)
+		tg_progress_note(e->progress, "%s; going on without", why.text);
 	if (tg_generation_read(e->state_dir, TG_SLOT_CURRENT, &current, NULL) == 0)
-		tg_clock_floor_raise(&e->clock, current.not_before);
-	return 0;
+		(void) tg_wallclock_raise(&e->clock, TG_FLOOR_CERTIFICATE, current.not_before,
+					  tg_clock_boot_us());
+	(void) tg_wallclock_raise(&e->clock, TG_FLOOR_AGENT, o->time_floor_s, tg_clock_boot_us());
+	/* The agent knows better than a mark that a clock set by hand leaves behind. */
+	marked = !o->time_floor_s && tg_wallclock_timesync_mark(NULL);
+	tg_wallclock_synchronise(&e->clock, o->clock_synchronised || marked,
+				 tg_wallclock_instant());
+}
+
+static int begin(struct tg_enrolment *e, const struct options *o, struct tg_fault *reterr)
+{
+	int r;
+
+	/* First, as what fails afterwards is dated, too. */
+	learn_time(e, o);
+	r = open_tpm(e->config, &e->tpm, reterr);
+	return r < 0 ? r : learn_names(e, reterr);
 }
 
 static int do_identity(struct tg_enrolment *e, const struct options *o, struct tg_fault *reterr)
@@ -279,7 +308,7 @@ static int do_enrol(struct tg_enrolment *e, const struct options *o, struct tg_f
 		r = tg_generation_recover(e->state_dir, reterr);
 	if (r < 0)
 		return r;
-	r = begin(e, reterr);
+	r = begin(e, o, reterr);
 	if (r == 0 && !o->again)
 		r = tg_enrolment_present(e, &m, reterr);
 	if (r < 0)

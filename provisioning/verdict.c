@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "provisioning/verdict.h"
 
-#include "base/clock.h"
 #include "provisioning/enrol/method.h"
 #include "provisioning/names.h"
+#include "wallclock/look.h"
 #include "x509/chain.h"
 
 #include <errno.h>
 #include <string.h>
+
+/* How far a fresh certificate may begin in the future: any time while the clock is not known to be right. */
+static int64_t skew_s(const struct tg_enrolment *e)
+{
+	enum tg_clock_trust trust = tg_wallclock_judge(&e->clock, tg_wallclock_instant());
+
+	return trust == TG_CLOCK_SYNCHRONISED ? TG_CHAIN_SKEW_S : INT64_MAX;
+}
 
 static int judge(const struct tg_enrolment *e, const struct tg_chain *chain, const char *subject,
 		 struct tg_fault *reterr)
@@ -18,8 +26,8 @@ static int judge(const struct tg_enrolment *e, const struct tg_chain *chain, con
 		.anchors_pem = anchors,
 		.anchors_len = anchors ? strlen(anchors) : 0,
 		.subject = subject,
-		.now = tg_clock_floor_now(&e->clock),
-		.skew_s = tg_clock_floor_skew(&e->clock),
+		.now = tg_enrolment_now_s(e),
+		.skew_s = skew_s(e),
 	};
 	int r = tg_chain_verify(chain, &rules, reterr);
 
@@ -44,7 +52,7 @@ static void fill(const struct tg_enrolment *e, const struct tg_chain_info *info,
 	*m = (struct tg_manifest){
 		.not_before = info->not_before,
 		.not_after = info->not_after,
-		.made = tg_clock_wall_us() / (int64_t) TG_US_PER_S,
+		.made = tg_enrolment_now_s(e),
 		.parent = e->config->tpm.parent,
 	};
 	(void) snprintf(m->method, sizeof(m->method), "%s", e->method->name);

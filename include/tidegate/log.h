@@ -38,6 +38,8 @@ enum tg_event_id {
 	TG_EV_PACK_SET_ASIDE,
 	TG_EV_DEVICE_LOST,
 	TG_EV_DEVICE_BACK,
+	TG_EV_CLOCK_SUSPECT,
+	TG_EV_CLOCK_REPAIRED,
 	TG_EV_COUNT_
 };
 
@@ -50,6 +52,10 @@ enum tg_event_id {
 #define TG_F_DEVICE "TIDEGATE_DEVICE"
 #define TG_F_ENDPOINT "TIDEGATE_ENDPOINT"
 #define TG_F_COUNT "TIDEGATE_COUNT"
+#define TG_F_TIME "TIDEGATE_TIME"   /* the wall clock's, ISO 8601 */
+#define TG_F_FLOOR "TIDEGATE_FLOOR" /* what has certainly passed */
+#define TG_F_SOURCE "TIDEGATE_SOURCE"
+#define TG_F_STEP_S "TIDEGATE_STEP_S" /* by which the clock was set */
 
 /* Lines above @level (LOG_DEBUG ...) are dropped; LOG_INFO until told. Call before threads start. */
 void tg_log_set_level(int level);

@@ -38,6 +38,8 @@ static const char *const message_ids[TG_EV_COUNT_] = {
 	[TG_EV_PACK_SET_ASIDE] = "0bb39c77df3f7beb2d273b511baf6759",
 	[TG_EV_DEVICE_LOST] = "57c9e030d8dd6f0ff58733e835f36d69",
 	[TG_EV_DEVICE_BACK] = "00fa0164fd25158a2bfe2396356ae219",
+	[TG_EV_CLOCK_SUSPECT] = "ff7e8e9c9b15b0913d220802b2fa7885",
+	[TG_EV_CLOCK_REPAIRED] = "177ea769695ce559c5d293356294c743",
 };
 
 static int max_level = LOG_INFO;

@@ -58,7 +58,7 @@ static int connect_session(struct tg_enrolment *e, struct tg_mqtt_once **ret,
 		.version = 4,
 		.keep_alive_us = KEEP_ALIVE_US,
 		.connect_timeout_us = CONNECT_US,
-		.verify_at = e->clock.floor_s,
+		.verify_at = tg_enrolment_now_s(e),
 	};
 
 	/* Unique, as gateways that share a claim would end each other's sessions. */
@@ -79,7 +79,7 @@ static int fleet_open(struct tg_enrolment *e, struct tg_fault *reterr)
 	if (r < 0)
 		return r;
 	/* The operator has made the claim before sending the gateway out. */
-	tg_clock_floor_raise(&e->clock, not_before);
+	(void) tg_wallclock_raise(&e->clock, TG_FLOOR_CERTIFICATE, not_before, tg_clock_boot_us());
 	r = connect_session(e, &m, reterr);
 	if (r == 0)
 		r = tg_mqtt_once_prepare(m, TG_AWS_TOPIC_CREATE, in(CALL_US), reterr);

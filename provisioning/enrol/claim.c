@@ -97,7 +97,7 @@ static int load_key(struct tg_enrolment *e, const char *path, EVP_PKEY **ret,
 static int check_times(const struct tg_enrolment *e, const char *path,
 		       const struct tg_chain_info *info, struct tg_fault *reterr)
 {
-	int64_t now = tg_clock_floor_now(&e->clock);
+	int64_t now = tg_enrolment_now_s(e);
 	char until[32], at[32];
 
 	if (info->not_after > now)
