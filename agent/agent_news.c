@@ -81,22 +81,42 @@ bool tg_agent_expand_id(struct tg_agent *a)
 	return changed;
 }
 
-static void on_tpm(struct tg_agent *a, const struct tg_tpm_report *r)
+/*
+ * A TPM that was replaced under a session that stands: the session has its key behind it and
+ * goes on under the old name, until it ends by itself or an identity of the new TPM is there.
+ */
+static bool keeps_name(const struct tg_agent *a)
 {
-	bool differs = (r->error < 0) != (a->tpm_report.error < 0);
+	struct tg_manifest m;
 
-	a->tpm_report = *r;
-	a->status_due |= differs;
-	/* What the link has waited for need not wait for the end of its back-off. */
-	if (differs && r->error == 0 && a->link_report.cause == TG_MQTT_CAUSE_TPM)
-		(void) !tg_link_identity_changed(a->link);
-	if (!r->id[0] || strcmp(r->id, a->spec.tpm) == 0)
+	return a->tpm_report.condition == TG_TPM_REPLACED &&
+	       a->link_report.state == TG_LINK_ONLINE &&
+	       tg_generation_read(a->o->state_dir, TG_SLOT_CANDIDATE, &m, NULL) < 0;
+}
+
+static void take_tpm_name(struct tg_agent *a)
+{
+	const char *id = a->tpm_report.id;
+
+	if (!id[0] || strcmp(id, a->spec.tpm) == 0 || keeps_name(a))
 		return;
-	memcpy(a->spec.tpm, r->id, sizeof(a->spec.tpm));
+	memcpy(a->spec.tpm, id, sizeof(a->spec.tpm));
 	if (tg_agent_expand_id(a))
 		tg_log(LOG_INFO, "agent", "this gateway is '%s'", a->spec.id);
 	/* Topics can name the TPM where the id does not. */
 	tg_agent_configure_link(a);
+}
+
+static void on_tpm(struct tg_agent *a, const struct tg_tpm_report *r)
+{
+	bool differs = r->condition != a->tpm_report.condition;
+
+	a->tpm_report = *r;
+	a->status_due |= differs;
+	/* What the link has waited for need not wait for the end of its back-off. */
+	if (differs && r->condition == TG_TPM_OK && a->link_report.cause == TG_MQTT_CAUSE_TPM)
+		(void) !tg_link_identity_changed(a->link);
+	take_tpm_name(a);
 }
 
 static void on_link(struct tg_agent *a, const struct tg_link_report *r)
@@ -104,6 +124,8 @@ static void on_link(struct tg_agent *a, const struct tg_link_report *r)
 	bool promoted = r->promoted, asked = r->wants_status;
 
 	a->link_report = *r;
+	if (r->state == TG_LINK_OFFLINE)
+		take_tpm_name(a);
 	tg_timekeeping_raise_floor(a->time, r->peer_not_before);
 	if (promoted) {
 		tg_tpm_watch_poke(a->watch);
@@ -169,6 +191,8 @@ void tg_agent_on_identity(void *user)
 {
 	struct tg_agent *a = user;
 
+	/* Before the link tries it: it may be that of another TPM, and the client id with it. */
+	take_tpm_name(a);
 	tg_tpm_watch_poke(a->watch);
 	if (tg_link_identity_changed(a->link) < 0)
 		tg_log(LOG_WARNING, "agent",

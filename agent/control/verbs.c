@@ -130,7 +130,7 @@ static void do_enroll(struct tg_verbs *v, tg_client c, json_t *request)
 	(void) request;
 	tg_agent_picture(v->agent, &p);
 	/* The advice for a TPM that was cleared or replaced is to enrol again. */
-	switch (tg_keeper_enrol_now(tg_agent_keeper(v->agent), p.tpm.error == -ESTALE)) {
+	switch (tg_keeper_enrol_now(tg_agent_keeper(v->agent), p.tpm.key_lost)) {
 	case 0:
 		tg_control_answer(tg_agent_control(v->agent), c, "{\"started\":true}", 0);
 		return;

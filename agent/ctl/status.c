@@ -98,17 +98,8 @@ static void tail(struct screen *s, json_t *o)
 static enum tg_ctl_tone tone_of(const char *state)
 {
 	static const char *const fine[] = { "online", "current", "ok", "settled", "off" };
-	static const char *const fail[] = { "dead",
-					    "damaged",
-					    "missing",
-					    "stuck",
-					    "no answer",
-					    "locked out",
-					    "cleared or replaced",
-					    "replaced",
-					    "failed",
-					    "hung",
-					    "none" };
+	static const char *const fail[] = { "dead",   "damaged", "away",    "stuck", "locked",
+					    "hung",   "cleared", "replaced", "failed", "none" };
 
 	for (size_t i = 0; i < TG_ARRAY_SIZE(fine); i++) {
 		if (strcmp(state, fine[i]) == 0)
@@ -196,6 +187,10 @@ static void tpm(struct screen *s, json_t *all)
 		    tg_ctl_text(o, "manufacturer", ""), tg_ctl_text(o, "firmware", "?"),
 		    tg_ctl_number(o, "lockout_counter", 0), tg_ctl_text(o, "key", "?"));
 	tail(s, o);
+	if (tg_ctl_text(o, "advice", NULL)) {
+		put(s, TG_PLAIN, "%s", tg_ctl_text(o, "advice", ""));
+		line_end(s);
+	}
 }
 
 static void link_part(struct screen *s, json_t *all)

@@ -2,7 +2,6 @@
 #include "agent/identity/tpm_watch.h"
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/mailbox.h"
 #include "identity/generation.h"
 #include "identity/tpm_name.h"
@@ -10,7 +9,6 @@
 #include <tidegate/log.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
@@ -31,6 +29,7 @@ struct tg_tpm_watch {
 	_Atomic bool stop, ended;
 	/* the thread's own */
 	struct tg_tpm_report report;
+	struct tg_tpm_verdict verdict;
 	bool identity_due; /* ask for %t: at the start, and when the TPM was away */
 };
 
@@ -38,7 +37,6 @@ static int ask_identity(struct tg_tpm_watch *w, struct tg_fault *reterr)
 {
 	struct tg_fault why = { .text = "" };
 	char id[TG_TPM_NAME];
-	bool changed = false;
 	int r;
 
 	if (!w->identity_due)
@@ -48,63 +46,129 @@ static int ask_identity(struct tg_tpm_watch *w, struct tg_fault *reterr)
 		return r;
 	w->identity_due = false;
 	memcpy(w->report.id, id, sizeof(id));
-	if (tg_tpm_name_write(w->state_dir, id, &changed, &why) < 0)
+	if (tg_tpm_name_write(w->state_dir, id, NULL, &why) < 0)
 		tg_log(LOG_WARNING, "tpm", "cannot keep the TPM's identity: %s", why.text);
-	w->report.replaced |= changed;
-	if (changed)
-		tg_event(TG_EV_TPM_REPLACED, LOG_ERR,
-			 "This is another TPM than before: the identity on disk is of no use with "
-			 "it",
-			 NULL);
 	return 0;
 }
 
-static int ask_key(struct tg_tpm_watch *w, struct tg_fault *reterr)
+/* The key that the link needs: the current one, or the first candidate's. 0, -ENOENT without one, or -errno. */
+static int find_key(struct tg_tpm_watch *w, struct tg_manifest *m, struct tg_tpm_key **ret,
+		    struct tg_fault *reterr)
+{
+	static const enum tg_slot slots[] = { TG_SLOT_CURRENT, TG_SLOT_CANDIDATE };
+	int r = -ENOENT;
+
+	for (size_t i = 0; i < TG_ARRAY_SIZE(slots) && r == -ENOENT; i++) {
+		tg_autofree char *pem = NULL;
+
+		r = tg_generation_text(w->state_dir, slots[i], TG_FILE_KEY, &pem, reterr);
+		if (r < 0)
+			continue;
+		/* A manifest that is damaged is the keeper's to tell. */
+		if (tg_generation_read(w->state_dir, slots[i], m, NULL) < 0)
+			m->tpm[0] = '\0';
+		r = tg_tpm_key_from_pem(pem, strlen(pem), ret, reterr);
+		/* Not "no key": there is a file, and something else in it. */
+		if (r == -ENOENT)
+			r = -EBADMSG;
+	}
+	return r;
+}
+
+static int judge(struct tg_tpm_watch *w, const struct tg_tpm_key *key, struct tg_fault *reterr)
+{
+	int r = tg_tpm_judge_key(w->tpm, key, reterr);
+
+	if (r != TG_TPM_KEY_PARENT_GONE)
+		return r;
+	tg_log(LOG_WARNING, "tpm",
+	       "the storage root key is not at its handle 0x%x any more; putting it back",
+	       (unsigned) tg_tpm_key_parent(key));
+	r = tg_tpm_ensure_srk(w->tpm, tg_tpm_key_parent(key), reterr);
+	return r < 0 ? r : tg_tpm_judge_key(w->tpm, key, reterr);
+}
+
+static int ask_key(struct tg_tpm_watch *w, struct tg_tpm_finding *f, struct tg_fault *reterr)
 {
 	tg_cleanup(tg_tpm_key_unrefp) struct tg_tpm_key *key = NULL;
-	tg_autofree char *pem = NULL;
-	char path[PATH_MAX];
-	size_t len;
+	struct tg_manifest m;
 	int r;
 
-	w->report.has_key = w->report.key_ok = false;
-	if (tg_generation_path(w->state_dir, TG_SLOT_CURRENT, TG_FILE_KEY, path, sizeof(path)) < 0)
-		return 0;
-	r = tg_file_read(AT_FDCWD, path, TG_TPM_PEM_MAX, &pem, &len, reterr);
+	r = find_key(w, &m, &key, reterr);
+	w->report.has_key = r != -ENOENT;
 	if (r == -ENOENT)
 		return 0;
-	w->report.has_key = true;
 	if (r == 0)
-		r = tg_tpm_key_from_pem(pem, len, &key, reterr);
-	if (r == 0)
-		r = tg_tpm_check_key(w->tpm, key, reterr);
+		r = judge(w, key, reterr);
 	w->report.key_ok = r == 0;
+	f->lost = r == TG_TPM_KEY_LOST;
+	if (!f->lost)
+		return r < 0 ? r : 0;
+	/* Now it matters which TPM it is, however sure that was a moment ago. */
+	w->identity_due = true;
+	r = ask_identity(w, reterr);
+	f->same_tpm = !m.tpm[0] || strcmp(m.tpm, w->report.id) == 0;
 	return r;
+}
+
+static void tell(const struct tg_tpm_watch *w, enum tg_tpm_news news)
+{
+	const char *condition = tg_tpm_condition_name(w->report.condition);
+
+	switch (news) {
+	case TG_TPM_NEWS_NONE:
+		return;
+	case TG_TPM_NEWS_LOST:
+		tg_event(TG_EV_TPM_LOST, LOG_ERR, w->report.text, TG_F_REASON, condition, NULL);
+		return;
+	case TG_TPM_NEWS_BACK:
+		tg_event(TG_EV_TPM_BACK, LOG_NOTICE, "The TPM answers again", NULL);
+		return;
+	case TG_TPM_NEWS_CLEARED:
+		tg_event(TG_EV_TPM_CLEARED, LOG_ERR, w->report.text, NULL);
+		return;
+	case TG_TPM_NEWS_REPLACED:
+		tg_event(TG_EV_TPM_REPLACED, LOG_ERR, w->report.text, NULL);
+		return;
+	}
+}
+
+static const char *lost_text(const struct tg_tpm_finding *f)
+{
+	return f->same_tpm ? "The TPM was cleared: it does not know the key of this gateway's "
+			     "identity any more"
+			   : "This is another TPM than before: the identity on disk is of no use "
+			     "with it";
 }
 
 static void ask(struct tg_tpm_watch *w)
 {
+	struct tg_tpm_finding f = { .same_tpm = true };
 	struct tg_fault why = { .text = "" };
 	struct tg_tpm_state state;
-	int before = w->report.error, r;
+	enum tg_tpm_news news;
 
-	r = tg_tpm_info(w->tpm, &w->report.info, &why);
-	if (r == 0)
-		r = ask_identity(w, &why);
-	if (r == 0)
-		r = ask_key(w, &why);
+	w->report.has_key = w->report.key_ok = false;
+	f.error = tg_tpm_info(w->tpm, &w->report.info, &why);
+	if (f.error == 0)
+		f.error = ask_identity(w, &why);
+	if (f.error == 0)
+		f.error = ask_key(w, &f, &why);
 	tg_tpm_state(w->tpm, &state);
-	w->report.hung = state.hung;
-	w->report.error = r;
-	w->report.key_ok &= r == 0;
-	(void) snprintf(w->report.text, sizeof(w->report.text), "%s", r < 0 ? why.text : "");
-	if (r < 0)
+	f.hung = state.hung;
+	f.now_us = tg_clock_boot_us();
+	if (f.error < 0)
 		w->identity_due = true;
-	if (r < 0 && (before == 0 || !w->report.asked))
-		tg_event(TG_EV_TPM_LOST, LOG_ERR, why.text, NULL);
-	else if (r == 0 && before < 0)
-		tg_event(TG_EV_TPM_BACK, LOG_NOTICE, "The TPM answers again", NULL);
-	w->report.asked = true;
+
+	news = tg_tpm_verdict_take(&w->verdict, &f);
+	w->report.condition = w->verdict.condition;
+	w->report.key_lost = w->verdict.key_lost;
+	w->report.error = f.error;
+	(void) snprintf(w->report.text, sizeof(w->report.text), "%s",
+			f.error < 0 ? why.text
+			: f.lost    ? lost_text(&f)
+				    : "");
+	tell(w, news);
 }
 
 static void *run(void *arg)
@@ -121,7 +185,8 @@ static void *run(void *arg)
 
 		ask(w);
 		w->report_fn(w->user, &w->report);
-		if (w->report.error < 0)
+		/* What is locked stays so for minutes, and must not be hammered. */
+		if (w->report.condition != TG_TPM_OK && w->report.condition != TG_TPM_LOCKED)
 			pause = ROUND_FAILED_US;
 		(void) tg_mailbox_wait(w->pokes, tg_clock_boot_us() + pause);
 		while (tg_mailbox_take(w->pokes, &poke))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "agent/identity/tpm_verdict.h"
 #include "tpm/tpm.h"
 
 #include <tidegate/error.h>
@@ -12,17 +13,20 @@
  * as the TPM's time-out.
  *
  * Also finds %t, the TPM's identity: from its file in the state directory at
- * once, from the TPM when it answers; where the two differ, the TPM is another one.
+ * once, from the TPM when it answers.
+ *
+ * A key that the TPM refuses is judged (tg_tpm_judge_key()): `key_lost` says that a TPM which
+ * answered well has said twice that it will never load it, so that the configuration may decide
+ * to enrol anew. A storage root key that somebody took from its handle is put back.
  */
 struct tg_tpm_watch;
 
 struct tg_tpm_report {
+	enum tg_tpm_condition condition;
+	bool key_lost;		 /* CLEARED or REPLACED, confirmed: never by silence or by a fault */
 	int error;               /* 0, or -errno of the last question */
 	char text[TG_FAULT_MAX]; /* "" when all is well */
-	bool asked;              /* at least one question was answered or failed */
-	bool hung;
-	bool replaced;           /* the TPM is not the one of tpm-identity */
-	bool has_key, key_ok;    /* of the current identity */
+	bool has_key, key_ok;    /* of the current identity, of the candidate without one */
 	char id[17];             /* %t; "" while unknown */
 	struct tg_tpm_info info; /* of the last good answer */
 };

@@ -124,33 +124,13 @@ static json_t *enrolment(const struct tg_picture *p)
 	return o;
 }
 
-static const char *tpm_state(const struct tg_tpm_report *t)
+static const char *key_state(const struct tg_tpm_report *t)
 {
-	if (!t->asked)
-		return "asking";
-	if (t->hung)
-		return "hung";
-	/* Of the key, not of history: once the gateway has enrolled again, all is well. */
-	if (t->replaced && t->error < 0)
-		return "replaced";
-	switch (-t->error) {
-	case 0:
-		return "ok";
-	case ENODEV:
-		return "missing";
-	case EBUSY:
-		return "busy";
-	case ETIMEDOUT:
-		return "no answer";
-	case EKEYREJECTED:
-		return "locked out";
-	case ESTALE:
-		return "cleared or replaced";
-	case ENOSPC:
-		return "full";
-	default:
-		return "failed";
-	}
+	if (!t->has_key)
+		return "none";
+	if (t->key_lost)
+		return "lost";
+	return t->key_ok ? "usable" : "not usable";
 }
 
 static json_t *tpm(const struct tg_picture *p)
@@ -162,16 +142,17 @@ static json_t *tpm(const struct tg_picture *p)
 	(void) snprintf(firmware, sizeof(firmware), "%u.%u.%u.%u", t->info.firmware[0] >> 16,
 			t->info.firmware[0] & 0xffff, t->info.firmware[1] >> 16,
 			t->info.firmware[1] & 0xffff);
-	put(o, "state", json_string(tpm_state(t)));
+	put(o, "state", json_string(tg_tpm_condition_name(t->condition)));
 	put(o, "id", text_or_null(t->id));
 	put(o, "manufacturer", text_or_null(t->info.manufacturer));
 	put(o, "firmware", t->info.manufacturer[0] ? json_string(firmware) : json_null());
 	put(o, "lockout_counter",
 	    t->info.manufacturer[0] ? number(t->info.lockout_counter) : json_null());
-	put(o, "key", json_string(!t->has_key ? "none" : t->key_ok ? "usable" : "not usable"));
+	put(o, "key", json_string(key_state(t)));
 	put(o, "provider",
 	    json_string(p->cfg->tpm.provider == TG_PROVIDER_TPM2 ? "tpm2" : "builtin"));
 	put(o, "error", text_or_null(t->text));
+	put(o, "advice", text_or_null(tg_tpm_advice(t->condition)));
 	return o;
 }
 

@@ -29,6 +29,7 @@ static const char *const message_ids[TG_EV_COUNT_] = {
 	[TG_EV_IDENTITY_REFUSED] = "255693ca5e72696b6eca00b7e4e43488",
 	[TG_EV_TPM_LOST] = "2e1929bc807efeab8f9d089d2cfbf3c0",
 	[TG_EV_TPM_BACK] = "b3d196313e4fc32c59b15dcb5e3e42da",
+	[TG_EV_TPM_CLEARED] = "76c90ddf1ae3da1e1cd148f0642b7e27",
 	[TG_EV_TPM_REPLACED] = "cc76e9743b0974d3ddfdff4c3481c648",
 	[TG_EV_LINK_UP] = "908cefbd84af19eacc233d290ad46371",
 	[TG_EV_LINK_LOST] = "ab58903ae1bb1232274c01e86893903a",

@@ -119,43 +119,42 @@ TSS2_RC tg_tpm_conn_transients(struct tg_tpm_conn *c, TPML_HANDLE *ret)
 	return rc;
 }
 
-static bool same_name(const TPM2B_NAME *a, const TPM2B_NAME *b)
-{
-	return a->size == b->size && memcmp(a->name, b->name, a->size) == 0;
-}
-
-/* Flushes the transient object @handle if it is called @name: anything else belongs to another
+/* Flushes the transient object @handle if it is one of @l: anything else belongs to another
  * program. */
-static TSS2_RC flush_if_named(struct tg_tpm_conn *c, TPM2_HANDLE handle, const TPM2B_NAME *name)
+static TSS2_RC flush_if_ours(struct tg_tpm_conn *c, TPM2_HANDLE handle, struct tg_tpm_leftovers *l)
 {
-	tg_autoesys TPM2B_NAME *found = NULL;
+	tg_autoesys TPM2B_NAME *name = NULL;
+	tg_autoesys TPM2B_PUBLIC *pub = NULL;
 	ESYS_TR tr = ESYS_TR_NONE;
 	TSS2_RC rc;
 
 	rc = TG_TPM_TRY(c, Esys_TR_FromTPMPublic(c->esys, handle, TG_TPM_NONE, TG_TPM_NONE,
 						 TG_TPM_NONE, &tr));
+	if (rc == TSS2_RC_SUCCESS)
+		rc = TG_TPM_TRY(c, Esys_ReadPublic(c->esys, tr, TG_TPM_NONE, TG_TPM_NONE,
+						   TG_TPM_NONE, &pub, &name, NULL));
 	/* Its owner may have flushed it since it was listed. */
 	if (rc)
 		return c->lost ? rc : TSS2_RC_SUCCESS;
-	if (Esys_TR_GetName(c->esys, tr, &found) == TSS2_RC_SUCCESS && same_name(found, name))
+	if (tg_tpm_leftover_is(l, name, pub))
 		return TG_TPM_TRY(c, Esys_FlushContext(c->esys, tr));
 	return Esys_TR_Close(c->esys, &tr);
 }
 
-static TSS2_RC flush_leftovers(struct tg_tpm_conn *c, const TPM2B_NAME *name)
+static TSS2_RC flush_leftovers(struct tg_tpm_conn *c, struct tg_tpm_leftovers *l)
 {
 	TPML_HANDLE list;
 	TSS2_RC rc;
 
 	rc = tg_tpm_conn_transients(c, &list);
 	for (uint32_t i = 0; !rc && i < list.count && i < TRANSIENTS_MAX; i++)
-		rc = flush_if_named(c, list.handle[i], name);
+		rc = flush_if_ours(c, list.handle[i], l);
 	return rc;
 }
 
 int tg_tpm_conn_ready(struct tg_tpm_conn *c, struct tg_fault *reterr)
 {
-	TPM2B_NAME name = c->leftover;
+	struct tg_tpm_leftovers l = c->leftovers;
 	TSS2_RC rc;
 	int r;
 
@@ -166,16 +165,16 @@ int tg_tpm_conn_ready(struct tg_tpm_conn *c, struct tg_fault *reterr)
 		if (r < 0)
 			return r;
 	}
-	if (name.size == 0)
+	if (l.n == 0)
 		return 0;
 
-	rc = flush_leftovers(c, &name);
+	rc = flush_leftovers(c, &l);
 	if (c->lost)
 		return tg_tpm_rc_fault(rc, "removing a key left in the TPM", reterr);
 	/* A TPM that cannot even list or flush now is asked again next time; the job may still go
 	 * well. */
 	if (rc == TSS2_RC_SUCCESS)
-		c->leftover.size = 0;
+		c->leftovers.n = 0;
 	return 0;
 }
 
@@ -222,14 +221,17 @@ int tg_tpm_conn_load(struct tg_tpm_conn *c, const struct tg_tpm_blob *b, ESYS_TR
 	TSS2_RC rc = load_once(c, b, ret);
 
 	if (tg_tpm_rc_is_full(rc) && !c->lost) {
-		TSS2_RC flushed = flush_leftovers(c, &b->name);
+		struct tg_tpm_leftovers l = { .n = 0 };
+		TSS2_RC flushed;
 
+		tg_tpm_leftover_name(&l, &b->name);
+		flushed = flush_leftovers(c, &l);
 		rc = c->lost ? flushed : load_once(c, b, ret);
 	}
 	if (rc) {
 		/* An answer that did not arrive whole may have been a success. */
 		if (c->lost)
-			c->leftover = b->name;
+			tg_tpm_leftover_name(&c->leftovers, &b->name);
 		return tg_tpm_rc_fault(rc, "loading the key", reterr);
 	}
 	return 0;
@@ -246,5 +248,5 @@ void tg_tpm_conn_flush(struct tg_tpm_conn *c, ESYS_TR object)
 		return;
 	/* Tried again before the next job, in a context that works. */
 	if (name)
-		c->leftover = *name;
+		tg_tpm_leftover_name(&c->leftovers, name);
 }

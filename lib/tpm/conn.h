@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "tpm/leftover.h"
 #include "tpm/rc.h"
 
 #include <tidegate/error.h>
@@ -15,8 +16,8 @@
  * One ESYS context over one TCTI, as the TPM thread holds it. Not
  * thread-safe: used by that thread alone (tg_tpm_conn_abandon() apart).
  *
- * Made on demand, thrown away once it is `lost`. It can take a key's name with
- * it that a failure left loaded in the TPM; the next use removes it first.
+ * Made on demand, thrown away once it is `lost`. What a failure left loaded in
+ * the TPM outlives it; the next use removes that first.
  */
 struct tg_tpm_conn {
 	const char *tcti;
@@ -27,7 +28,7 @@ struct tg_tpm_conn {
 	uint64_t deadline_us;	/* of the job under way, CLOCK_BOOTTIME */
 	TPM2_HANDLE parent;	/* the handle behind parent_tr; 0: none yet */
 	ESYS_TR parent_tr;
-	TPM2B_NAME leftover;	/* of our key that may still be loaded; size 0: none */
+	struct tg_tpm_leftovers leftovers; /* of ours that may still be loaded */
 };
 
 /* What the TPM needs to load a key, and the name it will have once loaded. */
@@ -41,7 +42,7 @@ struct tg_tpm_blob {
 void tg_tpm_conn_init(struct tg_tpm_conn *c, const char *tcti);
 /* Opens what is not open, removes what an earlier failure left in the TPM. Returns 0 or -errno. */
 int tg_tpm_conn_ready(struct tg_tpm_conn *c, struct tg_fault *reterr) TG_CHECKED;
-/* Closes everything in order; the leftover's name is kept. */
+/* Closes everything in order; what may be left in the TPM is remembered. */
 void tg_tpm_conn_close(struct tg_tpm_conn *c);
 /*
  * In the child of a fork: forgets the context without a word to the TPM, whose

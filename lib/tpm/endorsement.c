@@ -48,6 +48,8 @@ int tg_tpm_ek_create(struct tg_tpm_conn *c, ESYS_TR *ret, TPM2B_PUBLIC **ret_pub
 	rc = TG_TPM_TRY(c, Esys_CreatePrimary(c->esys, ESYS_TR_RH_ENDORSEMENT, ESYS_TR_PASSWORD,
 					      TG_TPM_NONE, TG_TPM_NONE, &sensitive, &ek_template,
 					      &outside, &pcrs, ret, ret_pub, NULL, NULL, NULL));
+	if (c->lost)
+		tg_tpm_leftover_primary(&c->leftovers, &ek_template);
 	return rc ? tg_tpm_rc_fault(rc, "endorsement key", reterr) : 0;
 }
 

@@ -2,8 +2,6 @@
 #include "tpm/job.h"
 #include "tpm/primary.h"
 
-#include <tss2/tss2_mu.h>
-
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
@@ -29,22 +27,6 @@ static const TPM2B_PUBLIC srk_template = {
 	},
 };
 
-/* The template but for the point, which is each TPM's own. */
-static bool is_srk(const TPM2B_PUBLIC *pub)
-{
-	uint8_t want[sizeof(TPMT_PUBLIC)], have[sizeof(TPMT_PUBLIC)];
-	size_t want_len = 0, have_len = 0;
-	TPMT_PUBLIC area = pub->publicArea;
-
-	if (area.type != TPM2_ALG_ECC)
-		return false;
-	area.unique = srk_template.publicArea.unique;
-	return Tss2_MU_TPMT_PUBLIC_Marshal(&area, have, sizeof(have), &have_len) == 0 &&
-	       Tss2_MU_TPMT_PUBLIC_Marshal(&srk_template.publicArea, want, sizeof(want),
-					   &want_len) == 0 &&
-	       have_len == want_len && memcmp(have, want, want_len) == 0;
-}
-
 int tg_tpm_srk_check(struct tg_tpm_conn *c, TPM2_HANDLE parent, struct tg_fault *reterr)
 {
 	tg_autoesys TPM2B_PUBLIC *pub = NULL;
@@ -59,7 +41,7 @@ int tg_tpm_srk_check(struct tg_tpm_conn *c, TPM2_HANDLE parent, struct tg_fault 
 					   NULL, NULL));
 	if (rc)
 		return tg_tpm_rc_fault(rc, "storage root key", reterr);
-	if (!is_srk(pub))
+	if (!tg_tpm_from_template(pub, &srk_template))
 		return tg_fault_set(reterr, -EEXIST,
 				    "handle 0x%x holds another key than the TCG storage root key "
 				    "(ECC P-256, noDA); it is left alone: set [tpm] parent to a "
@@ -100,20 +82,31 @@ static int owner_session(struct tg_tpm_conn *c, const TPM2B_AUTH *auth, ESYS_TR 
 	return rc ? tg_tpm_rc_fault(rc, "session for the owner authorisation", reterr) : 0;
 }
 
-static int make_srk(struct tg_tpm_conn *c, TPM2_HANDLE parent, ESYS_TR session,
-		    struct tg_fault *reterr)
+int tg_tpm_srk_create(struct tg_tpm_conn *c, ESYS_TR session, ESYS_TR *ret, struct tg_fault *reterr)
 {
 	TPM2B_SENSITIVE_CREATE sensitive = { 0 };
 	TPM2B_DATA outside = { 0 };
 	TPML_PCR_SELECTION pcrs = { 0 };
-	ESYS_TR made = ESYS_TR_NONE, kept = ESYS_TR_NONE;
 	TSS2_RC rc;
 
 	rc = TG_TPM_TRY(c, Esys_CreatePrimary(c->esys, ESYS_TR_RH_OWNER, session, TG_TPM_NONE,
 					      TG_TPM_NONE, &sensitive, &srk_template, &outside,
-					      &pcrs, &made, NULL, NULL, NULL, NULL));
-	if (rc)
-		return tg_tpm_rc_fault(rc, "making the storage root key", reterr);
+					      &pcrs, ret, NULL, NULL, NULL, NULL));
+	if (c->lost)
+		tg_tpm_leftover_primary(&c->leftovers, &srk_template);
+	return rc ? tg_tpm_rc_fault(rc, "making the storage root key", reterr) : 0;
+}
+
+static int make_srk(struct tg_tpm_conn *c, TPM2_HANDLE parent, ESYS_TR session,
+		    struct tg_fault *reterr)
+{
+	ESYS_TR made = ESYS_TR_NONE, kept = ESYS_TR_NONE;
+	TSS2_RC rc;
+	int r;
+
+	r = tg_tpm_srk_create(c, session, &made, reterr);
+	if (r < 0)
+		return r;
 	rc = TG_TPM_TRY(c, Esys_EvictControl(c->esys, ESYS_TR_RH_OWNER, made, session, TG_TPM_NONE,
 					     TG_TPM_NONE, parent, &kept));
 	tg_tpm_conn_flush(c, made);

@@ -105,6 +105,16 @@ int tg_tpm_sign(struct tg_tpm *t, const struct tg_tpm_key *key, const uint8_t *d
 int tg_tpm_check_key(struct tg_tpm *t, const struct tg_tpm_key *key, struct tg_fault *reterr) TG_CHECKED;
 
 /*
+ * The same, and when the TPM refuses @key, whether that is for good. A TPM that is away, busy or hung never says so (-errno).
+ *	0			it can be used
+ *	TG_TPM_KEY_LOST		the TPM was cleared or is another one: no TPM will ever load this key again
+ *	TG_TPM_KEY_PARENT_GONE	the key is good, but its parent is not at its handle: tg_tpm_ensure_srk() puts it back
+ *	-EACCES			refused; whether for good only the owner authorisation could tell
+ */
+enum { TG_TPM_KEY_LOST = 1, TG_TPM_KEY_PARENT_GONE };
+int tg_tpm_judge_key(struct tg_tpm *t, const struct tg_tpm_key *key, struct tg_fault *reterr) TG_CHECKED;
+
+/*
  * The TSS2 PRIVATE KEY codec (draft-bottomley-tpm2-keys; OID 2.23.133.10.1.3). Pure: no TPM, no I/O.
  *
  * Exact: PEM armour around one DER object, nothing behind it, sizes checked before use, and only what reads back byte for byte.

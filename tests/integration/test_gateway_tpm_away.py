@@ -53,7 +53,7 @@ class TpmAway(Scenario):
     def test_killed_and_started_again(self):
         self.begin()
         self.tpm.kill()
-        status = self.wait_tpm("missing")
+        status = self.wait_tpm("away")
         self.assertRegex(status["tpm"]["error"], r"check \[tpm\] tcti")
         self.goes_on()
         self.breaks_the_session("TPM")
@@ -63,7 +63,7 @@ class TpmAway(Scenario):
     def test_frozen_and_thawed(self):
         self.begin()
         self.tpm.freeze()
-        status = self.wait_tpm("hung", "no answer")
+        status = self.wait_tpm("hung")
         self.assertRegex(status["tpm"]["error"], "the TPM has not answered for")
         self.goes_on()
         self.breaks_the_session("not answer")

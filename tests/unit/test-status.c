@@ -81,12 +81,13 @@ static void a_missing_tpm_and_a_broken_link_say_why(void **state)
 	json_t *o;
 
 	(void) state;
-	p.tpm = (struct tg_tpm_report) { .asked = true, .error = -ENODEV, .text = "no TPM at device:/dev/tpmrm0" };
+	p.tpm = (struct tg_tpm_report) { .condition = TG_TPM_AWAY, .error = -ENODEV, .text = "no TPM at device:/dev/tpmrm0" };
 	p.link = (struct tg_link_report) { .state = TG_LINK_OFFLINE, .next_us = 130 * TG_US_PER_S };
 	(void) snprintf(p.link.error, sizeof(p.link.error), "broker.example:8883: connection refused");
 	o = parse(tg_status_json(&p, false));
-	assert_string_equal(text_at(o, "tpm", "state"), "missing");
+	assert_string_equal(text_at(o, "tpm", "state"), "away");
 	assert_string_equal(text_at(o, "tpm", "error"), "no TPM at device:/dev/tpmrm0");
+	assert_non_null(strstr(text_at(o, "tpm", "advice"), "[tpm] tcti"));
 	assert_string_equal(text_at(o, "link", "error"), "broker.example:8883: connection refused");
 	assert_int_equal(json_integer_value(json_object_get(json_object_get(o, "link"), "next_s")), 30);
 	json_decref(o);
