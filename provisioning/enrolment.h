@@ -5,6 +5,7 @@
 #include "config/specifier.h"
 #include "identity/generation.h"
 #include "identity/journal.h"
+#include "provisioning/credential.h"
 #include "provisioning/progress.h"
 #include "tpm/tpm.h"
 #include "wallclock/wallclock.h"
@@ -21,7 +22,16 @@
  */
 struct tg_method;
 
+/* What is asked of a run. A pending run of another order is not gone on with, but for its key. */
+struct tg_order {
+	enum tg_enrol_kind kind;
+	enum tg_enrol_credential credential;
+	bool own_client_id; /* CURRENT: the gateway's client id, whose session has ended */
+};
+
 struct tg_enrolment {
+	struct tg_order order;
+	unsigned base;                  /* RENEW: the generation that is current; else 0 */
 	const struct tg_config *config; /* borrowed */
 	const char *state_dir;          /* borrowed */
 	struct tg_specifiers names;     /* complete: %t and %i are known */
@@ -30,25 +40,34 @@ struct tg_enrolment {
 	struct tg_wallclock clock;
 
 	const struct tg_method *method;
+	struct tg_credential credential;
 	void *session; /* the method's own */
 	struct tg_journal journal;
 	char *key_pem, *csr_pem, *chain_pem; /* owned, as in identity/pending */
 	EVP_PKEY *key;
+	bool anew;         /* nothing of an earlier run but its key */
 	bool started_over; /* what was issued went stale once in this run */
 };
 
 /*
- * The time that everything is judged and dated at, in seconds since 1970: the clock, or what is known of the time where the
- * clock is behind it.
+ * The time that everything is judged and dated at, in seconds since 1970: the clock, or what is
+ * known of the time where the clock is behind it.
  */
 int64_t tg_enrolment_now_s(const struct tg_enrolment *e);
 /* Clears and frees what it owns, and ends the method's session. */
 void tg_enrolment_done(struct tg_enrolment *e);
 
 /*
- * Whether there is an identity that makes enrolling unnecessary: 1 and its manifest when current or
- * candidate is whole, of this TPM and not expired; 0 when not (also while an enrolment is under
- * way); -errno when that could not be found out.
+ * What the order is based on: sets base. 0, or -ENOENT when there is nothing to renew, or another
+ * -errno.
+ */
+int tg_enrolment_base(struct tg_enrolment *e, struct tg_fault *reterr) TG_CHECKED;
+
+/*
+ * Whether there is an identity that makes the order unnecessary: 1 and its manifest when one is
+ * whole, of this TPM and not expired; 0 when not (also while such an order is under way); -errno
+ * when that could not be found out. For a first enrolment that is current or candidate; for a
+ * renewal the candidate, which is on trial and must not be replaced meanwhile.
  */
 int tg_enrolment_present(struct tg_enrolment *e, struct tg_manifest *ret,
 			 struct tg_fault *reterr) TG_CHECKED;
@@ -61,15 +80,9 @@ int tg_enrolment_run(struct tg_enrolment *e, struct tg_manifest *ret,
 		     struct tg_fault *reterr) TG_CHECKED;
 
 /*
- * Something failed with @r before the first step could be tried (no TPM, say). Notes it in the journal
- * and the progress as the first step's failure, so that the agent's status can tell; not in the journal when there is an
- * identity, which needs no enrolment. Returns @r.
+ * Something failed with @r before the first step could be tried (no TPM, say). Notes it in the
+ * journal and the progress as the first step's failure, so that the agent's status can tell; not in
+ * the journal when this is a first enrolment and there is an identity, which needs none. Returns
+ * @r.
  */
 int tg_enrolment_not_begun(struct tg_enrolment *e, int r, struct tg_fault *fault);
-
-/* The service said no: notes status and code for the journal and returns the -errno that stands for
- * @class. */
-int tg_enrolment_refused(struct tg_enrolment *e, enum tg_enrol_class class, int status,
-			 const char *code);
-/* The class of a failure by its -errno. Pure. */
-enum tg_enrol_class tg_enrolment_class(int r);

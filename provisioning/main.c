@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/parse.h"
 #include "config/load.h"
 #include "identity/generation.h"
 #include "identity/tpm_name.h"
@@ -9,11 +8,12 @@
 #include "mqtt/session.h"
 #include "provisioning/enrol/method.h"
 #include "provisioning/enrolment.h"
+#include "provisioning/failure.h"
+#include "provisioning/options.h"
 #include "wallclock/look.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/file.h>
@@ -22,93 +22,15 @@
 #include <sys/stat.h>
 
 /*
- * tidegate-provision: one enrolment, then it ends. Started by the agent when it needs an identity,
- * or by hand. What it parses comes from a service on the network; a crash here does not touch the
+ * tidegate-provision: one enrolment or renewal, then it ends. Started by the agent when it needs an
+ * identity, or by hand. What it parses comes from a service on the network; a crash here does not touch the
  * data path.
  */
 
-#define STATE_DIR_DEFAULT "/var/lib/tidegate"
 #define OWNER_AUTH_MAX    1024
 /* More than all waits of an enrolment one after the other: for the network, and for the TPM. */
 #define ENROL_MAX_S 900
 #define ENROL_JOBS  16
-
-struct options {
-	const char *config, *state_dir, *command;
-	int64_t time_floor_s; /* 0: not told */
-	bool clock_synchronised;
-	bool json, again, help, version;
-};
-
-static const char usage[] =
-	"usage: tidegate-provision [OPTION]... [COMMAND]\n"
-	"\n"
-	"commands:\n"
-	"  enrol               get a certificate for a key in the TPM (default)\n"
-	"  identity            print the TPM's identity, which is %t in the configuration\n"
-	"\n"
-	"options:\n"
-	"  --config PATH       configuration (" TG_CONFIG_DEFAULT ")\n"
-	"  --state-dir DIR     state directory (" STATE_DIR_DEFAULT ")\n"
-	"  --again             enrol although there is an identity\n"
-	"  --time-floor S      S seconds since 1970 have certainly passed\n"
-	"  --clock-synchronised  the clock is known to be right\n"
-	"  --json              tell steps and result as one JSON object a line\n"
-	"  --help, --version\n"
-	"\n"
-	"exit status: 0 done, 1 failed, 2 usage, 78 bad configuration\n";
-
-static int parse_options(int argc, char **argv, struct options *o)
-{
-	enum { CONFIG = 256, STATE, AGAIN, JSON, FLOOR, SYNCHRONISED, HELP, VERSION };
-	static const struct option table[] = {
-		{ "config", required_argument, NULL, CONFIG },
-		{ "state-dir", required_argument, NULL, STATE },
-		{ "again", no_argument, NULL, AGAIN },
-		{ "json", no_argument, NULL, JSON },
-		{ "time-floor", required_argument, NULL, FLOOR },
-		{ "clock-synchronised", no_argument, NULL, SYNCHRONISED },
-		{ "help", no_argument, NULL, HELP },
-		{ "version", no_argument, NULL, VERSION },
-		{ 0 },
-	};
-	int c;
-
-	while ((c = getopt_long(argc, argv, "", table, NULL)) >= 0) {
-		switch (c) {
-		case CONFIG:
-			o->config = optarg;
-			break;
-		case STATE:
-			o->state_dir = optarg;
-			break;
-		case AGAIN:
-			o->again = true;
-			break;
-		case JSON:
-			o->json = true;
-			break;
-		case FLOOR:
-			if (tg_parse_i64(optarg, &o->time_floor_s) < 0 || o->time_floor_s <= 0)
-				return -EINVAL;
-			break;
-		case SYNCHRONISED:
-			o->clock_synchronised = true;
-			break;
-		case HELP:
-			o->help = true;
-			break;
-		case VERSION:
-			o->version = true;
-			break;
-		default:
-			return -EINVAL;
-		}
-	}
-	if (optind < argc)
-		o->command = argv[optind++];
-	return optind < argc ? -EINVAL : 0;
-}
 
 /* A descriptor that the starter has closed would be that of the next file, and progress be written into it. */
 static void hold_standard_files(void)
@@ -247,7 +169,7 @@ static int learn_names(struct tg_enrolment *e, struct tg_fault *reterr)
 }
 
 /* What the files, the agent and the identity that is there say of the time. */
-static void learn_time(struct tg_enrolment *e, const struct options *o)
+static void learn_time(struct tg_enrolment *e, const struct tg_options *o)
 {
 	struct tg_fault why = { .text = "" };
 	struct tg_manifest current;
@@ -265,7 +187,7 @@ static void learn_time(struct tg_enrolment *e, const struct options *o)
 				 tg_wallclock_instant());
 }
 
-static int begin(struct tg_enrolment *e, const struct options *o, struct tg_fault *reterr)
+static int begin(struct tg_enrolment *e, const struct tg_options *o, struct tg_fault *reterr)
 {
 	int r;
 
@@ -275,7 +197,7 @@ static int begin(struct tg_enrolment *e, const struct options *o, struct tg_faul
 	return r < 0 ? r : learn_names(e, reterr);
 }
 
-static int do_identity(struct tg_enrolment *e, const struct options *o, struct tg_fault *reterr)
+static int do_identity(struct tg_enrolment *e, const struct tg_options *o, struct tg_fault *reterr)
 {
 	int r = open_tpm(e->config, &e->tpm, reterr);
 
@@ -287,10 +209,31 @@ static int do_identity(struct tg_enrolment *e, const struct options *o, struct t
 	return 0;
 }
 
-static int do_enrol(struct tg_enrolment *e, const struct options *o, struct tg_fault *reterr)
+/* "enrolled", or "present" when nothing had to be done. */
+static int enrol(struct tg_enrolment *e, const struct tg_options *o, struct tg_fault *reterr)
+{
+	const char *done = e->order.kind == TG_ORDER_RENEW ? "renewed" : "enrolled";
+	struct tg_manifest m = { 0 };
+	int r = begin(e, o, reterr);
+
+	/* A renewal never takes the place of a candidate on trial. */
+	if (r == 0 && (!o->again || e->order.kind == TG_ORDER_RENEW))
+		r = tg_enrolment_present(e, &m, reterr);
+	if (r < 0)
+		return tg_enrolment_not_begun(e, r, reterr);
+	if (r > 0) {
+		tg_progress_result(e->progress, "present", &m);
+		return 0;
+	}
+	r = tg_enrolment_run(e, &m, reterr);
+	if (r == 0)
+		tg_progress_result(e->progress, done, &m);
+	return r;
+}
+
+static int do_enrol(struct tg_enrolment *e, const struct tg_options *o, struct tg_fault *reterr)
 {
 	tg_autoclose int lock = -1;
-	struct tg_manifest m = { 0 };
 	/* Before the TPM's thread is there: it changes the environment. */
 	int r = tg_mqtt_global_init(reterr);
 
@@ -306,27 +249,15 @@ static int do_enrol(struct tg_enrolment *e, const struct options *o, struct tg_f
 		r = take_lock(e->state_dir, &lock, reterr);
 	if (r == 0)
 		r = tg_generation_recover(e->state_dir, reterr);
-	if (r < 0)
-		return r;
-	r = begin(e, o, reterr);
-	if (r == 0 && !o->again)
-		r = tg_enrolment_present(e, &m, reterr);
-	if (r < 0)
-		return tg_enrolment_not_begun(e, r, reterr);
-	if (r > 0) {
-		tg_progress_result(e->progress, "present", &m);
-		return 0;
-	}
-	r = tg_enrolment_run(e, &m, reterr);
 	if (r == 0)
-		tg_progress_result(e->progress, "enrolled", &m);
-	return r;
+		r = tg_enrolment_base(e, reterr);
+	return r < 0 ? r : enrol(e, o, reterr);
 }
 
 /* What failed outside the steps has not been told yet; the steps tell for themselves. */
 static void tell_failure(struct tg_enrolment *e, int r, const struct tg_fault *fault)
 {
-	struct tg_journal j = { .error_class = tg_enrolment_class(r), .error_step = TG_STEP_NONE };
+	struct tg_journal j = { .error_class = tg_failure_class(r), .error_step = TG_STEP_NONE };
 
 	if (e->journal.error_class == TG_ENROL_OK) {
 		(void) snprintf(j.error_text, sizeof(j.error_text), "%s", fault->text);
@@ -335,10 +266,11 @@ static void tell_failure(struct tg_enrolment *e, int r, const struct tg_fault *f
 	tg_progress_result(e->progress, "failed", NULL);
 }
 
-static int run(const struct options *o, const struct tg_config *config)
+static int run(const struct tg_options *o, const struct tg_config *config)
 {
 	struct tg_progress progress = { .out = stdout, .json = o->json };
 	tg_cleanup(tg_enrolment_done) struct tg_enrolment e = {
+		.order = o->order,
 		.config = config,
 		.state_dir = o->state_dir,
 		.progress = &progress,
@@ -347,7 +279,7 @@ static int run(const struct options *o, const struct tg_config *config)
 	int r;
 
 	tg_progress_begin(&progress);
-	if (strcmp(o->command, "identity") == 0) {
+	if (o->command == TG_COMMAND_IDENTITY) {
 		r = do_identity(&e, o, &fault);
 		if (r < 0)
 			(void) fprintf(stderr, "tidegate-provision: %s\n", fault.text);
@@ -366,19 +298,16 @@ static int run(const struct options *o, const struct tg_config *config)
 
 int main(int argc, char **argv)
 {
-	struct options o = { .config = TG_CONFIG_DEFAULT,
-			     .state_dir = STATE_DIR_DEFAULT,
-			     .command = "enrol" };
+	struct tg_options o;
 	tg_cleanup(tg_config_unrefp) struct tg_config *config = NULL;
 
 	hold_standard_files();
-	if (parse_options(argc, argv, &o) < 0 ||
-	    (strcmp(o.command, "enrol") != 0 && strcmp(o.command, "identity") != 0)) {
-		(void) fputs(usage, stderr);
+	if (tg_options_parse(argc, argv, &o) < 0) {
+		(void) fputs(tg_options_usage, stderr);
 		return TG_EXIT_USAGE;
 	}
 	if (o.help || o.version) {
-		(void) fputs(o.help ? usage : "tidegate-provision " TIDEGATE_VERSION "\n", stdout);
+		(void) fputs(o.help ? tg_options_usage : "tidegate-provision " TIDEGATE_VERSION "\n", stdout);
 		return TG_EXIT_OK;
 	}
 	harden();

@@ -15,7 +15,7 @@
  *	{"result":"enrolled","generation":7,"subject":"CN=...","thing":"gw-7"}
  *
  * state: done; kept (a result of an earlier run that still holds); failed. result: enrolled,
- * present, failed. Secrets are never told. One thread; writes block as long as the reader does.
+ * renewed, present, failed. Secrets are never told. One thread; writes block as long as the reader does.
  */
 struct tg_progress {
 	FILE *out;

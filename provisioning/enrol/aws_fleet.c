@@ -2,6 +2,7 @@
 #include "provisioning/enrol/aws_codec.h"
 #include "provisioning/enrol/claim.h"
 #include "provisioning/enrol/method.h"
+#include "provisioning/failure.h"
 #include "provisioning/net/mqtt_once.h"
 
 #include "base/clock.h"
@@ -12,9 +13,11 @@
 #include <string.h>
 
 /*
- * AWS IoT fleet provisioning by claim: with a claim certificate, which a whole fleet may share,
+ * AWS IoT fleet provisioning: with a claim certificate, which a whole fleet may share,
  * CreateCertificateFromCsr brings a certificate for our own key and a token, and RegisterThing with
- * the token makes it count.
+ * the token makes it count. A renewal does the same with the gateway's own certificate and a
+ * template for renewals, under a client id of its own, as the agent has a session meanwhile; the
+ * service then has two certificates of this gateway, and takes none away.
  *
  * The service chooses the subject and signs with an authority of its own that nobody can configure,
  * so neither is checked; that the answer came from the configured endpoint is what TLS has proved.
@@ -36,51 +39,96 @@ static uint64_t in(uint64_t us)
 	return tg_us_add(tg_clock_boot_us(), us);
 }
 
+/* The template of this order: renewals may have one of their own. */
 static int topic_of(const struct tg_enrolment *e, char out[static TG_AWS_TOPIC_MAX],
 		    struct tg_fault *reterr)
 {
-	return tg_aws_register_topic(e->config->enrolment.aws.template_name, out, reterr);
+	const char *name = e->config->enrolment.aws.rotation_template;
+
+	if (e->order.credential == TG_CREDENTIAL_CLAIM || !*name)
+		name = e->config->enrolment.aws.template_name;
+	return tg_aws_register_topic(name, out, reterr);
 }
 
-static int connect_session(struct tg_enrolment *e, struct tg_mqtt_once **ret,
-			   struct tg_fault *reterr)
+/* Unique, as gateways that share a claim would end each other's sessions. */
+static void claim_id(const struct tg_enrolment *e, char *out, size_t size)
+{
+	(void) snprintf(out, size, "enrol-%s-%08" PRIx32, e->names.tpm, (uint32_t) tg_random_u64());
+}
+
+/*
+ * The service says nothing of its policy: a client id that it does not take is refused by CONNACK,
+ * or the connection is closed in its place. The agent, whose session with the same certificate
+ * stands, can help with that.
+ */
+static int id_refused(struct tg_enrolment *e, const struct tg_credential *c, int r,
+		      enum tg_mqtt_cause cause, struct tg_fault *reterr)
+{
+	bool refused = cause == TG_MQTT_CAUSE_CLOSED ||
+		       (cause == TG_MQTT_CAUSE_REFUSED && r == -EPERM);
+
+	if (c->which != TG_CREDENTIAL_CURRENT || c->own_client_id || !refused)
+		return r;
+	(void) tg_fault_prefix(reterr, "rotation-client-id '%s'", c->client_id);
+	return tg_failure_refused(e, TG_ENROL_ID_REFUSED, 0, "");
+}
+
+static int connect_session(struct tg_enrolment *e, const struct tg_credential *credential,
+			   struct tg_mqtt_once **ret, struct tg_fault *reterr)
 {
 	const struct tg_config *c = e->config;
+	bool by_claim = credential->which == TG_CREDENTIAL_CLAIM;
+	enum tg_mqtt_cause cause;
 	char id[64];
 	struct tg_mqtt_options o = {
 		.host = c->enrolment.aws.endpoint,
 		.port = c->enrolment.aws.port,
 		.alpn = c->enrolment.aws.alpn,
-		.client_id = id,
+		.client_id = by_claim ? id : credential->client_id,
 		.ca_file = c->enrolment.aws.ca,
-		.chain_file = c->enrolment.aws.claim_certificate,
-		.key_file = c->enrolment.aws.claim_key,
+		.bundle_file = by_claim ? NULL : credential->bundle_file,
+		.chain_file = by_claim ? c->enrolment.aws.claim_certificate : NULL,
+		.key_file = by_claim ? c->enrolment.aws.claim_key : NULL,
 		.version = 4,
 		.keep_alive_us = KEEP_ALIVE_US,
 		.connect_timeout_us = CONNECT_US,
 		.verify_at = tg_enrolment_now_s(e),
 	};
+	int r;
 
-	/* Unique, as gateways that share a claim would end each other's sessions. */
-	(void) snprintf(id, sizeof(id), "enrol-%s-%08" PRIx32, e->names.tpm,
-			(uint32_t) tg_random_u64());
-	return tg_mqtt_once_open(&o, in(CONNECT_US), ret, reterr);
+	claim_id(e, id, sizeof(id));
+	r = tg_mqtt_once_open(&o, in(CONNECT_US), &cause, ret, reterr);
+	return r < 0 ? id_refused(e, credential, r, cause, reterr) : 0;
 }
 
-static int fleet_open(struct tg_enrolment *e, struct tg_fault *reterr)
+/* Where the operator's files are to blame, it is said which. */
+static int check_files(struct tg_enrolment *e, const struct tg_credential *c,
+		       struct tg_fault *reterr)
+{
+	int64_t not_before = 0;
+	int r;
+
+	if (c->which != TG_CREDENTIAL_CLAIM)
+		return tg_claim_check_ca(e->config->enrolment.aws.ca, reterr);
+	r = tg_claim_check(e, &not_before, reterr);
+	/* The operator has made the claim before sending the gateway out. */
+	if (r == 0)
+		(void) tg_wallclock_raise(&e->clock, TG_FLOOR_CERTIFICATE, not_before,
+					  tg_clock_boot_us());
+	return r;
+}
+
+static int fleet_open(struct tg_enrolment *e, const struct tg_credential *c,
+		      struct tg_fault *reterr)
 {
 	tg_cleanup(tg_mqtt_once_closep) struct tg_mqtt_once *m = NULL;
 	char topic[TG_AWS_TOPIC_MAX];
-	int64_t not_before = 0;
 	int r = topic_of(e, topic, reterr);
 
 	if (r == 0)
-		r = tg_claim_check(e, &not_before, reterr);
-	if (r < 0)
-		return r;
-	/* The operator has made the claim before sending the gateway out. */
-	(void) tg_wallclock_raise(&e->clock, TG_FLOOR_CERTIFICATE, not_before, tg_clock_boot_us());
-	r = connect_session(e, &m, reterr);
+		r = check_files(e, c, reterr);
+	if (r == 0)
+		r = connect_session(e, c, &m, reterr);
 	if (r == 0)
 		r = tg_mqtt_once_prepare(m, TG_AWS_TOPIC_CREATE, in(CALL_US), reterr);
 	if (r == 0)
@@ -91,7 +139,6 @@ static int fleet_open(struct tg_enrolment *e, struct tg_fault *reterr)
 	return 0;
 }
 
-/* What the service refuses with goes to the operator as it came. */
 /* The service's words are shown as they are, unless they repeat the secret that we sent. */
 static const char *words_of(const struct tg_enrolment *e, const struct tg_aws_rejected *no)
 {
@@ -107,7 +154,7 @@ static const char *words_of(const struct tg_enrolment *e, const struct tg_aws_re
 static int rejected(struct tg_enrolment *e, const char *call, const struct tg_aws_rejected *no,
 		    struct tg_fault *reterr)
 {
-	int r = tg_enrolment_refused(e, tg_aws_classify(no), no->status, no->code);
+	int r = tg_failure_refused(e, tg_aws_classify(no), no->status, no->code);
 
 	return tg_fault_set(reterr, r, "%s refused: %d %s: %s", call, no->status,
 			    no->code[0] ? no->code : "(no code)", words_of(e, no));
@@ -240,6 +287,7 @@ const struct tg_method tg_method_aws_fleet = {
 	.id = TG_ENROL_AWS_FLEET,
 	.token_life_s = 3600,
 	.endpoint = endpoint,
+	.check = tg_claim_check_tpm,
 	.open = fleet_open,
 	.issue = fleet_issue,
 	.enlist = fleet_enlist,

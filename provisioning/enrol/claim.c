@@ -40,7 +40,7 @@ static int named(int r, const char *what, const char *path, struct tg_fault *ret
 	return r;
 }
 
-static int check_ca(const char *path, struct tg_fault *reterr)
+int tg_claim_check_ca(const char *path, struct tg_fault *reterr)
 {
 	tg_autofree char *text = NULL;
 	size_t len = 0;
@@ -64,20 +64,28 @@ static int load_certificate(const char *path, struct tg_chain **ret, struct tg_f
 }
 
 /* A key of another TPM is not found out by OpenSSL before it is asked to sign. */
-static int check_tpm_key(struct tg_enrolment *e, const char *text, size_t len,
-			 struct tg_fault *reterr)
+int tg_claim_check_tpm(struct tg_enrolment *e, struct tg_fault *reterr)
 {
+	const char *path = e->config->enrolment.aws.claim_key;
 	tg_cleanup(tg_tpm_key_unrefp) struct tg_tpm_key *key = NULL;
+	tg_autofree char *text = NULL;
+	size_t len = 0;
 	int r;
 
-	if (!e->tpm || !strstr(text, "TSS2 PRIVATE KEY"))
+	/* A file that cannot be read, or holds no key, is told when it is needed. */
+	if (read_file("claim-key", path, FILE_MAX, &text, &len, reterr) < 0)
 		return 0;
-	r = tg_tpm_key_from_pem(text, len, &key, reterr);
-	return r < 0 ? r : tg_tpm_check_key(e->tpm, key, reterr);
+	r = strstr(text, "TSS2 PRIVATE KEY") ? tg_tpm_key_from_pem(text, len, &key, reterr) : 0;
+	if (key)
+		r = tg_tpm_check_key(e->tpm, key, reterr);
+	explicit_bzero(text, len);
+	/* Damage of the operator's file is no bad answer. */
+	if (r == -EBADMSG || r == -ENOENT || r == -EFBIG)
+		r = -EINVAL;
+	return named(r, "claim-key", path, reterr);
 }
 
-static int load_key(struct tg_enrolment *e, const char *path, EVP_PKEY **ret,
-		    struct tg_fault *reterr)
+static int load_key(const char *path, EVP_PKEY **ret, struct tg_fault *reterr)
 {
 	tg_autofree char *text = NULL;
 	size_t len = 0;
@@ -85,9 +93,7 @@ static int load_key(struct tg_enrolment *e, const char *path, EVP_PKEY **ret,
 
 	if (r < 0)
 		return r;
-	r = check_tpm_key(e, text, len, reterr);
-	if (r == 0)
-		r = tg_key_from_pem(text, len, ret, reterr);
+	r = tg_key_from_pem(text, len, ret, reterr);
 	explicit_bzero(text, len);
 	if (r == -EBADMSG || r == -ENOENT)
 		r = -EINVAL;
@@ -115,12 +121,12 @@ int tg_claim_check(struct tg_enrolment *e, int64_t *ret_not_before, struct tg_fa
 	tg_cleanup(tg_chain_freep) struct tg_chain *chain = NULL;
 	tg_cleanup(EVP_PKEY_freep) EVP_PKEY *key = NULL;
 	struct tg_chain_info info = { 0 };
-	int r = check_ca(e->config->enrolment.aws.ca, reterr);
+	int r = tg_claim_check_ca(e->config->enrolment.aws.ca, reterr);
 
 	if (r == 0)
 		r = load_certificate(certificate, &chain, reterr);
 	if (r == 0)
-		r = load_key(e, key_file, &key, reterr);
+		r = load_key(key_file, &key, reterr);
 	if (r < 0)
 		return r;
 	if (!tg_chain_is_of(chain, key))

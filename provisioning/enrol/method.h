@@ -5,15 +5,15 @@
 #include "provisioning/enrolment.h"
 
 /*
- * What every way of getting a certificate looks like to the sequence of steps in enrolment.c.
+ * What every way of getting a certificate looks like to the sequence of steps.
  *
  * A method is a const struct in the list of methods.c. Its functions work on the enrolment: they
  * read configuration, names, key and request there, and leave their results in journal and
  * chain_pem. They write no files. One thread; they block on the network, each within a deadline of
  * its own.
  *
- * They return 0 or -errno. Where the service itself refused, they say so by tg_enrolment_refused();
- * else the class of the failure follows from the errno (tg_enrolment_class()).
+ * They return 0 or -errno. Where the service itself refused, they say so by tg_failure_refused();
+ * else the class of the failure follows from the errno (tg_failure_class()).
  */
 struct tg_method {
 	const char *name; /* "aws-fleet": the value of `method` */
@@ -22,9 +22,12 @@ struct tg_method {
 
 	/* Where the requests go; remembered, so that a change of configuration starts anew. */
 	const char *(*endpoint)(const struct tg_config *c);
-	/* A session that is ready for a request. Its own files are looked at first, so that what is
-	 * wrong with them is named. */
-	int (*open)(struct tg_enrolment *e, struct tg_fault *reterr);
+	/* Looks at what of the bootstrap credential is in the TPM, while e->tpm is there. May be
+	 * NULL. */
+	int (*check)(struct tg_enrolment *e, struct tg_fault *reterr);
+	/* A session that is ready for a request, with @c (e->credential). The method's own files
+	 * are looked at first, so that what is wrong with them is named. */
+	int (*open)(struct tg_enrolment *e, const struct tg_credential *c, struct tg_fault *reterr);
 	/* Sends the request in csr_pem; fills chain_pem and the journal's token and certificate_id.
 	 */
 	int (*issue)(struct tg_enrolment *e, struct tg_fault *reterr);

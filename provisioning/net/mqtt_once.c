@@ -15,7 +15,8 @@ struct tg_mqtt_once {
 	struct tg_mailbox *events; /* outlives the session */
 	struct tg_mqtt *mqtt;
 	uint64_t cookie;
-	bool up, unreachable;
+	enum tg_mqtt_cause cause; /* of the last failed connect */
+	bool up;
 };
 
 /* What the session says of a failed connect, in our terms. Its text says the rest. */
@@ -73,7 +74,7 @@ static int wait_connected(struct tg_mqtt_once *m, uint64_t deadline_us, struct t
 		}
 		if (e.type != TG_MQTT_CONNECT_FAILED && e.type != TG_MQTT_LOST)
 			continue;
-		m->unreachable = e.cause == TG_MQTT_CAUSE_TCP;
+		m->cause = e.cause;
 		r = errno_of_cause(&e);
 		if (e.cause == TG_MQTT_CAUSE_CLOSED)
 			return tg_fault_set(reterr, r,
@@ -85,12 +86,14 @@ static int wait_connected(struct tg_mqtt_once *m, uint64_t deadline_us, struct t
 }
 
 int tg_mqtt_once_open(const struct tg_mqtt_options *o, uint64_t deadline_us,
-		      struct tg_mqtt_once **ret, struct tg_fault *reterr)
+		      enum tg_mqtt_cause *ret_cause, struct tg_mqtt_once **ret,
+		      struct tg_fault *reterr)
 {
 	tg_cleanup(tg_mqtt_once_closep) struct tg_mqtt_once *m = calloc(1, sizeof(*m));
 	struct tg_mqtt_options options = *o;
 	int r = 0;
 
+	*ret_cause = TG_MQTT_CAUSE_NONE;
 	if (!m)
 		return tg_fault_set(reterr, -ENOMEM, "out of memory");
 	r = tg_mailbox_new(SLOTS, sizeof(struct tg_mqtt_event), tg_mqtt_event_drop, &m->events);
@@ -99,16 +102,17 @@ int tg_mqtt_once_open(const struct tg_mqtt_options *o, uint64_t deadline_us,
 	options.in_flight = IN_FLIGHT;
 	options.will = NULL;
 	for (options.pick = 0; options.pick < ADDRESSES; options.pick++) {
-		m->unreachable = false;
+		m->cause = TG_MQTT_CAUSE_NONE;
 		m->mqtt = tg_mqtt_free(m->mqtt);
 		r = tg_mqtt_new(&options, m->events, &m->mqtt, reterr);
 		if (r == 0)
 			r = tg_mqtt_connect(m->mqtt, reterr);
 		if (r == 0)
 			r = wait_connected(m, deadline_us, reterr);
-		if (!m->unreachable)
+		if (m->cause != TG_MQTT_CAUSE_TCP)
 			break;
 	}
+	*ret_cause = m->cause;
 	if (r < 0)
 		return r;
 	*ret = tg_take(m);

@@ -25,9 +25,13 @@
  */
 struct tg_mqtt_once;
 
-/* Connects. @o needs neither session number nor in_flight nor will. 0 and an owned session. */
+/*
+ * Connects. @o needs neither session number nor in_flight nor will. 0 and an owned session. Also on
+ * failure @ret_cause says why there was no session, as far as the broker or the network had a say.
+ */
 int tg_mqtt_once_open(const struct tg_mqtt_options *o, uint64_t deadline_us,
-		      struct tg_mqtt_once **ret, struct tg_fault *reterr) TG_CHECKED;
+		      enum tg_mqtt_cause *ret_cause, struct tg_mqtt_once **ret,
+		      struct tg_fault *reterr) TG_CHECKED;
 
 /* Subscribes to both answers of @topic and waits until the broker has granted them. */
 int tg_mqtt_once_prepare(struct tg_mqtt_once *m, const char *topic, uint64_t deadline_us,

@@ -124,8 +124,9 @@ static struct tg_mqtt_once *open_session(void)
 	const struct tg_mqtt_options o = { .host = "broker.example" };
 	struct tg_mqtt_once *m = NULL;
 	struct tg_fault fault;
+	enum tg_mqtt_cause cause;
 
-	assert_int_equal(tg_mqtt_once_open(&o, in_ms(5000), &m, &fault), 0);
+	assert_int_equal(tg_mqtt_once_open(&o, in_ms(5000), &cause, &m, &fault), 0);
 	assert_int_equal(tg_mqtt_once_prepare(m, "t", in_ms(5000), &fault), 0);
 	return m;
 }

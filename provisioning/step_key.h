@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "provisioning/enrolment.h"
+
+/*
+ * The key of the new generation: made in the TPM, or with rekey = no the one that the current
+ * generation has; kept from an earlier attempt as long as the TPM knows it.
+ */
+
+/* 0 when the TPM can use @pem under the configured parent; -ESTALE when it is another one's,
+ * -EBADMSG when it is damaged. */
+int tg_step_key_check(struct tg_enrolment *e, const char *pem, struct tg_fault *reterr) TG_CHECKED;
+
+/* As `take` and `keep` of struct tg_step. key_pem and key are set. */
+int tg_step_key_take(struct tg_enrolment *e, struct tg_fault *reterr) TG_CHECKED;
+int tg_step_key_keep(struct tg_enrolment *e, struct tg_fault *reterr) TG_CHECKED;
