@@ -18,21 +18,40 @@
  * job and only until its deadline, and the lock is never held across a command.
  * Whoever first sees the job that is with the TPM past its deadline declares
  * the thread hung; the thread takes that back when the TPM answers.
+ *
+ * An answer that got lost never comes, though the TPM is well again. So from
+ * time to time, ever more rarely, a job of a hung object is given to a new
+ * thread with a transport of its own; the old one is left behind, and ends when
+ * it wakes up. Of those there are never more than STUCK_MAX.
  */
+#define STUCK_MAX    3
+#define PROBE_FIRST  2 /* time-outs after the thread was found hung */
+#define PROBE_GROWTH 6 /* so that three cover a quarter of an hour with the default time-out */
+
+/* A thread, and what it alone uses of the TPM; others touch its conn only in the child of a fork. */
+struct worker {
+	struct tg_tpm *tpm;
+	pthread_t thread;
+	struct tg_tpm_conn conn;
+	bool left;	     /* guarded by the lock: another one has taken its place */
+	struct worker *next; /* likewise */
+};
+
 struct tg_tpm {
 	char *tcti;
 	uint64_t timeout_us;
 	TPM2B_AUTH owner_auth;
-	struct tg_tpm_conn conn; /* the thread's; others touch it only in the child of a fork */
 
 	pthread_mutex_t lock;   /* guards what follows */
 	pthread_cond_t work;    /* for the thread: a job, or stop */
 	pthread_cond_t changed; /* for callers: a job is done, the thread hung or gone */
-	pthread_t thread;
-	bool started, running, stop;
-	unsigned refs; /* the owner's, and the thread's while it runs */
+	struct worker *workers; /* all that have not ended */
+	struct worker *worker;	/* the one that takes jobs, NULL before the first and at the end */
+	bool stop;
+	unsigned refs; /* the owner's, and one of each worker */
 	struct tg_tpm_job *first, **last;
-	struct tg_tpm_job *current; /* with the TPM; borrowed from the thread */
+	struct tg_tpm_job *current; /* with the TPM; borrowed from the worker */
+	uint64_t probe_due_us, probe_pause_us; /* while hung */
 	struct tg_tpm_state state;
 
 	struct tg_tpm *next; /* guarded by all_lock */
@@ -78,11 +97,15 @@ static void after_fork_parent(void)
 static void after_fork_child(void)
 {
 	for (struct tg_tpm *t = all; t; t = t->next) {
-		tg_tpm_conn_abandon(&t->conn);
-		if (t->running)
+		for (struct worker *w; (w = t->workers);) {
+			tg_tpm_conn_abandon(&w->conn);
+			t->workers = w->next;
 			t->refs--;
-		t->started = t->running = false;
+			free(w);
+		}
+		t->worker = NULL;
 		t->state.hung = false;
+		t->state.stuck = 0;
 		t->first = t->current = NULL;
 		t->last = &t->first;
 		init_conds(t);
@@ -125,7 +148,6 @@ int tg_tpm_new(const struct tg_tpm_options *o, struct tg_tpm **ret, struct tg_fa
 	t->owner_auth.size = (UINT16) auth_len;
 	if (auth_len > 0)
 		memcpy(t->owner_auth.buffer, o->owner_auth, auth_len);
-	tg_tpm_conn_init(&t->conn, t->tcti);
 	(void) pthread_mutex_init(&t->lock, NULL);
 	init_conds(t);
 	t->refs = 1;
@@ -173,7 +195,9 @@ static void unlist(struct tg_tpm *t)
 
 struct tg_tpm *tg_tpm_free(struct tg_tpm *t)
 {
+	struct worker *w;
 	uint64_t deadline;
+	pthread_t thread;
 	bool last;
 
 	if (!t)
@@ -184,16 +208,18 @@ struct tg_tpm *tg_tpm_free(struct tg_tpm *t)
 	(void) pthread_mutex_lock(&t->lock);
 	t->stop = true;
 	(void) pthread_cond_broadcast(&t->work);
-	while (t->running && !t->state.hung && tg_clock_boot_us() < deadline)
-		wait_until(t, &t->changed, deadline);
-	if (t->started) {
-		if (t->running) {
+	w = t->worker;
+	if (w) {
+		thread = w->thread;
+		while (t->worker && !t->state.hung && tg_clock_boot_us() < deadline)
+			wait_until(t, &t->changed, deadline);
+		if (t->worker) {
 			/* Hung: it frees the object itself, should the TPM ever answer. */
-			(void) pthread_detach(t->thread);
+			(void) pthread_detach(thread);
 		} else {
 			/* It has let go of the lock for good, or is about to. */
 			(void) pthread_mutex_unlock(&t->lock);
-			(void) pthread_join(t->thread, NULL);
+			(void) pthread_join(thread, NULL);
 			(void) pthread_mutex_lock(&t->lock);
 		}
 	}
@@ -218,10 +244,11 @@ static void record(struct tg_tpm *t, int r, const struct tg_fault *fault)
 
 static int fail_hung(struct tg_tpm *t, struct tg_fault *reterr)
 {
-	return tg_fault_set(reterr, -ETIMEDOUT,
-			    "the TPM has not answered for more than %llu ms; tried again once it "
-			    "does",
-			    (unsigned long long) (t->timeout_us / TG_US_PER_MS));
+	return tg_fault_set(reterr, -ETIMEDOUT, "the TPM has not answered for more than %llu ms; %s",
+			    (unsigned long long) (t->timeout_us / TG_US_PER_MS),
+			    t->state.stuck < STUCK_MAX ? "tried again once it does"
+						       : "too many of its answers are lost: "
+							 "restart the program that waits for them");
 }
 
 /* Locked. */
@@ -231,6 +258,9 @@ static bool is_hung(struct tg_tpm *t, uint64_t now_us)
 
 	if (!t->state.hung && t->current && now_us >= t->current->deadline_us) {
 		t->state.hung = true;
+		t->probe_pause_us = t->probe_pause_us ? t->probe_pause_us * PROBE_GROWTH
+						      : t->timeout_us * PROBE_FIRST;
+		t->probe_due_us = tg_us_add(now_us, t->probe_pause_us);
 		record(t, fail_hung(t, &fault), &fault);
 		(void) pthread_cond_broadcast(&t->changed);
 	}
@@ -315,75 +345,147 @@ static struct tg_tpm_job *next_job(struct tg_tpm *t)
 	return job;
 }
 
-static void finish(struct tg_tpm *t, struct tg_tpm_job *job, int r)
+/* The worker is done with @job. Returns whether it goes on. */
+static bool finish(struct worker *w, struct tg_tpm_job *job, int r)
 {
-	bool last;
+	struct tg_tpm *t = w->tpm;
+	bool last, left;
 
 	(void) pthread_mutex_lock(&t->lock);
 	job->result = r;
 	job->state = TG_TPM_JOB_DONE;
-	t->current = NULL;
-	t->state.hung = false;
-	record(t, r, &job->fault);
-	(void) pthread_cond_broadcast(&t->changed);
+	left = w->left;
+	if (!left) {
+		t->current = NULL;
+		t->state.hung = false;
+		t->probe_pause_us = 0;
+		record(t, r, &job->fault);
+		(void) pthread_cond_broadcast(&t->changed);
+	}
 	last = job_drop(job);
 	(void) pthread_mutex_unlock(&t->lock);
 	if (last)
 		job->free(job);
+	return !left;
+}
+
+/* Waits for a job, which is `current` then. NULL at the end, and once another worker is there. */
+static struct tg_tpm_job *await_job(struct worker *w)
+{
+	struct tg_tpm *t = w->tpm;
+	struct tg_tpm_job *job = NULL;
+
+	(void) pthread_mutex_lock(&t->lock);
+	while (!t->stop && !w->left && !t->first)
+		(void) pthread_cond_wait(&t->work, &t->lock);
+	if (!t->stop && !w->left) {
+		job = t->current = next_job(t);
+		job->state = TG_TPM_JOB_RUNNING;
+	}
+	(void) pthread_mutex_unlock(&t->lock);
+	return job;
+}
+
+static void forget_worker(struct worker *w)
+{
+	struct tg_tpm *t = w->tpm;
+	bool last;
+
+	(void) pthread_mutex_lock(&t->lock);
+	for (struct worker **p = &t->workers; *p; p = &(*p)->next)
+		if (*p == w) {
+			*p = w->next;
+			break;
+		}
+	if (t->worker == w)
+		t->worker = NULL;
+	else
+		t->state.stuck--;
+	(void) pthread_cond_broadcast(&t->changed);
+	last = --t->refs == 0;
+	(void) pthread_mutex_unlock(&t->lock);
+	free(w);
+	if (last)
+		destroy(t);
 }
 
 static void *thread_main(void *arg)
 {
-	struct tg_tpm *t = arg;
+	struct worker *w = arg;
 	struct tg_tpm_job *job;
-	bool last;
+	struct tg_fault ignored;
 
-	(void) pthread_mutex_lock(&t->lock);
-	for (;;) {
-		while (!t->stop && !t->first)
-			(void) pthread_cond_wait(&t->work, &t->lock);
-		if (t->stop)
+	while ((job = await_job(w)))
+		if (!finish(w, job, run_job(&w->conn, job)))
 			break;
-		job = t->current = next_job(t);
-		job->state = TG_TPM_JOB_RUNNING;
-		(void) pthread_mutex_unlock(&t->lock);
-		finish(t, job, run_job(&t->conn, job));
-		(void) pthread_mutex_lock(&t->lock);
+	/* What a lost answer may have left in the TPM is gone with this thread, or nobody removes it. */
+	if (w->conn.leftovers.n > 0) {
+		w->conn.deadline_us = tg_us_add(tg_clock_boot_us(), w->tpm->timeout_us);
+		(void) !tg_tpm_conn_ready(&w->conn, &ignored);
 	}
-	(void) pthread_mutex_unlock(&t->lock);
-	tg_tpm_conn_close(&t->conn);
-
-	(void) pthread_mutex_lock(&t->lock);
-	t->running = false;
-	(void) pthread_cond_broadcast(&t->changed);
-	last = --t->refs == 0;
-	(void) pthread_mutex_unlock(&t->lock);
-	if (last)
-		destroy(t);
+	tg_tpm_conn_close(&w->conn);
+	forget_worker(w);
 	return NULL;
 }
 
-static int start_thread(struct tg_tpm *t, struct tg_fault *reterr)
+static int spawn(struct worker *w)
 {
 	static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT };
 	sigset_t every, before;
 	int r;
 
-	if (t->running)
-		return 0;
 	/* Signals belong to the loop, but for those that tell of a crash where it happens. */
 	(void) sigfillset(&every);
 	for (size_t i = 0; i < TG_ARRAY_SIZE(faults); i++)
 		(void) sigdelset(&every, faults[i]);
 	(void) pthread_sigmask(SIG_SETMASK, &every, &before);
-	r = pthread_create(&t->thread, NULL, thread_main, t);
+	r = pthread_create(&w->thread, NULL, thread_main, w);
 	(void) pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (r != 0)
-		return tg_fault_set(reterr, -r, "cannot start the TPM thread: %s", strerror(r));
-	(void) pthread_setname_np(t->thread, "tpm");
-	t->started = t->running = true;
+	if (r == 0)
+		(void) pthread_setname_np(w->thread, "tpm");
+	return -r;
+}
+
+/* Locked. */
+static int start_worker(struct tg_tpm *t, struct tg_fault *reterr)
+{
+	struct worker *w;
+	int r;
+
+	if (t->worker)
+		return 0;
+	w = calloc(1, sizeof(*w));
+	if (!w)
+		return tg_fault_set(reterr, -ENOMEM, "TPM: out of memory");
+	w->tpm = t;
+	tg_tpm_conn_init(&w->conn, t->tcti);
+	r = spawn(w);
+	if (r < 0) {
+		free(w);
+		return tg_fault_set(reterr, r, "cannot start the TPM thread: %s", strerror(-r));
+	}
+	w->next = t->workers;
+	t->workers = t->worker = w;
 	t->refs++;
 	return 0;
+}
+
+/* Locked. Whether a job may go to the TPM: it does not hang, or it is time to see whether it still does. */
+static bool may_try(struct tg_tpm *t)
+{
+	uint64_t now = tg_clock_boot_us();
+
+	if (!is_hung(t, now))
+		return true;
+	if (t->state.stuck >= STUCK_MAX || now < t->probe_due_us)
+		return false;
+	t->worker->left = true;
+	(void) pthread_detach(t->worker->thread);
+	t->worker = NULL;
+	t->current = NULL;
+	t->state.hung = false;
+	t->state.stuck++;
+	return true;
 }
 
 static void enqueue(struct tg_tpm *t, struct tg_tpm_job *job)
@@ -438,7 +540,7 @@ int tg_tpm_job_run(struct tg_tpm *t, struct tg_tpm_job *job, struct tg_fault *re
 	int r;
 
 	(void) pthread_mutex_lock(&t->lock);
-	r = is_hung(t, tg_clock_boot_us()) ? fail_hung(t, reterr) : start_thread(t, reterr);
+	r = may_try(t) ? start_worker(t, reterr) : fail_hung(t, reterr);
 	if (r == 0) {
 		job->deadline_us = tg_us_add(tg_clock_boot_us(), t->timeout_us);
 		enqueue(t, job);

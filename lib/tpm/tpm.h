@@ -16,7 +16,8 @@
  * transport error; RC_RETRY, YIELDED and TESTING are repeated with growing
  * pauses within the deadline. A job that does not come back leaves its caller
  * with -ETIMEDOUT and the thread in `hung` until the TPM answers; jobs
- * meanwhile fail at once. No handle stays in the TPM after a job.
+ * meanwhile fail at once, but for one now and then that tries it with a new
+ * thread (at most three are left behind). No handle stays in the TPM after a job.
  *
  * Functions that talk to the TPM block up to the time-out and may be called
  * from any thread but the loop. Errors, from one converter (rc.c):
@@ -55,6 +56,7 @@ TG_DEFINE_CLEANUP(struct tg_tpm *, tg_tpm_free)
 
 struct tg_tpm_state {
 	bool hung;		  /* a job has been with the TPM for longer than the time-out */
+	unsigned stuck;		  /* threads left behind with a command that is never answered */
 	int error;		  /* -errno of the last job, 0 when it went well */
 	char text[TG_FAULT_MAX];  /* of the last failure */
 	uint64_t jobs, failures;  /* since start */

@@ -7,6 +7,7 @@
 #include "tpm/key.h"
 #include "tpm/tpm.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -403,6 +404,75 @@ static void a_frozen_tpm_that_dies_heals_too(void **state)
 	heal(b);
 }
 
+static unsigned threads_here(void)
+{
+	DIR *d = opendir("/proc/self/task");
+	unsigned n = 0;
+
+	assert_non_null(d);
+	while (readdir(d))
+		n++;
+	(void) closedir(d);
+	return n - 2;
+}
+
+static void an_answer_that_never_comes_is_not_waited_for_for_ever(void **state)
+{
+	struct bench *b = *state;
+	struct tg_tpm *t = open_tpm(tpm_proxy_tcti(b->proxy), 500 * TG_US_PER_MS);
+	struct tg_tpm_state st;
+	struct tg_fault f;
+	int r = -1;
+
+	must_sign(t, b->key);
+	tpm_proxy_order(b->proxy, TPM_TROUBLE_HANG, TPM2_CC_Sign, 0, 1);
+	assert_int_equal(try_sign(t, b->key, &f), -ETIMEDOUT);
+	for (int i = 0; i < 500 && r < 0; i++) {
+		r = try_sign(t, b->key, &f);
+		if (r < 0)
+			assert_int_equal(r, -ETIMEDOUT);
+		pause_ms(20);
+	}
+	must(r, &f);
+	tg_tpm_state(t, &st);
+	assert_false(st.hung);
+	assert_int_equal(st.stuck, 1);
+	assert_int_equal(st.error, 0);
+	must_sign(t, b->key);
+	tg_tpm_free(t);
+}
+
+static void threads_left_behind_are_few_however_often_it_is_tried(void **state)
+{
+	struct bench *b = *state;
+	struct tg_tpm *t = open_tpm(tpm_proxy_tcti(b->proxy), 20 * TG_US_PER_MS);
+	unsigned before = threads_here();
+	struct tg_tpm_state st = { 0 };
+	struct tg_fault f;
+
+	tpm_proxy_order(b->proxy, TPM_TROUBLE_HANG, 0, 0, 1000);
+	for (int i = 0; i < 1000 && (st.stuck < 3 || !st.hung); i++) {
+		assert_int_equal(try_sign(t, b->key, &f), -ETIMEDOUT);
+		tg_tpm_state(t, &st);
+		pause_ms(20);
+	}
+	assert_int_equal(st.stuck, 3);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(try_sign(t, b->key, &f), -ETIMEDOUT);
+	tg_tpm_state(t, &st);
+	assert_int_equal(st.stuck, 3);
+	assert_true(st.hung);
+	assert_non_null(strstr(st.text, "restart"));
+	assert_int_equal(threads_here() - before, 4);
+	tg_tpm_free(t);
+	/* They wake up as their connections end, find themselves alone, and go. */
+	tpm_proxy_free(tg_take(b->proxy));
+	for (int i = 0; i < 500 && threads_here() > before - 2; i++)
+		pause_ms(10);
+	assert_int_equal(threads_here(), before - 2);
+	nothing_left(b);
+}
+
 static void a_hung_thread_is_left_behind_at_the_end(void **state)
 {
 	struct bench *b = *state;
@@ -515,6 +585,8 @@ int main(void)
 		TEST(power_cuts_after_use_do_not_lock_the_key_out),
 		TEST(a_frozen_tpm_costs_its_callers_the_deadline_and_no_more),
 		TEST(a_frozen_tpm_that_dies_heals_too),
+		TEST(an_answer_that_never_comes_is_not_waited_for_for_ever),
+		TEST(threads_left_behind_are_few_however_often_it_is_tried),
 		TEST(a_hung_thread_is_left_behind_at_the_end),
 		TEST(a_tpm_that_is_not_there_is_enodev),
 #ifndef __SANITIZE_THREAD__

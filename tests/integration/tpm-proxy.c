@@ -21,11 +21,14 @@
 #define HEADER      10 /* tag, size, code */
 #define MESSAGE_MAX 4096
 #define COMMANDS    512 /* TPM_CC is small: 0x11f to 0x193 */
+#define PARKED_MAX  16
 
 struct tpm_proxy {
 	char tcti[128], dir[64];
 	int data_fd, ctrl_fd, stop[2];
 	pthread_t data_thread, ctrl_thread;
+	int parked[PARKED_MAX]; /* clients that wait for an answer for ever; the data thread's */
+	unsigned n_parked;
 
 	pthread_mutex_t lock;
 	enum tpm_trouble trouble;
@@ -145,6 +148,7 @@ static size_t spoil(enum tpm_trouble t, uint8_t *answer, size_t len)
 	case TPM_TROUBLE_TRUNCATE:
 		return len / 2;
 	case TPM_TROUBLE_CLOSE:
+	case TPM_TROUBLE_HANG:
 		return 0;
 	case TPM_TROUBLE_GARBAGE:
 		for (size_t i = HEADER; i < len; i++)
@@ -179,9 +183,10 @@ static void eavesdrop(struct tpm_proxy *p, const uint8_t *command, size_t len)
 	(void) pthread_mutex_unlock(&p->lock);
 }
 
-/* Answers one command. Returns whether the connection goes on. */
-static bool relay(struct tpm_proxy *p, int client, uint8_t *buf, size_t len)
+/* Answers one command. Returns whether the connection goes on; one that hangs is taken over. */
+static bool relay(struct tpm_proxy *p, int *client_fd, uint8_t *buf, size_t len)
 {
+	int client = *client_fd;
 	uint32_t code = 0;
 	enum tpm_trouble t = next_trouble(p, get32(buf + 6), &code);
 	size_t send_len;
@@ -203,6 +208,10 @@ static bool relay(struct tpm_proxy *p, int client, uint8_t *buf, size_t len)
 	if (len == 0)
 		return false;
 	send_len = spoil(t, buf, len);
+	if (t == TPM_TROUBLE_HANG) {
+		assert_true(p->n_parked < PARKED_MAX);
+		p->parked[p->n_parked++] = tg_take_fd(*client_fd);
+	}
 	return send_len > 0 && put(client, buf, send_len) && send_len == len;
 }
 
@@ -216,7 +225,7 @@ static void *serve_data(void *arg)
 		tg_autoclose int client = accept4(p->data_fd, NULL, NULL, SOCK_CLOEXEC);
 
 		while (client >= 0 && (len = get_message(p, client, buf)) > 0)
-			if (!relay(p, client, buf, len))
+			if (!relay(p, &client, buf, len))
 				break;
 	}
 	return NULL;
@@ -283,6 +292,8 @@ void tpm_proxy_free(struct tpm_proxy *p)
 	(void) close(p->stop[1]);
 	(void) pthread_join(p->data_thread, NULL);
 	(void) pthread_join(p->ctrl_thread, NULL);
+	for (unsigned i = 0; i < p->n_parked; i++)
+		(void) close(p->parked[i]);
 	(void) close(p->stop[0]);
 	(void) close(p->data_fd);
 	(void) close(p->ctrl_fd);

@@ -20,6 +20,7 @@ enum tpm_trouble {
 	TPM_TROUBLE_GARBAGE,   /* the right length and a good header, noise behind it */
 	TPM_TROUBLE_BAD_SIZE,  /* the header announces 4 GiB */
 	TPM_TROUBLE_SHORT,     /* a header that says success, and nothing behind it */
+	TPM_TROUBLE_HANG,      /* the TPM works, its answer never comes; other connections go on */
 	TPM_TROUBLE_FLIP_LAST, /* one bit near the end of the parameters: for Sign, in the signature */
 };
 
