@@ -105,6 +105,17 @@ static void do_identity(struct tg_verbs *v, tg_client c, json_t *request)
 	tg_control_answer(tg_agent_control(v->agent), c, json, 0);
 }
 
+static void do_progress(struct tg_verbs *v, tg_client c, json_t *request)
+{
+	tg_autofree char *json = NULL;
+	struct tg_picture p;
+
+	(void) request;
+	tg_agent_picture(v->agent, &p);
+	json = tg_status_progress_json(&p);
+	tg_control_answer(tg_agent_control(v->agent), c, json, 0);
+}
+
 static void do_reload(struct tg_verbs *v, tg_client c, json_t *request)
 {
 	tg_autofree char *text = NULL, *json = NULL;
@@ -240,6 +251,7 @@ static const struct {
 } verbs[] = {
 	{ "status", do_status }, { "identity", do_identity }, { "read", do_read },
 	{ "watch", do_watch },   { "reload", do_reload },     { "enroll", do_enroll },
+	{ "progress", do_progress },
 };
 
 void tg_verbs_request(void *user, tg_client client, const char *line, size_t len)

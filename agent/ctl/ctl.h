@@ -16,8 +16,11 @@ struct tg_ctl {
 	const char *config_path;
 	const char *state_dir; /* for what works without the agent */
 	bool dump;             /* check --dump */
+	bool history;          /* identity --history */
+	bool wait;             /* renew --wait, enroll --wait */
 	bool json;             /* print what the agent said, as it is */
-	bool colour;           /* standard output is a terminal */
+	bool terminal;         /* standard output is one */
+	bool colour;           /* and colours are wanted */
 	int argc;              /* behind the verb */
 	char **argv;
 };
@@ -27,7 +30,7 @@ struct tg_ctl_verb {
 	int (*run)(struct tg_ctl *ctl); /* returns an exit code */
 };
 extern const struct tg_ctl_verb tg_verb_status, tg_verb_check, tg_verb_identity, tg_verb_read,
-	tg_verb_watch, tg_verb_reload, tg_verb_enroll;
+	tg_verb_watch, tg_verb_reload, tg_verb_enroll, tg_verb_renew, tg_verb_forget_claim;
 
 /*
  * Asks the agent and returns its "data" (owned), or NULL after a message on standard error; *ret_code is then the exit code.

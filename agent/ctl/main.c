@@ -13,8 +13,8 @@
 
 /* Dispatch and help come from the same table. */
 static const struct tg_ctl_verb *const verbs[] = {
-	&tg_verb_status, &tg_verb_check,  &tg_verb_identity, &tg_verb_read,
-	&tg_verb_watch,  &tg_verb_reload, &tg_verb_enroll,
+	&tg_verb_status, &tg_verb_check,  &tg_verb_identity, &tg_verb_enroll,
+	&tg_verb_read,   &tg_verb_watch,  &tg_verb_reload,   &tg_verb_forget_claim,
 };
 
 static void help(FILE *to)
@@ -24,14 +24,15 @@ static void help(FILE *to)
 		char left[64];
 
 		(void) snprintf(left, sizeof(left), "%s %s", verbs[i]->name, verbs[i]->arguments);
-		(void) fprintf(to, "  %-24s %s\n", left, verbs[i]->help);
+		(void) fprintf(to, "  %-25s %s\n", left, verbs[i]->help);
 	}
 	(void) fputs("\nOptions:\n"
-		     "  --json                   print data as JSON\n"
-		     "  --socket PATH            the agent's control socket "
+		     "  --json                    print data as JSON\n"
+		     "  --socket PATH             the agent's control socket "
 		     "($TIDEGATE_SOCKET, " TG_CONTROL_SOCKET ")\n"
-		     "  --config PATH            for 'check' (" TG_CONFIG_DEFAULT ")\n"
-		     "  --state-dir DIR          for 'identity' without the agent "
+		     "  --config PATH             for 'check' and 'forget-claim' (" TG_CONFIG_DEFAULT
+		     ")\n"
+		     "  --state-dir DIR           for what works without the agent "
 		     "(/var/lib/tidegate)\n"
 		     "  --help, --version\n"
 		     "\n"
@@ -40,7 +41,17 @@ static void help(FILE *to)
 		     to);
 }
 
-enum { OPT_JSON = 256, OPT_SOCKET, OPT_CONFIG, OPT_STATE, OPT_DUMP, OPT_HELP, OPT_VERSION };
+enum {
+	OPT_JSON = 256,
+	OPT_SOCKET,
+	OPT_CONFIG,
+	OPT_STATE,
+	OPT_DUMP,
+	OPT_HISTORY,
+	OPT_WAIT,
+	OPT_HELP,
+	OPT_VERSION
+};
 
 static const struct option options[] = {
 	{ "json", no_argument, NULL, OPT_JSON },
@@ -48,6 +59,8 @@ static const struct option options[] = {
 	{ "config", required_argument, NULL, OPT_CONFIG },
 	{ "state-dir", required_argument, NULL, OPT_STATE },
 	{ "dump", no_argument, NULL, OPT_DUMP },
+	{ "history", no_argument, NULL, OPT_HISTORY },
+	{ "wait", no_argument, NULL, OPT_WAIT },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ NULL, 0, NULL, 0 },
@@ -76,6 +89,12 @@ static int take_options(struct tg_ctl *ctl, int *argc, char **argv)
 		case OPT_DUMP:
 			ctl->dump = true;
 			break;
+		case OPT_HISTORY:
+			ctl->history = true;
+			break;
+		case OPT_WAIT:
+			ctl->wait = true;
+			break;
 		case OPT_HELP:
 			help(stdout);
 			return TG_EXIT_OK;
@@ -100,14 +119,39 @@ static int finish(int code)
 	return code ? code : TG_EXIT_FAILED;
 }
 
+/* The options of a verb's own stand in its arguments; on others they would be without effect. */
+static const char *misplaced(const struct tg_ctl *ctl, const struct tg_ctl_verb *verb)
+{
+	const struct {
+		bool set;
+		const char *name;
+	} own[] = { { ctl->dump, "--dump" }, { ctl->history, "--history" }, { ctl->wait, "--wait" } };
+
+	for (size_t i = 0; i < TG_ARRAY_SIZE(own); i++) {
+		if (own[i].set && !strstr(verb->arguments, own[i].name))
+			return own[i].name;
+	}
+	return NULL;
+}
+
+/* Names of arguments are in capitals. */
+static bool takes_argument(const struct tg_ctl_verb *verb)
+{
+	return strpbrk(verb->arguments, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != NULL;
+}
+
 static int run(struct tg_ctl *ctl, const struct tg_ctl_verb *verb)
 {
-	if (!verb->arguments[0] && ctl->argc) {
-		(void) fprintf(stderr, "tidegate: '%s' takes no argument\nUsage: tidegate %s\n",
-			       verb->name, verb->name);
-		return TG_EXIT_USAGE;
-	}
-	return finish(verb->run(ctl));
+	const char *option = misplaced(ctl, verb), *space = verb->arguments[0] ? " " : "";
+
+	if (!option && (!ctl->argc || takes_argument(verb)))
+		return finish(verb->run(ctl));
+	if (option)
+		(void) fprintf(stderr, "tidegate: '%s' has no option %s\n", verb->name, option);
+	else
+		(void) fprintf(stderr, "tidegate: '%s' takes no argument\n", verb->name);
+	(void) fprintf(stderr, "Usage: tidegate %s%s%s\n", verb->name, space, verb->arguments);
+	return TG_EXIT_USAGE;
 }
 
 int main(int argc, char **argv)
@@ -117,6 +161,7 @@ int main(int argc, char **argv)
 		.socket = socket && *socket ? socket : TG_CONTROL_SOCKET,
 		.config_path = TG_CONFIG_DEFAULT,
 		.state_dir = "/var/lib/tidegate",
+		.terminal = isatty(STDOUT_FILENO),
 		.colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR"),
 	};
 	int code = take_options(&ctl, &argc, argv);

@@ -24,18 +24,3 @@ const struct tg_ctl_verb tg_verb_reload = { "reload", "",
 					    "take the configuration again; a bad one is refused "
 					    "and named",
 					    run };
-
-static int enroll(struct tg_ctl *ctl)
-{
-	int code = TG_EXIT_FAILED;
-	json_t *data = tg_ctl_ask(ctl, json_pack("{s:s}", "cmd", "enroll"), &code, NULL);
-
-	if (!data)
-		return code;
-	(void) puts("enrolment started; see 'tidegate status'");
-	json_decref(data);
-	return TG_EXIT_OK;
-}
-
-const struct tg_ctl_verb tg_verb_enroll = { "enroll", "", "try to enrol now instead of later",
-					    enroll };

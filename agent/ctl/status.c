@@ -137,6 +137,12 @@ static void gateway(struct screen *s, json_t *all)
 	}
 }
 
+static void claim(struct screen *s, json_t *o)
+{
+	if (strcmp(tg_ctl_text(o, "state", ""), "still present") == 0)
+		error_line(s, "the claim is still present: ", tg_ctl_text(o, "error", ""));
+}
+
 static void identity(struct screen *s, json_t *all)
 {
 	json_t *o = json_object_get(all, "identity");
@@ -152,6 +158,7 @@ static void identity(struct screen *s, json_t *all)
 		    tg_ctl_text(o, "not_after", "?"), days);
 	}
 	tail(s, o);
+	claim(s, json_object_get(all, "claim"));
 }
 
 static void enrolment(struct screen *s, json_t *all)

@@ -95,6 +95,17 @@ static json_t *claim(const struct tg_picture *p)
 	return o;
 }
 
+/* Where the change from one generation to the next stands. */
+static json_t *rotation(const struct tg_picture *p)
+{
+	const struct tg_keeper_status *k = &p->keeper;
+	json_t *o = json_object();
+
+	put(o, "current", k->has_current ? number(k->current.number) : json_null());
+	put(o, "candidate", k->has_candidate ? number(k->candidate.number) : json_null());
+	return o;
+}
+
 static json_t *enrolment_error(const struct tg_journal *j)
 {
 	json_t *o;
@@ -291,6 +302,7 @@ char *tg_status_json(const struct tg_picture *p, bool brief)
 	put(o, "labels", labels(p->cfg));
 	put(o, "identity", identity(p));
 	put(o, "enrolment", enrolment(p));
+	put(o, "rotation", rotation(p));
 	put(o, "claim", claim(p));
 	put(o, "tpm", tpm(p));
 	put(o, "link", link_part(p));
@@ -312,6 +324,16 @@ char *tg_status_identity_json(const struct tg_picture *p)
 	put(o, "tpm", text_or_null(p->tpm.id));
 	put(o, "identity", identity(p));
 	put(o, "enrolment", enrolment(p));
+	return dump(o);
+}
+
+char *tg_status_progress_json(const struct tg_picture *p)
+{
+	json_t *o = json_object();
+
+	put(o, "enrolment", enrolment(p));
+	put(o, "rotation", rotation(p));
+	put(o, "link", link_part(p));
 	return dump(o);
 }
 
