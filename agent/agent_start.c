@@ -196,16 +196,29 @@ static int start_loop(struct tg_agent *a)
 	return r < 0 ? r : 0;
 }
 
-/* What cannot be used is cleared away by the recovery: the operator shall know what was wrong with it. */
-static void note_damage(struct tg_agent *a)
+/*
+ * What cannot be used is mended or cleared away by the recovery: the operator shall know what was wrong with it. On a
+ * full disk some of it waits for the next start; readings do not.
+ */
+static int recover(struct tg_agent *a, struct tg_fault *reterr)
 {
-	struct tg_fault why = { .text = "" };
+	struct tg_fault damage = { .text = "" }, why = { .text = "" };
 	struct tg_manifest m;
+	bool damaged = tg_generation_read(a->o->state_dir, TG_SLOT_CURRENT, &m, &damage) == -EBADMSG;
+	int r = tg_generation_recover(a->o->state_dir, &why);
 
-	if (tg_generation_read(a->o->state_dir, TG_SLOT_CURRENT, &m, &why) != -EBADMSG)
-		return;
-	memcpy(a->identity_lost, why.text, sizeof(a->identity_lost));
-	tg_log(LOG_ERR, "agent", "the current identity cannot be used: %s", why.text);
+	if (r < 0 && r != -ENOSPC && r != -EDQUOT)
+		return tg_fault_set(reterr, r, "%s", why.text);
+	if (r < 0)
+		tg_log(LOG_ERR, "agent", "the identity is not tidied up: %s", why.text);
+	if (damaged && tg_generation_read(a->o->state_dir, TG_SLOT_CURRENT, &m, NULL) == 0) {
+		tg_log(LOG_WARNING, "agent", "the current identity was damaged, using generation %u: %s",
+		       m.number, damage.text);
+	} else if (damaged) {
+		memcpy(a->identity_lost, damage.text, sizeof(a->identity_lost));
+		tg_log(LOG_ERR, "agent", "the current identity cannot be used: %s", damage.text);
+	}
+	return 0;
 }
 
 static int start(struct tg_agent *a, struct tg_fault *reterr)
@@ -213,9 +226,7 @@ static int start(struct tg_agent *a, struct tg_fault *reterr)
 	int r = take_lock(a, reterr);
 
 	if (r == 0)
-		note_damage(a);
-	if (r == 0)
-		r = tg_generation_recover(a->o->state_dir, reterr);
+		r = recover(a, reterr);
 	/* First of all that could start a thread, as it changes the environment. */
 	if (r == 0)
 		r = tg_mqtt_global_init(reterr);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 
 #define GREETING_US    (30 * TG_US_PER_S)   /* CONNACK to status document, SUBACK and PUBACK */
 #define GOODBYE_US     (900 * TG_US_PER_MS) /* `offline`, and PUBACKs for all that is in flight */
@@ -30,10 +31,10 @@ void tg_link_tell(struct tg_link *l)
 	l->reported_us = l->report.progress_us = tg_clock_boot_us();
 	l->report.next_us =
 		l->report.state == TG_LINK_OFFLINE && l->due_us != TG_US_FOREVER ? l->due_us : 0;
+	l->report.suspended = l->away && l->report.state == TG_LINK_OFFLINE;
 	/* Said until it is here: a report can be lost. */
 	l->report.wants_status = l->report.state == TG_LINK_GREETING && !l->status_fresh;
 	l->o.report(l->o.user, &l->report);
-	l->report.promoted = l->report.rolled_back = false;
 }
 
 void tg_link_note_failure(struct tg_link *l, enum tg_mqtt_cause cause, const char *text)
@@ -176,6 +177,7 @@ static void forget_session(struct tg_link *l)
 	struct tg_spool_out out;
 
 	l->mqtt = tg_mqtt_free(l->mqtt);
+	l->note_in_flight = false;
 	tg_parcel_unref(tg_take(l->held.parcel));
 	silence_spool(l);
 	while (tg_mailbox_take(l->out, &out))
@@ -239,11 +241,14 @@ static void judge_candidate(struct tg_link *l, enum tg_link_state from)
 	/* The first identity has nothing to go back to: it is tried again, as the service may activate it late. */
 	if (tg_generation_read(l->o.state_dir, TG_SLOT_CURRENT, &m, &why) < 0)
 		return;
-	if (tg_generation_roll_back(l->o.state_dir, &why) < 0) {
+	if (tg_generation_roll_back(l->o.state_dir, l->report.error,
+				    tg_clock_wall_us() / (int64_t) TG_US_PER_S, &why) < 0) {
 		tg_log(LOG_ERR, "link", "cannot roll back to the current identity: %s", why.text);
 		return;
 	}
-	l->report.rolled_back = true;
+	l->report.roll_backs++;
+	(void) tg_printable(l->report.roll_back_reason, sizeof(l->report.roll_back_reason),
+			    l->report.error, strlen(l->report.error));
 	tg_event(TG_EV_IDENTITY_ROLLED_BACK, LOG_WARNING,
 		 "The broker refused the new certificate; going on with the current one",
 		 TG_F_REASON, l->report.error, NULL);
@@ -264,6 +269,7 @@ static void back_off(struct tg_link *l, enum tg_link_state from)
 	if (from != TG_LINK_CONNECTING && !stable && l->due_us < l->connect_us + KICKED_GAP_US)
 		l->due_us = l->connect_us + KICKED_GAP_US;
 	judge_candidate(l, from);
+	(void) tg_link_note_lost(l);
 	forget_session(l);
 	if (l->report.failures)
 		tg_log(LOG_WARNING, "link", "%s; trying again in %u s", l->report.error,

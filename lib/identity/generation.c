@@ -15,18 +15,12 @@
  * The order of the steps is what makes a power cut harmless:
  *
  *	write		.new/ whole -> rename to NNNNNN -> candidate
- *	promote		previous -> old current; current -> candidate (here it counts); candidate
- * removed; old keys stripped roll back	candidate removed; its key stripped
  *
- * Each arrow is durable before the next begins. What a cut leaves in between is
- * told apart by which links are equal, see recover.c.
+ * Each arrow is durable before the next begins. What becomes of a candidate is in succession.c,
+ * what a cut leaves in between in recover.c.
  */
 
-/* The group may use the key beside the agent (it is of no use without the TPM); certificates are
- * public. */
-#define KEY_MODE    0640
-#define PUBLIC_MODE 0644
-#define DIR_MODE    0750
+#define DIR_MODE 0750
 
 static int next_number(const struct tg_generations *s, unsigned *ret, struct tg_fault *reterr)
 {
@@ -122,10 +116,10 @@ static int write_generation(const struct tg_generations *s, const struct tg_gene
 		return tg_fault_set(reterr, r, "manifest too long");
 
 	const struct part parts[] = {
-		{ TG_FILE_KEY, f->key_pem, strlen(f->key_pem), KEY_MODE },
-		{ TG_FILE_CHAIN, f->chain_pem, strlen(f->chain_pem), PUBLIC_MODE },
-		{ TG_FILE_BUNDLE, bundle.data, bundle.len, KEY_MODE },
-		{ TG_FILE_MANIFEST, manifest.data, manifest.len, PUBLIC_MODE },
+		{ TG_FILE_KEY, f->key_pem, strlen(f->key_pem), TG_GENERATIONS_KEY_MODE },
+		{ TG_FILE_CHAIN, f->chain_pem, strlen(f->chain_pem), TG_GENERATIONS_PUBLIC_MODE },
+		{ TG_FILE_BUNDLE, bundle.data, bundle.len, TG_GENERATIONS_KEY_MODE },
+		{ TG_FILE_MANIFEST, manifest.data, manifest.len, TG_GENERATIONS_PUBLIC_MODE },
 	};
 	r = write_new_dir(s, parts, TG_ARRAY_SIZE(parts), reterr);
 	tg_generations_number_name(m->number, name);
@@ -143,13 +137,33 @@ static int write_generation(const struct tg_generations *s, const struct tg_gene
 	return tg_file_sync_dir(s->generations, ".", reterr);
 }
 
+/*
+ * The candidate that was there has no link any more, and there may be one directory too many. The
+ * new one is there whatever comes of it, and the next recovery makes it good.
+ */
+static void drop_replaced(const struct tg_generations *s, const unsigned linked[static TG_SLOTS])
+{
+	unsigned candidate = linked[TG_SLOT_CANDIDATE];
+	int r = 0;
+
+	if (candidate && candidate != linked[TG_SLOT_CURRENT] &&
+	    candidate != linked[TG_SLOT_PREVIOUS])
+		r = tg_generations_strip(s, candidate, NULL);
+	if (r == 0)
+		r = tg_generations_prune(s, NULL);
+	(void) r;
+}
+
 int tg_generation_write(const char *state_dir, const struct tg_generation_files *files,
 			struct tg_manifest *m, struct tg_fault *reterr)
 {
 	tg_cleanup(tg_generations_done) struct tg_generations s = TG_GENERATIONS_NULL;
 	struct tg_manifest made = *m;
+	unsigned linked[TG_SLOTS] = { 0 };
 	int r = tg_generations_make(state_dir, &s, reterr);
 
+	if (r == 0)
+		r = tg_generations_linked(&s, linked, reterr);
 	if (r == 0)
 		r = next_number(&s, &made.number, reterr);
 	if (r == 0)
@@ -163,6 +177,7 @@ int tg_generation_write(const char *state_dir, const struct tg_generation_files 
 	if (r < 0)
 		return r;
 	m->number = made.number;
+	drop_replaced(&s, linked);
 	return 0;
 }
 
@@ -205,86 +220,4 @@ int tg_generation_text(const char *state_dir, enum tg_slot slot, const char *fil
 	if (r < 0)
 		return tg_fault_set(reterr, r, "%s: %s", tg_slot_name(slot), strerror(-r));
 	return tg_file_read(AT_FDCWD, path, TG_GENERATION_FILE_MAX, ret, NULL, reterr);
-}
-
-/* After a promotion that is complete: the old key goes when it is told to. */
-static int forget(const struct tg_generations *s, struct tg_fault *reterr)
-{
-	unsigned previous = 0, current = 0;
-	int r = tg_generations_slot(s, TG_SLOT_PREVIOUS, &previous, NULL);
-
-	if (r == -ENOENT)
-		return 0;
-	if (r == 0)
-		r = tg_generations_slot(s, TG_SLOT_CURRENT, &current, reterr);
-	if (r < 0 || previous == current)
-		return r;
-	return tg_generations_strip(s, previous, reterr);
-}
-
-static int switch_links(const struct tg_generations *s, unsigned candidate, struct tg_fault *reterr)
-{
-	unsigned current = 0, before = 0;
-	int r = tg_generations_slot(s, TG_SLOT_CURRENT, &current, NULL);
-
-	/* The one before the old current is history from now on; its key must not stay behind
-	 * without a link. */
-	if (r == 0 && current != candidate &&
-	    tg_generations_slot(s, TG_SLOT_PREVIOUS, &before, NULL) == 0 && before != current &&
-	    before != candidate) {
-		r = tg_generations_strip(s, before, reterr);
-		if (r < 0)
-			return r;
-	}
-	if (r == 0 && current != candidate)
-		r = tg_generations_point(s, TG_SLOT_PREVIOUS, current, reterr);
-	if (r == 0 || r == -ENOENT || r == -EBADMSG)
-		r = tg_generations_point(s, TG_SLOT_CURRENT, candidate, reterr);
-	if (r < 0)
-		return r;
-	return tg_generations_clear(s, TG_SLOT_CANDIDATE, reterr);
-}
-
-int tg_generation_promote(const char *state_dir, bool forget_previous, struct tg_fault *reterr)
-{
-	tg_cleanup(tg_generations_done) struct tg_generations s = TG_GENERATIONS_NULL;
-	struct tg_manifest m;
-	unsigned candidate = 0, current = 0;
-	int r = tg_generations_lock(state_dir, &s, reterr);
-
-	if (r < 0)
-		return r;
-	r = tg_generations_slot(&s, TG_SLOT_CANDIDATE, &candidate, reterr);
-	if (r == 0) {
-		r = tg_generations_load(&s, candidate, true, &m, reterr);
-		if (r == 0)
-			r = switch_links(&s, candidate, reterr);
-	} else if (r == -ENOENT) {
-		/* A promotion that was cut behind its last link is done but for the old key. */
-		r = tg_generations_slot(&s, TG_SLOT_CURRENT, &current, reterr);
-	}
-	if (r < 0)
-		return r;
-	return forget_previous ? forget(&s, reterr) : 0;
-}
-
-int tg_generation_roll_back(const char *state_dir, struct tg_fault *reterr)
-{
-	tg_cleanup(tg_generations_done) struct tg_generations s = TG_GENERATIONS_NULL;
-	unsigned candidate = 0, current = 0;
-	int r = tg_generations_lock(state_dir, &s, reterr);
-
-	if (r < 0)
-		return r;
-	r = tg_generations_slot(&s, TG_SLOT_CANDIDATE, &candidate, reterr);
-	if (r < 0 && r != -EBADMSG)
-		return r == -ENOENT ? 0 : r;
-	r = tg_generations_slot(&s, TG_SLOT_CURRENT, &current, reterr);
-	if (r < 0 && r != -ENOENT && r != -EBADMSG)
-		return r;
-	r = tg_generations_clear(&s, TG_SLOT_CANDIDATE, reterr);
-	/* A promotion that was cut has made it current already: only the link was in excess. */
-	if (r < 0 || !candidate || current == candidate)
-		return r;
-	return tg_generations_strip(&s, candidate, reterr);
 }

@@ -170,7 +170,7 @@ int tg_generations_clear(const struct tg_generations *s, enum tg_slot slot, stru
 	return tg_file_sync_dir(s->identity, ".", reterr);
 }
 
-static bool is_damage(int r)
+bool tg_generations_is_damage(int r)
 {
 	return r == -ENOENT || r == -EFBIG || r == -EINVAL || r == -ENOTDIR || r == -ELOOP;
 }
@@ -182,7 +182,7 @@ static int read_part(int dir, const char *name, char **ret, size_t *ret_len,
 {
 	int r = tg_file_read(dir, name, TG_GENERATION_FILE_MAX, ret, ret_len, reterr);
 
-	return is_damage(r) ? -EBADMSG : r;
+	return tg_generations_is_damage(r) ? -EBADMSG : r;
 }
 
 /* bundle.pem is what TLS is given: it must be what the manifest says, and be made of the two
@@ -240,7 +240,7 @@ int tg_generations_load(const struct tg_generations *s, unsigned number, bool wh
 	dir = openat(s->generations, name, OPEN_DIR);
 	if (dir < 0) {
 		r = fail(reterr, "cannot open generation", name);
-		return is_damage(r) ? -EBADMSG : r;
+		return tg_generations_is_damage(r) ? -EBADMSG : r;
 	}
 	r = load_from(dir, number, whole, &m, reterr);
 	if (r < 0) {
@@ -269,6 +269,23 @@ int tg_generations_strip(const struct tg_generations *s, unsigned number, struct
 			return fail(reterr, "cannot remove a key of generation", name);
 	}
 	return changed ? tg_file_sync_dir(dir, ".", reterr) : 0;
+}
+
+int tg_generations_linked(const struct tg_generations *s, unsigned ret[static TG_SLOTS],
+		  struct tg_fault *reterr)
+{
+	static const enum tg_slot slots[TG_SLOTS] = { TG_SLOT_CURRENT, TG_SLOT_CANDIDATE,
+						      TG_SLOT_PREVIOUS };
+
+	for (size_t i = 0; i < TG_SLOTS; i++) {
+		int r = tg_generations_slot(s, slots[i], &ret[slots[i]], reterr);
+
+		if (r < 0 && r != -ENOENT && r != -EBADMSG)
+			return r;
+		if (r < 0)
+			ret[slots[i]] = 0;
+	}
+	return 0;
 }
 
 DIR *tg_generations_list(int dirfd)

@@ -7,7 +7,7 @@
 
 /*
  * The directory identity/ while it is worked on: one descriptor for it and one for
- * generations/, and the small steps that generation.c and recover.c are made of.
+ * generations/, and the small steps that generation.c, succession.c, history.c and recover.c are made of.
  *
  * Whoever changes anything holds the lock (flock on the directory itself), so that the agent's
  * recovery cannot take a generation for an orphan that the helper is about to link.
@@ -20,6 +20,10 @@ struct tg_generations {
 	{                                                                                          \
 		-1, -1                                                                             \
 	}
+
+/* The group may use the key beside the agent (it is of no use without the TPM); certificates are public. */
+#define TG_GENERATIONS_KEY_MODE	   0640
+#define TG_GENERATIONS_PUBLIC_MODE 0644
 
 #define TG_GENERATIONS_NEW ".new" /* a generation while it is written; hidden from readers */
 
@@ -54,6 +58,34 @@ int tg_generations_load(const struct tg_generations *s, unsigned number, bool wh
 		  struct tg_fault *reterr) TG_CHECKED;
 /* Unlinks key.pem and bundle.pem of @number, durably; what is gone already is no error. */
 int tg_generations_strip(const struct tg_generations *s, unsigned number, struct tg_fault *reterr) TG_CHECKED;
+
+/* Whether @r, of reading a file, says that it is missing or no such file: not the disk's fault. Pure. */
+bool tg_generations_is_damage(int r);
+/*
+ * Makes bundle.pem of @number anew of chain.pem and key.pem, or them of it, when it or they are damaged or gone. 0
+ * also when too little is left for that; -errno when the disk does not let it be done.
+ */
+int tg_generations_mend(const struct tg_generations *s, unsigned number, struct tg_fault *reterr) TG_CHECKED;
+/*
+ * Writes down how @number ended, durably. Never fails: a disk without room must keep nobody from giving up a
+ * bad identity, and what follows does not depend on it.
+ */
+void tg_generations_end(const struct tg_generations *s, unsigned number, enum tg_outcome_state state,
+		  const char *reason, int64_t now_s);
+/* How @number ended; TG_OUTCOME_NONE also when that is not readable. */
+struct tg_outcome tg_generations_outcome(const struct tg_generations *s, unsigned number);
+/* It lives after all: removes the outcome. 0 also when there is none. */
+int tg_generations_revive(const struct tg_generations *s, unsigned number, struct tg_fault *reterr) TG_CHECKED;
+
+#define TG_SLOTS 3
+/*
+ * What current, candidate and previous name; 0 for none. -errno when a link cannot be read: it must not make an
+ * orphan of what it names.
+ */
+int tg_generations_linked(const struct tg_generations *s, unsigned ret[static TG_SLOTS],
+		  struct tg_fault *reterr) TG_CHECKED;
+/* Removes the oldest directories beyond TG_GENERATION_HISTORY that no link names. */
+int tg_generations_prune(const struct tg_generations *s, struct tg_fault *reterr) TG_CHECKED;
 
 /* "000007". */
 #define TG_NUMBER_NAME 8

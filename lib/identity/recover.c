@@ -5,18 +5,25 @@
 #include "identity/generations.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 /*
  * What a power cut can leave, and what becomes of it:
  *
  *	hidden names (temporary files, .new/, a cleared journal)	removed
- *	a link to nothing, or current/candidate not whole		removed; current falls back
- * to previous previous == current (promotion cut before it counted)		previous removed;
- * the candidate stays one candidate == current (promotion cut after it counted)		candidate
- * removed
- *	a generation that no link names					its key is stripped, the
- * rest is history
+ *	bundle.pem damaged, or chain.pem and key.pem			made anew of the other
+ *	a link to nothing, or current/candidate not whole		removed; current falls back to a
+ *									previous that has its key
+ *	candidate with an outcome (roll-back cut)			rolled back
+ *	current rejected (demotion cut)					previous becomes current
+ *	current with an outcome, and nothing to go back to		the outcome removed
+ *	previous == current (promotion cut before it counted, demotion	previous removed; a candidate stays one
+ *	cut behind it)
+ *	candidate == current (promotion cut after it counted)		candidate removed
+ *	previous retired (retirement cut)				its key is stripped
+ *	a generation that no link names					its key is stripped, the rest is history
+ *	more history than is kept					the oldest removed
  *
  * Something that cannot be looked at (-EIO, -EACCES) stops the recovery: nothing is judged
  * damaged because the disk did not answer.
@@ -86,6 +93,63 @@ static int check_current(const struct tg_generations *s, struct tg_fault *reterr
 		 : tg_generations_clear(s, TG_SLOT_CURRENT, reterr);
 }
 
+/* Temporary files of an outcome or a bundle, and bundles that can be made good. */
+static int tidy_generations(const struct tg_generations *s, struct tg_fault *reterr)
+{
+	tg_cleanup(closedirp) DIR *list = tg_generations_list(s->generations);
+	unsigned linked[TG_SLOTS] = { 0 };
+	int r = list ? tg_generations_linked(s, linked, reterr)
+		     : tg_fault_set(reterr, -errno, "cannot list generations: %s", strerror(errno));
+	const struct dirent *e;
+
+	while (r == 0 && (e = readdir(list))) {
+		tg_autoclose int dir = -1;
+
+		if (!tg_generations_number(e->d_name))
+			continue;
+		dir = openat(s->generations, e->d_name,
+			     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (dir >= 0)
+			r = sweep(dir, e->d_name, reterr);
+	}
+	for (size_t i = 0; r == 0 && i < TG_SLOTS; i++)
+		r = linked[i] ? tg_generations_mend(s, linked[i], reterr) : 0;
+	return r;
+}
+
+/* What was decided, as an outcome tells, is carried out. */
+static int finish_rejections(const struct tg_generations *s, struct tg_fault *reterr)
+{
+	unsigned linked[TG_SLOTS] = { 0 }, heir = 0;
+	int r = tg_generations_linked(s, linked, reterr);
+	unsigned current = linked[TG_SLOT_CURRENT], candidate = linked[TG_SLOT_CANDIDATE];
+
+	if (r == 0 && candidate && candidate != current &&
+	    tg_generations_outcome(s, candidate).state != TG_OUTCOME_NONE)
+		r = tg_generations_clear(s, TG_SLOT_CANDIDATE, reterr);
+	if (r < 0 || !current ||
+	    tg_generations_outcome(s, current).state != TG_OUTCOME_REJECTED)
+		return r;
+	r = usable(s, TG_SLOT_PREVIOUS, true, &heir, reterr);
+	if (r > 0 && heir != current)
+		r = tg_generations_point(s, TG_SLOT_CURRENT, heir, reterr);
+	return r < 0 ? r : 0;
+}
+
+/* The links are settled: an old key that was to go goes, and what lives has no end. */
+static int finish_retirement(const struct tg_generations *s, struct tg_fault *reterr)
+{
+	unsigned linked[TG_SLOTS] = { 0 };
+	int r = tg_generations_linked(s, linked, reterr);
+
+	if (r == 0 && linked[TG_SLOT_PREVIOUS] &&
+	    tg_generations_outcome(s, linked[TG_SLOT_PREVIOUS]).state != TG_OUTCOME_NONE)
+		r = tg_generations_strip(s, linked[TG_SLOT_PREVIOUS], reterr);
+	if (r == 0 && linked[TG_SLOT_CURRENT])
+		r = tg_generations_revive(s, linked[TG_SLOT_CURRENT], reterr);
+	return r;
+}
+
 static int settle_promotion(const struct tg_generations *s, struct tg_fault *reterr)
 {
 	unsigned current = 0, candidate = 0, previous = 0;
@@ -101,34 +165,11 @@ static int settle_promotion(const struct tg_generations *s, struct tg_fault *ret
 	return r;
 }
 
-#define SLOTS 3
-
-/*
- * What the links name; 0 for none. Found out before any key goes: a link that cannot be read must
- * not make an orphan of what it names.
- */
-static int linked_numbers(const struct tg_generations *s, unsigned ret[static SLOTS],
-			  struct tg_fault *reterr)
-{
-	static const enum tg_slot slots[SLOTS] = { TG_SLOT_CURRENT, TG_SLOT_CANDIDATE,
-						   TG_SLOT_PREVIOUS };
-
-	for (size_t i = 0; i < SLOTS; i++) {
-		int r = tg_generations_slot(s, slots[i], &ret[i], reterr);
-
-		if (r < 0 && r != -ENOENT && r != -EBADMSG)
-			return r;
-		if (r < 0)
-			ret[i] = 0;
-	}
-	return 0;
-}
-
 /* Strips every generation that no link names. */
 static int strip_orphans(const struct tg_generations *s, struct tg_fault *reterr)
 {
-	unsigned linked[SLOTS] = { 0 };
-	int r = linked_numbers(s, linked, reterr);
+	unsigned linked[TG_SLOTS] = { 0 };
+	int r = tg_generations_linked(s, linked, reterr);
 	tg_cleanup(closedirp) DIR *list = tg_generations_list(s->generations);
 	const struct dirent *e;
 
@@ -140,7 +181,7 @@ static int strip_orphans(const struct tg_generations *s, struct tg_fault *reterr
 		unsigned number = tg_generations_number(e->d_name);
 		bool named = number == 0;
 
-		for (size_t i = 0; i < SLOTS && !named; i++)
+		for (size_t i = 0; i < TG_SLOTS && !named; i++)
 			named = linked[i] == number;
 		r = named ? 0 : tg_generations_strip(s, number, reterr);
 		if (r < 0)
@@ -160,14 +201,22 @@ int tg_generation_recover(const char *state_dir, struct tg_fault *reterr)
 	if (r == 0)
 		r = sweep(s.generations, TG_DIR_GENERATIONS, reterr);
 	if (r == 0)
+		r = tidy_generations(&s, reterr);
+	if (r == 0)
 		r = check_slot(&s, TG_SLOT_CANDIDATE, true, reterr);
 	if (r == 0)
 		r = check_current(&s, reterr);
 	if (r == 0)
 		r = check_slot(&s, TG_SLOT_PREVIOUS, false, reterr);
 	if (r == 0)
+		r = finish_rejections(&s, reterr);
+	if (r == 0)
 		r = settle_promotion(&s, reterr);
 	if (r == 0)
+		r = finish_retirement(&s, reterr);
+	if (r == 0)
 		r = strip_orphans(&s, reterr);
+	if (r == 0)
+		r = tg_generations_prune(&s, reterr);
 	return r;
 }

@@ -51,10 +51,12 @@ class BadIdentity(Scenario):
         self.write_config()
         bundle = read_text(self.good + "/bundle.pem").encode()
         key = bundle.index(b"-----BEGIN TSS2")
-        for name, data in (("bundle.pem", bundle[:key + 80]), ("bundle.pem", b""), ("key.pem", bundle[key:-60]),
-                           ("chain.pem", os.urandom(500)), ("manifest", b'{"version":1,"number"')):
-            with self.subTest(name, size=len(data)):
-                self.spoil(name, data)
+        cut, noise = bundle[:key + 80], os.urandom(500)
+        for files in ({"bundle.pem": cut, "key.pem": bundle[key:-60]}, {"bundle.pem": b"", "chain.pem": noise},
+                      {"manifest": b'{"version":1,"number"'}):
+            with self.subTest(list(files)):
+                for name, data in files.items():
+                    self.spoil(name, data)
                 words = "generation 000001: .*(fit|missing|damaged|manifest|JSON|file)"
                 self.refuses(words)
                 self.assertRegex(self.agent.said(), words)
@@ -63,8 +65,19 @@ class BadIdentity(Scenario):
         self.wait_online()
         self.assert_promise(self.wait_drained())
 
+    def test_one_damaged_file_is_made_good_from_the_others(self):
+        for name in ("bundle.pem", "key.pem", "chain.pem"):
+            self.spoil(name, os.urandom(500))
+            self.agent.start()
+            self.wait_online()
+            self.assertEqual(self.agent.stop(), 0)
+            self.assertEqual(read_text(f"{self.current}/{name}"), read_text(f"{self.good}/{name}"))
+        self.assertRegex(self.agent.said(), "was damaged, using generation 1: generation 000001: ")
+        self.assertEqual(len(self.cloud.issued()), 1)
+
     def test_with_a_claim_it_enrols_again_and_says_why(self):
         self.spoil("bundle.pem", b"garbage")
+        self.spoil("key.pem", b"garbage")
         self.agent.start()
         self.wait_online()
         self.assertRegex(self.agent.said(), "identity cannot be used: generation 000001: ")
