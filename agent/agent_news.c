@@ -121,13 +121,16 @@ static void on_tpm(struct tg_agent *a, const struct tg_tpm_report *r)
 
 static void on_link(struct tg_agent *a, const struct tg_link_report *r)
 {
-	bool promoted = r->promoted, asked = r->wants_status;
+	bool changed = r->promotions != a->link_report.promotions ||
+		       r->roll_backs != a->link_report.roll_backs ||
+		       r->retirements != a->link_report.retirements,
+	     asked = r->wants_status;
 
 	a->link_report = *r;
 	if (r->state == TG_LINK_OFFLINE)
 		take_tpm_name(a);
 	tg_timekeeping_raise_floor(a->time, r->peer_not_before);
-	if (promoted) {
+	if (changed) {
 		tg_tpm_watch_poke(a->watch);
 		a->claim.next_us = 0;
 	}

@@ -16,13 +16,22 @@
 #define BACKOFF_BASE_US TG_US_PER_S
 #define BACKOFF_CAP_US  (300 * TG_US_PER_S)
 
-enum order_type { ORDER_SETUP, ORDER_IDENTITY, ORDER_STATUS, ORDER_FLOOR, ORDER_STOP };
+enum order_type {
+	ORDER_SETUP,
+	ORDER_IDENTITY,
+	ORDER_STATUS,
+	ORDER_FLOOR,
+	ORDER_AWAY,
+	ORDER_EVENT,
+	ORDER_STOP
+};
 
 struct order {
 	enum order_type type;
 	struct tg_link_setup *setup; /* owned */
 	char *json;                  /* owned */
 	int64_t floor_s;
+	bool away;
 };
 
 static void drop_order(void *msg)
@@ -89,6 +98,15 @@ static void on_order(struct tg_link *l, struct order *o)
 		if (o->floor_s > l->floor_s)
 			l->floor_s = o->floor_s;
 		return;
+	case ORDER_AWAY:
+		if (l->away == o->away)
+			return;
+		l->away = o->away;
+		tg_link_advance(l, TG_LINK_EV_CHANGED);
+		return;
+	case ORDER_EVENT:
+		tg_link_note(l, tg_take(o->json), false);
+		return;
 	case ORDER_STOP:
 		tg_link_advance(l, TG_LINK_EV_STOP);
 		return;
@@ -99,7 +117,7 @@ static void on_order(struct tg_link *l, struct order *o)
 
 static bool ready(const struct tg_link *l)
 {
-	return l->setup.cfg && l->setup.cfg->mqtt.endpoint[0];
+	return l->setup.cfg && l->setup.cfg->mqtt.endpoint[0] && !l->away;
 }
 
 /* A broker, or something on the way, that answers pings and acknowledges nothing: only a new session helps. */
@@ -161,6 +179,7 @@ static void turn(struct tg_link *l)
 	}
 	if (l->report.state == TG_LINK_GREETING || l->report.state == TG_LINK_ONLINE)
 		tg_link_publish_status(l);
+	tg_link_publish_notes(l);
 	tg_link_publish_packs(l);
 	on_time(l, tg_clock_boot_us());
 	if (tg_clock_boot_us() >= l->reported_us + REPORT_US)
@@ -222,6 +241,16 @@ int tg_link_status(struct tg_link *l, char *json)
 	return order(l, &(struct order){ .type = ORDER_STATUS, .json = json });
 }
 
+int tg_link_suspend(struct tg_link *l, bool away)
+{
+	return order(l, &(struct order){ .type = ORDER_AWAY, .away = away });
+}
+
+int tg_link_event(struct tg_link *l, char *json)
+{
+	return order(l, &(struct order){ .type = ORDER_EVENT, .json = json });
+}
+
 int tg_link_floor(struct tg_link *l, int64_t floor_s)
 {
 	return order(l, &(struct order){ .type = ORDER_FLOOR, .floor_s = floor_s });
@@ -253,6 +282,7 @@ static void release(struct tg_link *l)
 	l->out = tg_mailbox_free(l->out);
 	tg_config_unref(l->setup.cfg);
 	tg_message_done(&l->message);
+	tg_link_notes_done(l);
 	free(l->status);
 	free(l);
 }
@@ -291,6 +321,21 @@ int tg_link_stop(struct tg_link *l, uint64_t timeout_us)
 	while (!atomic_load(&l->ended) && tg_clock_boot_us() < until)
 		(void) poll(NULL, 0, 10);
 	return atomic_load(&l->ended) ? 0 : -ETIMEDOUT;
+}
+
+const char *tg_link_standing_name(enum tg_link_standing s)
+{
+	switch (s) {
+	case TG_LINK_UNPROVED:
+		return "unproved";
+	case TG_LINK_GOOD:
+		return "good";
+	case TG_LINK_PENDING_ACTIVATION:
+		return "pending activation";
+	case TG_LINK_REFUSED:
+		return "refused";
+	}
+	return "?";
 }
 
 struct tg_link *tg_link_free(struct tg_link *l)

@@ -22,13 +22,33 @@
  */
 struct tg_link;
 
-enum tg_link_identity { TG_LINK_NO_IDENTITY, TG_LINK_ON_CURRENT, TG_LINK_ON_CANDIDATE };
+enum tg_link_identity {
+	TG_LINK_NO_IDENTITY,
+	TG_LINK_ON_CURRENT,
+	TG_LINK_ON_CANDIDATE,
+	TG_LINK_ON_PREVIOUS, /* current is on probation and cannot connect: is it its fault? */
+};
+
+/* What the broker has shown to think of the identity that is in use. */
+enum tg_link_standing {
+	TG_LINK_UNPROVED, /* not yet known: no session has proved itself since it came */
+	TG_LINK_GOOD,
+	TG_LINK_PENDING_ACTIVATION, /* never proved, and closed or refused: just-in-time registration
+				       does so; tried again from 1 s to 5 min */
+	TG_LINK_REFUSED,            /* proved once, and refused now: tried at most once an hour */
+};
+
+#define TG_LINK_REASON_MAX 256
 
 struct tg_link_report {
 	enum tg_link_state state;
 	enum tg_link_identity identity;
-	bool promoted, rolled_back;  /* since the last report */
-	bool wants_status;           /* a session has begun: send the status document */
+	enum tg_link_standing standing;
+	bool on_probation; /* current is, until previous is retired */
+	bool suspended;    /* told to stay away, and has left: nobody uses the client id */
+	bool wants_status; /* a session has begun: send the status document */
+	uint32_t promotions, roll_backs, retirements; /* since start; demotions are roll-backs, too */
+	char roll_back_reason[TG_LINK_REASON_MAX];    /* of the last one */
 	uint64_t since_us;           /* CLOCK_BOOTTIME of the last change of state */
 	uint64_t next_us;            /* next attempt while offline; 0: not planned */
 	uint64_t connects, failures; /* since start */
@@ -68,6 +88,17 @@ int tg_link_configure(struct tg_link *l, const struct tg_link_setup *setup) TG_C
 int tg_link_identity_changed(struct tg_link *l) TG_CHECKED;
 /* Retained at the status topic. Takes over @json on success. */
 int tg_link_status(struct tg_link *l, char *json) TG_CHECKED;
+/*
+ * Leaves the session in order and stays away (report: suspended), or comes back: for a helper that
+ * needs the client id. Readings go to the spool meanwhile. Repeating it changes nothing.
+ */
+int tg_link_suspend(struct tg_link *l, bool away) TG_CHECKED;
+/*
+ * Published once at status-topic + "/events", QoS 1, not retained: kept until the broker has acknowledged it, over
+ * sessions, among at most TG_LINK_EVENTS others (the oldest goes). Takes over @json on success.
+ */
+#define TG_LINK_EVENTS 16
+int tg_link_event(struct tg_link *l, char *json) TG_CHECKED;
 /* Seconds since 1970 below which the clock is not believed when certificates are judged. */
 int tg_link_floor(struct tg_link *l, int64_t floor_s) TG_CHECKED;
 /* How long one turn of the thread may last. */
@@ -75,3 +106,5 @@ uint64_t tg_link_patience_us(void);
 /* Says goodbye and ends the thread within @timeout_us; a thread that hangs in a library is left behind (-ETIMEDOUT). */
 int tg_link_stop(struct tg_link *l, uint64_t timeout_us) TG_CHECKED;
 struct tg_link *tg_link_free(struct tg_link *l);
+/* "unproved", "good", "pending activation", "refused". Never NULL. */
+const char *tg_link_standing_name(enum tg_link_standing s);

@@ -18,11 +18,18 @@
  * runs on the link's thread.
  */
 #define TG_LINK_WINDOW_MAX         256 /* the largest in-flight window that the configuration takes */
-#define TG_LINK_OWN_PUBLISHES      2   /* status and goodbye, beside the packs */
+#define TG_LINK_OWN_PUBLISHES      3   /* status, event and goodbye, beside the packs */
 #define TG_LINK_CONNECT_TIMEOUT_US (20 * TG_US_PER_S)
 
 /* Cookies below 2^32 are never sequence numbers: epochs start at 1. */
-enum { TG_COOKIE_STATUS = 1, TG_COOKIE_GOODBYE };
+enum { TG_COOKIE_STATUS = 1, TG_COOKIE_GOODBYE, TG_COOKIE_NOTE };
+
+/* An event for the cloud that waits for its PUBACK. */
+struct tg_link_note {
+	char *json; /* owned */
+	unsigned tries;
+	bool retires; /* with its delivery the previous identity goes */
+};
 
 struct tg_link {
 	/* fixed at birth */
@@ -45,6 +52,10 @@ struct tg_link {
 	bool subscribed, status_acked, proved;
 	bool farewell, leaving; /* `offline` is acknowledged; DISCONNECT is on its way */
 	bool missing;           /* an id or an identity: nothing was tried */
+	bool away;              /* told to leave the client id to another */
+	struct tg_link_note notes[TG_LINK_EVENTS];
+	size_t n_notes;
+	bool note_in_flight; /* the first of them */
 	uint64_t connect_us, deadline_us, due_us, reported_us;
 	uint64_t session_acks, session_packs; /* acknowledged, published */
 	uint64_t moved_us; /* when the window was empty or one of it was acknowledged */
@@ -69,5 +80,15 @@ void tg_link_on_event(struct tg_link *l, const struct tg_mqtt_event *e);
 void tg_link_publish_status(struct tg_link *l);
 /* Publishes what the spool has handed out, as far as the window allows. */
 void tg_link_publish_packs(struct tg_link *l);
+/* Queues an event; owns @json (NULL: out of memory, nothing happens). @retires: see struct tg_link_note. */
+void tg_link_note(struct tg_link *l, char *json, bool retires);
+/* Publishes the first that waits, if it is not out already. */
+void tg_link_publish_notes(struct tg_link *l);
+void tg_link_note_acked(struct tg_link *l);
+/* The session ended; returns whether an event was in flight, which may be why. */
+bool tg_link_note_lost(struct tg_link *l);
+void tg_link_notes_done(struct tg_link *l);
+/* The old identity is of no more use. */
+void tg_link_retire(struct tg_link *l);
 /* For tg_mailbox_new(). */
 void tg_link_drop_out(void *out);

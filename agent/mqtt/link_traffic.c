@@ -33,10 +33,22 @@ static void promote(struct tg_link *l)
 		return;
 	}
 	l->report.identity = TG_LINK_ON_CURRENT;
-	l->report.promoted = true;
+	l->report.promotions++;
 	tg_event(TG_EV_IDENTITY_PROMOTED, LOG_NOTICE,
 		 "The broker took the new certificate; it is current now", TG_F_ENDPOINT,
 		 l->report.endpoint, NULL);
+}
+
+void tg_link_retire(struct tg_link *l)
+{
+	struct tg_fault why;
+
+	if (tg_generation_retire(l->o.state_dir, tg_clock_wall_us() / (int64_t) TG_US_PER_S, &why) < 0) {
+		tg_log(LOG_ERR, "link", "the key of the identity before cannot be removed: %s",
+		       why.text);
+		return;
+	}
+	l->report.retirements++;
 }
 
 /* CONNACK, SUBACK and PUBACK together are the proof that the broker takes this identity. */
@@ -73,6 +85,10 @@ static void on_published(struct tg_link *l, uint64_t cookie)
 	if (cookie == TG_COOKIE_STATUS) {
 		l->status_acked = true;
 		check_proof(l);
+		return;
+	}
+	if (cookie == TG_COOKIE_NOTE) {
+		tg_link_note_acked(l);
 		return;
 	}
 	if (cookie == TG_COOKIE_GOODBYE) {

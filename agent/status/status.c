@@ -174,7 +174,7 @@ static const char *link_state(const struct tg_picture *p)
 
 static json_t *link_part(const struct tg_picture *p)
 {
-	static const char *const identities[] = { "none", "current", "candidate" };
+	static const char *const identities[] = { "none", "current", "candidate", "previous" };
 	const struct tg_link_report *l = &p->link;
 	json_t *o = json_object();
 
