@@ -9,6 +9,9 @@
 #include <errno.h>
 #include <string.h>
 
+/* What ends sooner would end on trial: the broker may accept it yet, and the one that works would be given up for it. */
+#define LEFT_MIN_S 10
+
 /* How far a fresh certificate may begin in the future: any time while the clock is not known to be right. */
 static int64_t skew_s(const struct tg_enrolment *e)
 {
@@ -46,6 +49,19 @@ static int judge_names(const struct tg_enrolment *e, const struct tg_chain *chai
 	return r < 0 ? r : judge(e, chain, names.subject, reterr);
 }
 
+static int judge_life(const struct tg_enrolment *e, const struct tg_chain_info *info,
+		      struct tg_fault *reterr)
+{
+	int64_t now = tg_enrolment_now_s(e);
+	/* The clock may be behind; then what is left counts from the begin of the certificate. */
+	int64_t begin = now > info->not_before ? now : info->not_before;
+
+	if (info->not_after - begin >= LEFT_MIN_S)
+		return 0;
+	return tg_fault_set(reterr, -EPROTO, "it is of no use: only %lld s of its life are left",
+			    (long long) (info->not_after - begin));
+}
+
 static void fill(const struct tg_enrolment *e, const struct tg_chain_info *info,
 		 struct tg_manifest *m)
 {
@@ -81,6 +97,8 @@ int tg_verdict(struct tg_enrolment *e, struct tg_manifest *ret, struct tg_fault 
 		r = tg_chain_info(chain, &info, reterr);
 	if (r == 0)
 		r = judge_names(e, chain, reterr);
+	if (r == 0)
+		r = judge_life(e, &info, reterr);
 	if (r < 0)
 		(void) tg_fault_prefix(reterr, "the certificate is refused");
 	if (r < 0)

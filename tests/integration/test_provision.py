@@ -162,7 +162,7 @@ class Enrolment(Provision):
         self.assertEqual(result["thing"], "")
 
     def test_a_certificate_that_is_no_good_is_refused_before_it_is_registered(self):
-        reasons = {"truncated": "cut short", "other-key": "our key", "expired": "ended", "huge": "longer",
+        reasons = {"truncated": "cut short", "other-key": "our key", "expired": "ended", "short": "of its life", "huge": "longer",
                    "many": "longer", "ca": "authority", "server-only": "clientAuth", "garbage": "cannot be read",
                    "empty": "no certificate"}
         for how, word in reasons.items():

@@ -28,8 +28,8 @@ CURVES = ("secp256r1", "secp384r1", "secp521r1")
 RSA_SIZES = (2048, 3072)
 HASHES = ("sha256", "sha384", "sha512")
 # The ways in which spoil() can spoil a certificate.
-SPOILT = ("truncated", "other-key", "expired", "future", "huge", "many", "ca", "server-only", "other-issuer",
-          "garbage", "empty")
+SPOILT = ("truncated", "other-key", "expired", "short", "future", "huge", "many", "ca", "server-only", "other-issuer",
+          "other-subject", "garbage", "empty")
 PADDING_OID = x509.ObjectIdentifier("1.3.6.1.4.1.55555.1")
 
 
@@ -190,6 +190,7 @@ def spoil(how, authority, public_key):
         "other-key": lambda: cert_pem(authority.issue(new_key().public_key())),
         "expired": lambda: cert_pem(authority.issue(public_key, not_before=now() - 2 * day,
                                                     not_after=now() - day)),
+        "short": lambda: cert_pem(authority.issue(public_key, not_after=now() + datetime.timedelta(seconds=5))),
         "future": lambda: cert_pem(authority.issue(public_key, not_before=now() + 365 * day)),
         "huge": lambda: cert_pem(authority.issue(public_key, extra=(padding,))),
         "many": lambda: (cert_pem(authority.issue(public_key))
@@ -198,6 +199,7 @@ def spoil(how, authority, public_key):
         "server-only": lambda: cert_pem(authority.issue(public_key,
                                                         eku=[ExtendedKeyUsageOID.SERVER_AUTH])),
         "other-issuer": lambda: cert_pem(Authority.create(AWS_ISSUER).issue(public_key)),
+        "other-subject": lambda: cert_pem(authority.issue(public_key, subject=name("somebody else"))),
         "garbage": lambda: ("-----BEGIN CERTIFICATE-----\n" + "A" * 1000
                             + "\n-----END CERTIFICATE-----\n"),
         "empty": lambda: "",
