@@ -30,6 +30,11 @@ const struct tg_config *tg_agent_config(const struct tg_agent *a)
 	return tg_fleet_config(a->fleet);
 }
 
+const char *tg_agent_state_dir(const struct tg_agent *a)
+{
+	return a->o->state_dir;
+}
+
 struct tg_keeper *tg_agent_keeper(struct tg_agent *a)
 {
 	return a->keeper;

@@ -2,6 +2,7 @@
 #include "agent/control/verbs.h"
 
 #include "agent/encode/reading.h"
+#include "agent/status/history.h"
 #include "base/clock.h"
 
 #include <tidegate/identity.h>
@@ -102,6 +103,22 @@ static void do_identity(struct tg_verbs *v, tg_client c, json_t *request)
 	(void) request;
 	tg_agent_picture(v->agent, &p);
 	json = tg_status_identity_json(&p);
+	tg_control_answer(tg_agent_control(v->agent), c, json, 0);
+}
+
+static void do_history(struct tg_verbs *v, tg_client c, json_t *request)
+{
+	struct tg_fault why = { .text = "" };
+	tg_autofree char *json = NULL;
+	json_t *list = NULL;
+
+	(void) request;
+	if (tg_history_json(tg_agent_state_dir(v->agent), &list, &why) < 0) {
+		refuse(v, c, TG_EXIT_FAILED, why.text);
+		return;
+	}
+	json = json_dumps(list, JSON_COMPACT);
+	json_decref(list);
 	tg_control_answer(tg_agent_control(v->agent), c, json, 0);
 }
 
@@ -251,7 +268,7 @@ static const struct {
 } verbs[] = {
 	{ "status", do_status }, { "identity", do_identity }, { "read", do_read },
 	{ "watch", do_watch },   { "reload", do_reload },     { "enroll", do_enroll },
-	{ "progress", do_progress },
+	{ "progress", do_progress }, { "history", do_history },
 };
 
 void tg_verbs_request(void *user, tg_client client, const char *line, size_t len)

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/ctl/ctl.h"
 
+#include "agent/status/history.h"
 #include "base/clock.h"
 #include "identity/generation.h"
 
 #include <tidegate/identity.h>
 
+#include <errno.h>
+#include <string.h>
 
 static void row(const char *name, const char *value)
 {
@@ -50,11 +53,77 @@ static json_t *from_disk(const struct tg_ctl *ctl)
 			 tg_clock_iso(m.not_after * (int64_t) TG_US_PER_S, to));
 }
 
+/* --- history ------------------------------------------------------------------------------------------------------ */
+
+static enum tg_ctl_tone tone_of(const char *state)
+{
+	if (strcmp(state, "current") == 0)
+		return TG_FINE;
+	return strcmp(state, "rejected") == 0 ? TG_FAIL : TG_PLAIN;
+}
+
+/* The day is enough for a table; --json has the second. */
+static void print_generation(const struct tg_ctl *ctl, json_t *g)
+{
+	const char *state = tg_ctl_text(g, "state", "?"), *reason = tg_ctl_text(g, "reason", NULL);
+
+	(void) printf("%6lld  ", tg_ctl_number(g, "number", 0));
+	tg_ctl_say(ctl, tone_of(state), "%-9s", state);
+	(void) printf("  %-20s  %.10s .. %.10s  %s\n", tg_ctl_text(g, "made", "?"),
+		      tg_ctl_text(g, "not_before", "?"), tg_ctl_text(g, "not_after", "?"),
+		      tg_ctl_text(g, "serial", "?"));
+	if (tg_ctl_text(g, "ended", NULL))
+		tg_ctl_say(ctl, TG_DIM, "        %s %s%s%s\n", state,
+			   tg_ctl_text(g, "ended", "?"), reason ? ": " : "", reason ? reason : "");
+	else if (strcmp(state, "previous") == 0)
+		tg_ctl_say(ctl, TG_DIM, "        kept until the one after it has passed its "
+					"probation\n");
+}
+
+static json_t *history_from_disk(const struct tg_ctl *ctl)
+{
+	struct tg_fault why = { .text = "" };
+	json_t *list = NULL;
+	int r = tg_history_json(ctl->state_dir, &list, &why);
+
+	if (r < 0)
+		(void) fprintf(stderr, "tidegate: the agent does not run, and %s: %s\n",
+			       ctl->state_dir,
+			       r == -ENOENT ? "there has been no identity yet" : why.text);
+	return list;
+}
+
+static int history(struct tg_ctl *ctl)
+{
+	int code = TG_EXIT_FAILED;
+	json_t *list, *g;
+	size_t i;
+
+	if (tg_ctl_agent_runs(ctl))
+		list = tg_ctl_ask(ctl, json_pack("{s:s}", "cmd", "history"), &code, NULL);
+	else
+		list = history_from_disk(ctl);
+	if (!list)
+		return code;
+	if (ctl->json) {
+		tg_ctl_print_json(list);
+	} else {
+		tg_ctl_say(ctl, TG_DIM, "number  %-9s  %-20s  %-24s  %s\n", "state", "made",
+			   "valid", "serial");
+		json_array_foreach (list, i, g)
+			print_generation(ctl, g);
+	}
+	json_decref(list);
+	return TG_EXIT_OK;
+}
+
 static int run(struct tg_ctl *ctl)
 {
 	int code = TG_EXIT_FAILED;
 	json_t *data;
 
+	if (ctl->history)
+		return history(ctl);
 	if (tg_ctl_agent_runs(ctl))
 		data = tg_ctl_ask(ctl, json_pack("{s:s}", "cmd", "identity"), &code, NULL);
 	else
@@ -69,6 +138,7 @@ static int run(struct tg_ctl *ctl)
 	return TG_EXIT_OK;
 }
 
-const struct tg_ctl_verb tg_verb_identity = { "identity", "",
-					      "the certificate in use; works without the agent",
-					      run };
+const struct tg_ctl_verb tg_verb_identity = {
+	"identity", "[--history]", "the certificate in use, or all so far; works without the agent",
+	run
+};

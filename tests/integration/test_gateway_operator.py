@@ -63,6 +63,11 @@ class Operator(Scenario):
         self.assertEqual((code, out), (1, ""))
         self.assertIn("has an identity already", error)
 
+        with_agent = self.agent.ctl("identity", "--history")
+        self.assertRegex(with_agent[1], r"(?m)^ +1  current +20\d\d-\S+Z +\d{4}-\d\d-\d\d \.\. 2049-12-31  [0-9A-Fa-f]+$")
+        self.agent.stop()
+        self.assertEqual(self.agent.ctl("identity", "--history", "--state-dir", self.agent.state), with_agent)
+
     def test_an_interrupted_wait_leaves_the_enrolment_going(self):
         self.cloud.stop()
         self.agent.start()
