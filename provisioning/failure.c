@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "provisioning/failure.h"
 
+#include "tpm/tpm.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -68,10 +70,21 @@ void tg_failure_forget(struct tg_journal *j)
 	j->error_text[0] = '\0';
 }
 
+/* What fails right behind a failure of the TPM fails for it, whatever name it has by then. */
+static bool is_of_tpm(const struct tg_enrolment *e)
+{
+	struct tg_tpm_state state;
+
+	if (!e->tpm)
+		return false;
+	tg_tpm_state(e->tpm, &state);
+	return state.error < 0;
+}
+
 void tg_failure_describe(struct tg_enrolment *e, enum tg_enrol_step step, int r,
 			 const struct tg_fault *fault)
 {
-	e->journal.error_class = tg_failure_class(r);
+	e->journal.error_class = is_of_tpm(e) ? TG_ENROL_LOCAL : tg_failure_class(r);
 	e->journal.error_step = step;
 	tg_printable(e->journal.error_text, sizeof(e->journal.error_text), fault->text,
 		     strlen(fault->text));

@@ -10,6 +10,7 @@
 #include "provisioning/enrolment.h"
 #include "provisioning/failure.h"
 #include "provisioning/options.h"
+#include "provisioning/step_key.h"
 #include "wallclock/look.h"
 
 #include <errno.h>
@@ -157,6 +158,8 @@ static int learn_names(struct tg_enrolment *e, struct tg_fault *reterr)
 
 	tg_specifiers_system(&e->names);
 	r = tg_tpm_identity(e->tpm, e->names.tpm, reterr);
+	if (r == -ENOSPC && tg_step_key_make_room(e) == 0)
+		r = tg_tpm_identity(e->tpm, e->names.tpm, reterr);
 	if (r == 0)
 		r = tg_tpm_name_write(e->state_dir, e->names.tpm, &replaced, reterr);
 	if (r == 0)

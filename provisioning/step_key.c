@@ -21,7 +21,29 @@ int tg_step_key_check(struct tg_enrolment *e, const char *pem, struct tg_fault *
 		return r;
 	if (tg_tpm_key_parent(key) != e->config->tpm.parent)
 		return tg_fault_set(reterr, -ESTALE, "the key is under another parent");
-	return tg_tpm_check_key(e->tpm, key, reterr);
+	r = tg_tpm_check_key(e->tpm, key, reterr);
+	if (r != -ESTALE)
+		return r;
+	/* It may be the parent that is not at its handle, and that can be put back. */
+	r = tg_tpm_ensure_srk(e->tpm, e->config->tpm.parent, reterr);
+	return r < 0 ? r : tg_tpm_check_key(e->tpm, key, reterr);
+}
+
+int tg_step_key_make_room(struct tg_enrolment *e)
+{
+	static const enum tg_slot slots[] = { TG_SLOT_CANDIDATE, TG_SLOT_CURRENT };
+	tg_autofree char *pending = NULL;
+	int done = -ENOENT;
+
+	if (tg_pending_read(e->state_dir, TG_FILE_KEY, &pending, NULL) == 0)
+		done = tg_step_key_check(e, pending, NULL);
+	for (size_t i = 0; i < TG_ARRAY_SIZE(slots) && done < 0; i++) {
+		tg_autofree char *pem = NULL;
+
+		if (tg_generation_text(e->state_dir, slots[i], TG_FILE_KEY, &pem, NULL) == 0)
+			done = tg_step_key_check(e, pem, NULL);
+	}
+	return done;
 }
 
 /*

@@ -8,9 +8,13 @@
  * generation has; kept from an earlier attempt as long as the TPM knows it.
  */
 
-/* 0 when the TPM can use @pem under the configured parent; -ESTALE when it is another one's,
- * -EBADMSG when it is damaged. */
+/* 0 when the TPM can use @pem under the configured parent, which is put back if it was evicted;
+ * -ESTALE when it is another one's, -EBADMSG when it is damaged. */
 int tg_step_key_check(struct tg_enrolment *e, const char *pem, struct tg_fault *reterr) TG_CHECKED;
+
+/* For a TPM that is full: takes out of it what a killed run may have left of keys of ours. 0, or
+ * -errno. */
+int tg_step_key_make_room(struct tg_enrolment *e) TG_CHECKED;
 
 /* As `take` and `keep` of struct tg_step. key_pem and key are set. */
 int tg_step_key_take(struct tg_enrolment *e, struct tg_fault *reterr) TG_CHECKED;
