@@ -108,7 +108,40 @@ static const char *find_stuck(struct tg_agent *a, uint64_t now)
 	return tg_fleet_stuck(a->fleet, now);
 }
 
-/* Once a second; the picture of it does for both. */
+static void tell_expiry(enum tg_expiry_level level, const struct tg_picture *p)
+{
+	const struct tg_manifest *m = &p->keeper.current;
+	const char *why = p->keeper.has_journal ? p->keeper.journal.error_text : "";
+	char until[32], generation[16];
+
+	(void) tg_clock_iso(m->not_after * (int64_t) TG_US_PER_S, until);
+	(void) snprintf(generation, sizeof(generation), "%u", m->number);
+	tg_event(level == TG_EXPIRY_OVER ? TG_EV_EXPIRED : TG_EV_EXPIRING, LOG_ERR,
+		 level == TG_EXPIRY_OVER	? "The certificate has expired"
+		 : level == TG_EXPIRY_VERY_SOON ? "The certificate runs out very soon, and its "
+						  "renewal fails"
+						: "The certificate runs out, and its renewal fails",
+		 TG_F_VALID_UNTIL, until, TG_F_GENERATION, generation, TG_F_CERT_SERIAL, m->serial,
+		 TG_F_REASON, *why ? why : tg_keeper_state_name(p->keeper.state), NULL);
+}
+
+static void watch_expiry(struct tg_agent *a, const struct tg_picture *p)
+{
+	int64_t wall_s = p->wall_us / (int64_t) TG_US_PER_S;
+	struct tg_expiry_facts f = {
+		.generation = p->keeper.has_current ? p->keeper.current.number : 0,
+		.not_before = p->keeper.current.not_before,
+		.not_after = p->keeper.current.not_after,
+		.believed_s = wall_s > p->floor_s ? wall_s : p->floor_s,
+		.failing = p->keeper.state != TG_KEEPER_SETTLED,
+	};
+	enum tg_expiry_level level = tg_expiry_news(&a->expiry, &f);
+
+	if (level != TG_EXPIRY_FINE)
+		tell_expiry(level, p);
+}
+
+/* Once a second; the picture of it does for all. */
 static void look_around(struct tg_agent *a)
 {
 	struct tg_picture p;
@@ -116,6 +149,7 @@ static void look_around(struct tg_agent *a)
 
 	tg_agent_picture(a, &p);
 	tg_claim_tend(&a->claim, a->cfg, p.keeper.has_current, p.now_us);
+	watch_expiry(a, &p);
 	tg_status_line(&p, line, sizeof(line));
 	if (strcmp(line, a->line) == 0)
 		return;

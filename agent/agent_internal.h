@@ -4,6 +4,7 @@
 #include "agent/agent.h"
 
 #include "agent/control/verbs.h"
+#include "agent/identity/expiry.h"
 #include "agent/fleet.h"
 #include "config/specifier.h"
 
@@ -34,6 +35,7 @@ struct tg_agent {
 	struct tg_tpm_watch *watch;
 	struct tg_keeper *keeper;
 	struct tg_claim claim;
+	struct tg_expiry expiry;
 	struct tg_fleet *fleet;
 	struct tg_control *control;
 	struct tg_verbs *verbs;
