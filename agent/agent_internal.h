@@ -9,9 +9,10 @@
 #include "config/specifier.h"
 
 /*
- * The agent's inside, for its three files: agent.c looks after time and
+ * The agent's inside, for its four files: agent.c looks after time and
  * configuration and answers the verbs, agent_news.c takes in what the threads
- * tell, agent_start.c starts and stops everything in order. The loop's thread alone,
+ * tell, agent_keeper.c says to the keeper of the identity what it must know,
+ * agent_start.c starts and stops everything in order. The loop's thread alone,
  * but for the callbacks that say otherwise.
  */
 struct tg_agent {
@@ -74,5 +75,9 @@ void tg_agent_publish_status(struct tg_agent *a);
 void tg_agent_configure_link(struct tg_agent *a);
 /* Works %i out of configuration and TPM; returns whether it has changed. */
 bool tg_agent_expand_id(struct tg_agent *a);
+/* Makes a->keeper. Returns 0 or -errno. */
+int tg_agent_start_keeper(struct tg_agent *a) TG_CHECKED;
+/* What the link's newest report means for the identity. */
+void tg_agent_tell_keeper(struct tg_agent *a);
 /* Raises the clock's floor to what the current certificate proves. */
 void tg_agent_keep_floor(struct tg_agent *a);

@@ -117,6 +117,7 @@ static void on_tpm(struct tg_agent *a, const struct tg_tpm_report *r)
 	if (differs && r->condition == TG_TPM_OK && a->link_report.cause == TG_MQTT_CAUSE_TPM)
 		(void) !tg_link_identity_changed(a->link);
 	take_tpm_name(a);
+	tg_keeper_tpm(a->keeper, r->id, r->key_lost);
 }
 
 static void on_link(struct tg_agent *a, const struct tg_link_report *r)
@@ -134,6 +135,7 @@ static void on_link(struct tg_agent *a, const struct tg_link_report *r)
 		tg_tpm_watch_poke(a->watch);
 		a->claim.next_us = 0;
 	}
+	tg_agent_tell_keeper(a);
 	if (r->cause == TG_MQTT_CAUSE_TPM)
 		tg_agent_look_at_tpm(a);
 	if (asked)

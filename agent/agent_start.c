@@ -121,13 +121,12 @@ static int start_data_path(struct tg_agent *a, struct tg_fault *reterr)
 
 static int start_rest(struct tg_agent *a, struct tg_fault *reterr)
 {
-	struct tg_keeper_options k = { a->o->helper, a->o->config_path, a->o->state_dir };
 	char socket[PATH_MAX] = TG_CONTROL_SOCKET;
 	int r;
 
 	if (a->o->runtime_dir)
 		(void) snprintf(socket, sizeof(socket), "%s/" TG_CONTROL_NAME, a->o->runtime_dir);
-	r = tg_keeper_new(a->loop, &k, tg_agent_on_identity, a, &a->keeper);
+	r = tg_agent_start_keeper(a);
 	if (r == 0)
 		r = tg_verbs_new(a, &a->verbs);
 	if (r == 0)

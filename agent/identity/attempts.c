@@ -26,9 +26,10 @@ static const struct pace paces[TG_ENROL_CLASS_COUNT_] = {
 	[TG_ENROL_ID_REFUSED] = { 300 * TG_US_PER_S, 6 * HOUR_US, true },
 };
 
-void tg_attempts_begun(struct tg_attempts *a, enum tg_enrol_credential credential, bool expired,
-		       uint64_t now_us)
+void tg_attempts_begun(struct tg_attempts *a, enum tg_enrol_credential credential, bool own_id,
+		       bool expired, uint64_t now_us)
 {
+	a->own_id = own_id;
 	a->own_id_due = false;
 	a->credential = credential;
 	if (credential == TG_CREDENTIAL_CLAIM)
@@ -52,7 +53,7 @@ void tg_attempts_failed(struct tg_attempts *a, enum tg_enrol_class class, uint64
 			uint64_t chance)
 {
 	if (class == TG_ENROL_ID_REFUSED && !a->own_id) {
-		a->own_id = a->own_id_due = true;
+		a->own_id_due = true;
 		return;
 	}
 	count(a, class, now_us, chance);

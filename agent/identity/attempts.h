@@ -24,8 +24,8 @@ struct tg_attempts {
 	bool rolled_back;     /* the last failure was the broker's, not the service's */
 	bool current_refused; /* the service has refused the current certificate */
 	bool expired_tried;   /* the current certificate has been tried since it expired */
-	bool own_id;          /* the service refuses the rotation client id */
-	bool own_id_due;      /* and the same attempt under the link's own id is still to be made */
+	bool own_id;          /* the last attempt was made under the link's own client id */
+	bool own_id_due; /* the service refused the rotation client id: the same again under the link's */
 };
 #define TG_ATTEMPTS_NONE                                                                           \
 	{                                                                                          \
@@ -33,11 +33,11 @@ struct tg_attempts {
 	}
 
 /* An attempt begins; @expired: with a current certificate that is no longer valid. Never fails. */
-void tg_attempts_begun(struct tg_attempts *a, enum tg_enrol_credential credential, bool expired,
-		       uint64_t now_us);
+void tg_attempts_begun(struct tg_attempts *a, enum tg_enrol_credential credential, bool own_id,
+		       bool expired, uint64_t now_us);
 /*
- * It failed with @class; @chance is uniform over uint64_t. A refusal of the rotation client id counts as a failure only
- * where it comes twice: the attempt goes on under the link's own id. Never fails.
+ * It failed with @class; @chance is uniform over uint64_t. A refusal of the rotation client id is no failure yet: the
+ * attempt goes on under the link's own id. Never fails.
  */
 void tg_attempts_failed(struct tg_attempts *a, enum tg_enrol_class class, uint64_t now_us,
 			uint64_t chance);

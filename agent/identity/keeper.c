@@ -1,226 +1,105 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/identity/keeper.h"
+#include "agent/identity/keeper_internal.h"
 
-#include "base/backoff.h"
 #include "base/clock.h"
 
 #include <tidegate/log.h>
 
 #include <errno.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 
-#define END_TRIES    10 /* looks at a helper that was told to end; it may sit in a call to the TPM */
-#define END_PAUSE_MS 20
+#define CALL_BACK_US TG_US_PER_S /* until the link is told once more to come back */
 
-extern char **environ;
-
-struct tg_keeper {
-	sd_event *loop;
-	struct tg_keeper_options o;
-	tg_keeper_changed_fn changed;
-	void *user;
-	sd_event_source *timer, *child;
-	pid_t pid; /* 0: no helper runs */
-	enum tg_keeper_state state;
-	bool method; /* the configuration has one that the helper can run */
-	bool anew;   /* asked for, though an identity is there: its key is of no use */
-	unsigned attempts, failures;
-	uint64_t next_us;
-};
-
-uint64_t tg_keeper_pause_us(enum tg_enrol_class class, unsigned failures, uint64_t rnd)
+void tg_keeper_wake_at(struct tg_keeper *k, uint64_t at_us)
 {
-	/* What a retry can cure is retried soon; what an operator must cure is asked rarely, so that the service is not worn out. */
-	static const struct {
-		uint64_t base_us, cap_us;
-	} pauses[] = {
-		[TG_ENROL_OK] = { 5 * TG_US_PER_S, 60 * TG_US_PER_S },
-		[TG_ENROL_RETRY] = { 5 * TG_US_PER_S, 600 * TG_US_PER_S },
-		[TG_ENROL_REFUSED] = { 300 * TG_US_PER_S, 6 * 3600 * TG_US_PER_S },
-		[TG_ENROL_BAD_ANSWER] = { 60 * TG_US_PER_S, 3600 * TG_US_PER_S },
-		[TG_ENROL_LOCAL] = { 5 * TG_US_PER_S, 300 * TG_US_PER_S },
-		[TG_ENROL_ID_REFUSED] = { 5 * TG_US_PER_S, 600 * TG_US_PER_S },
-	};
-	struct tg_backoff b = TG_BACKOFF_INIT(pauses[class].base_us, pauses[class].cap_us);
+	int r = sd_event_source_set_time(k->timer, at_us);
 
-	b.attempt = failures ? failures - 1 : 0;
-	/* Half of it is fixed: a full jitter of nearly nothing would hammer a service that has just refused. */
-	return tg_backoff_next(&b, rnd) / 2 + pauses[class].base_us / 2;
-}
-
-static bool settled(const struct tg_keeper *k)
-{
-	struct tg_manifest m;
-
-	if (k->anew)
-		return false;
-	return tg_generation_read(k->o.state_dir, TG_SLOT_CURRENT, &m, NULL) == 0 ||
-	       tg_generation_read(k->o.state_dir, TG_SLOT_CANDIDATE, &m, NULL) == 0;
-}
-
-static void plan(struct tg_keeper *k, uint64_t pause_us)
-{
-	int r;
-
-	k->state = TG_KEEPER_WAITING;
-	k->next_us = tg_clock_boot_us() + pause_us;
-	r = sd_event_source_set_time(k->timer, k->next_us);
 	if (r >= 0)
-		r = sd_event_source_set_enabled(k->timer, SD_EVENT_ONESHOT);
+		r = sd_event_source_set_enabled(
+			k->timer, at_us == TG_US_FOREVER ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
 	if (r < 0)
 		tg_log(LOG_ERR, "enrol", "cannot plan the next attempt: %s", strerror(-r));
 }
 
-static void look(struct tg_keeper *k)
+static bool read_slot(struct tg_keeper *k, enum tg_slot slot, unsigned *number,
+		      struct tg_manifest *ret)
 {
-	if (k->pid)
+	bool there = tg_generation_read(k->o.state_dir, slot, ret, NULL) == 0;
+
+	*number = there ? ret->number : 0;
+	return there;
+}
+
+void tg_keeper_read_generations(struct tg_keeper *k)
+{
+	unsigned before = k->candidate;
+	struct tg_manifest m;
+
+	k->facts.has_candidate = read_slot(k, TG_SLOT_CANDIDATE, &k->candidate, &m);
+	k->facts.candidate_not_after = k->facts.has_candidate ? m.not_after : 0;
+	if (k->candidate != before)
+		k->trial_us = tg_clock_boot_us();
+	k->facts.has_current = read_slot(k, TG_SLOT_CURRENT, &k->current, &m);
+	/* The link's report of it may be on its way. */
+	k->on_probation = tg_generation_on_probation(k->o.state_dir, NULL) > 0;
+	if (!k->facts.has_current)
 		return;
-	if (settled(k))
-		k->state = TG_KEEPER_SETTLED;
-	else if (!k->method)
-		k->state = TG_KEEPER_OFF;
-	else
-		plan(k, 0);
+	k->facts.not_before = m.not_before;
+	k->facts.not_after = m.not_after;
+	k->facts.made = m.made;
 }
 
-static void on_failure(struct tg_keeper *k, int status)
+static void gather(struct tg_keeper *k)
 {
-	struct tg_journal j = { .error_class = TG_ENROL_LOCAL };
-	int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-	uint64_t pause;
+	struct tg_keeper_clock clock = { .believed_s = 0 };
 
-	k->failures++;
-	if (code == TG_EXIT_CONFIG) {
-		k->state = TG_KEEPER_STUCK;
-		tg_log(LOG_ERR, "enrol",
-		       "tidegate-provision refused the configuration; waiting for a reload");
+	tg_keeper_read_generations(k);
+	k->o.clock(k->o.user, &clock);
+	k->synchronised = clock.synchronised;
+	k->facts.now_us = tg_clock_boot_us();
+	k->facts.believed_s = clock.believed_s;
+	k->facts.floor_s = clock.floor_s;
+	k->facts.clock_waits = clock.waits;
+	k->facts.seed = tg_renewal_seed(k->tpm, k->current);
+	k->facts.trial_us = k->trial_us;
+	k->facts.refused = k->refused;
+	k->facts.refused_us = k->refused_us;
+	k->facts.key_lost = k->key_lost;
+	k->facts.ordered = k->ordered;
+	k->facts.by_claim = k->by_claim;
+}
+
+/* Failures are forgotten with the certificate that they were about, once its successor is no longer on trial. */
+static void settle(struct tg_keeper *k)
+{
+	/* A start in the middle of a probation: what follows is its verdict. */
+	if (!k->looked)
+		k->base = k->on_probation ? k->current - 1 : k->current;
+	k->looked = true;
+	/* Numbers only grow: a smaller one is that of a predecessor which is back. */
+	if (k->current > k->base && !k->on_probation)
+		tg_attempts_settled(&k->attempts);
+	if (k->current < k->base || !k->on_probation)
+		k->base = k->current;
+}
+
+void tg_keeper_look(struct tg_keeper *k)
+{
+	uint64_t at;
+
+	if (tg_keeper_busy(k))
 		return;
-	}
-	/* Without a journal it ended before the first step: files, TPM, memory. */
-	if (tg_journal_read(k->o.state_dir, &j, NULL) < 0)
-		j.error_class = TG_ENROL_LOCAL;
-	explicit_bzero(j.token, sizeof(j.token));
-	pause = tg_keeper_pause_us(j.error_class, k->failures, tg_random_u64());
-	plan(k, pause);
-	tg_event(TG_EV_ENROL_FAILED, LOG_WARNING,
-		 j.error_text[0] ? j.error_text : "Enrolment failed", TG_F_STEP,
-		 tg_enrol_step_name(j.error_step), TG_F_REASON, tg_enrol_class_name(j.error_class),
-		 NULL);
-	tg_log(LOG_NOTICE, "enrol", "next attempt in %u s", (unsigned) (pause / TG_US_PER_S));
-}
-
-static int on_exit_of_helper(sd_event_source *s, const siginfo_t *si, void *user)
-{
-	struct tg_keeper *k = user;
-	int status = si->si_code == CLD_EXITED ? si->si_status << 8 : si->si_status;
-
-	(void) s;
-	k->child = sd_event_source_unref(k->child);
-	k->pid = 0;
-	if (status == 0)
-		k->anew = false;
-	if (status == 0 && settled(k)) {
-		k->state = TG_KEEPER_SETTLED;
-		k->failures = 0;
-		tg_event(TG_EV_ENROLLED, LOG_NOTICE,
-			 "A new identity is there; trying it with the broker", NULL);
-		k->changed(k->user);
-		return 0;
-	}
-	on_failure(k, status);
-	return 0;
-}
-
-/* The child starts with the signals of a fresh process: the agent blocks some for its loop. */
-static int spawn_helper(struct tg_keeper *k)
-{
-	char *argv[] = { (char *) k->o.helper,
-			 (char *) "--config",
-			 (char *) k->o.config_path,
-			 (char *) "--state-dir",
-			 (char *) k->o.state_dir,
-			 (char *) "enrol",
-			 NULL };
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attr;
-	sigset_t none, all;
-	int r;
-
-	r = posix_spawnattr_init(&attr);
-	if (r)
-		return -r;
-	r = posix_spawn_file_actions_init(&files);
-	if (r) {
-		(void) posix_spawnattr_destroy(&attr);
-		return -r;
-	}
-	/* Libraries open some of theirs without O_CLOEXEC. */
-	r = posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
-	(void) sigemptyset(&none);
-	(void) sigfillset(&all);
-	if (!r)
-		r = posix_spawnattr_setsigmask(&attr, &none);
-	if (!r)
-		r = posix_spawnattr_setsigdefault(&attr, &all);
-	if (!r)
-		r = posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	if (!r)
-		r = posix_spawn(&k->pid, k->o.helper, &files, &attr, argv, environ);
-	(void) posix_spawn_file_actions_destroy(&files);
-	(void) posix_spawnattr_destroy(&attr);
-	if (r)
-		k->pid = 0;
-	return -r;
-}
-
-/* One that has not obeyed by now is stopped by force. What the kernel does not let go even then is left to init. */
-static void end_helper(struct tg_keeper *k)
-{
-	for (int i = 0; i < END_TRIES; i++) {
-		/* Not its first signal, when it was told to end before. */
-		(void) kill(k->pid, i < END_TRIES / 2 ? SIGTERM : SIGKILL);
-		if (waitpid(k->pid, NULL, WNOHANG) != 0)
-			break;
-		(void) poll(NULL, 0, END_PAUSE_MS);
-	}
-	k->pid = 0;
-}
-
-/* Without a source for its end nobody would hear of it: no helper then. */
-static int watch_helper(struct tg_keeper *k)
-{
-	int r = sd_event_add_child(k->loop, &k->child, k->pid, WEXITED, on_exit_of_helper, k);
-
-	if (r >= 0)
-		r = sd_event_source_set_exit_on_failure(k->child, true);
-	if (r < 0) {
-		k->child = sd_event_source_unref(k->child);
-		end_helper(k);
-		return r;
-	}
-	(void) sd_event_source_set_description(k->child, "provision");
-	return 0;
-}
-
-static void run_helper(struct tg_keeper *k)
-{
-	int r = spawn_helper(k);
-
-	if (r == 0)
-		r = watch_helper(k);
-	k->attempts++;
-	if (r < 0) {
-		k->failures++;
-		tg_log(LOG_ERR, "enrol", "cannot start %s: %s", k->o.helper, strerror(-r));
-		plan(k, tg_keeper_pause_us(TG_ENROL_LOCAL, k->failures, tg_random_u64()));
-		return;
-	}
-	k->state = TG_KEEPER_RUNNING;
+	tg_keeper_call_back(k);
+	gather(k);
+	settle(k);
+	k->plan = tg_renewal_decide(&k->policy, &k->facts, &k->attempts);
+	if (k->plan.act == TG_RENEWAL_RUN)
+		return tg_keeper_begin(k);
+	at = k->plan.look_us;
+	if (k->away && at > k->facts.now_us + CALL_BACK_US)
+		at = k->facts.now_us + CALL_BACK_US;
+	tg_keeper_wake_at(k, at);
 }
 
 static int on_timer(sd_event_source *s, uint64_t usec, void *user)
@@ -229,19 +108,14 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *user)
 
 	(void) s;
 	(void) usec;
-	if (k->pid)
-		return 0;
-	if (!settled(k) && k->method) {
-		run_helper(k);
-	} else {
-		/* What was planned is no longer wanted. */
-		look(k);
-	}
+	if (k->leaving)
+		tg_keeper_link_stays(k);
+	else
+		tg_keeper_look(k);
 	return 0;
 }
 
-int tg_keeper_new(sd_event *loop, const struct tg_keeper_options *o, tg_keeper_changed_fn changed,
-		  void *user, struct tg_keeper **ret)
+int tg_keeper_new(sd_event *loop, const struct tg_keeper_options *o, struct tg_keeper **ret)
 {
 	tg_cleanup(tg_freep) struct tg_keeper *k = calloc(1, sizeof(*k));
 	int r;
@@ -250,8 +124,6 @@ int tg_keeper_new(sd_event *loop, const struct tg_keeper_options *o, tg_keeper_c
 		return -ENOMEM;
 	k->loop = loop;
 	k->o = *o;
-	k->changed = changed;
-	k->user = user;
 	r = sd_event_add_time(loop, &k->timer, CLOCK_BOOTTIME, UINT64_MAX, TG_US_PER_MS, on_timer,
 			      k);
 	if (r < 0)
@@ -270,34 +142,126 @@ struct tg_keeper *tg_keeper_free(struct tg_keeper *k)
 {
 	if (!k)
 		return NULL;
-	sd_event_source_unref(k->child);
 	sd_event_source_unref(k->timer);
-	if (k->pid)
-		end_helper(k);
+	tg_helper_process_free(k->helper);
 	free(k);
 	return NULL;
 }
 
 int tg_keeper_configure(struct tg_keeper *k, const struct tg_config *cfg)
 {
-	k->method = cfg->enrolment.method == TG_ENROL_AWS_FLEET;
-	k->failures = 0;
-	look(k);
+	k->policy = tg_renewal_policy(cfg);
+	k->stuck = false;
+	tg_attempts_forgive(&k->attempts);
+	tg_keeper_look(k);
+	return 0;
+}
+
+/* --- what others tell ------------------------------------------------------------------------- */
+
+static void note_roll_back(struct tg_keeper *k, const struct tg_keeper_link *l)
+{
+	struct tg_keeper_attempt *a = &k->attempt;
+
+	k->roll_backs = l->roll_backs;
+	tg_attempts_rolled_back(&k->attempts, tg_clock_boot_us(), tg_random_u64());
+	if (tg_keeper_busy(k))
+		return;
+	a->rolled_back = true;
+	a->class = TG_ENROL_REFUSED;
+	a->step = TG_STEP_WRITTEN;
+	(void) snprintf(a->text, sizeof(a->text), "rolled back: %s",
+			l->roll_back_reason ? l->roll_back_reason : "");
+}
+
+void tg_keeper_link(struct tg_keeper *k, const struct tg_keeper_link *l)
+{
+	bool differs = l->refused != k->refused || l->on_probation != k->told_probation ||
+		       l->promotions != k->promotions || l->roll_backs != k->roll_backs;
+
+	if (l->refused && !k->refused)
+		k->refused_us = tg_clock_boot_us();
+	k->refused = l->refused;
+	k->told_probation = l->on_probation;
+	k->promotions = l->promotions;
+	if (l->roll_backs != k->roll_backs)
+		note_roll_back(k, l);
+	if (k->leaving && l->suspended)
+		tg_keeper_link_left(k);
+	else if (differs)
+		tg_keeper_look(k);
+}
+
+void tg_keeper_tpm(struct tg_keeper *k, const char *tpm, bool key_lost)
+{
+	if (key_lost == k->key_lost && strcmp(tpm, k->tpm) == 0)
+		return;
+	(void) snprintf(k->tpm, sizeof(k->tpm), "%s", tpm);
+	k->key_lost = key_lost;
+	tg_keeper_look(k);
+}
+
+void tg_keeper_clock_changed(struct tg_keeper *k)
+{
+	tg_keeper_look(k);
+}
+
+/* --- orders ----------------------------------------------------------------------------------- */
+
+static int order(struct tg_keeper *k, bool by_claim)
+{
+	tg_attempts_forgive(&k->attempts);
+	k->ordered = true;
+	k->by_claim = by_claim;
+	tg_keeper_look(k);
+	/* It has begun, or there is no need any more. */
+	k->ordered = k->by_claim = false;
 	return 0;
 }
 
 int tg_keeper_enrol_now(struct tg_keeper *k, bool key_lost)
 {
-	if (k->pid)
+	if (tg_keeper_busy(k))
 		return -EALREADY;
-	if (settled(k) && !key_lost)
+	tg_keeper_read_generations(k);
+	if ((k->current || k->candidate) && !key_lost)
 		return -EEXIST;
-	if (!k->method)
+	if (!k->policy.possible)
 		return -EOPNOTSUPP;
-	k->anew = key_lost;
-	k->failures = 0;
-	plan(k, 0);
-	return 0;
+	return order(k, true);
+}
+
+int tg_keeper_renew_now(struct tg_keeper *k)
+{
+	if (tg_keeper_busy(k))
+		return -EALREADY;
+	if (!k->policy.possible)
+		return -EOPNOTSUPP;
+	tg_keeper_read_generations(k);
+	if (k->candidate || (k->current && k->on_probation))
+		return -EBUSY;
+	if (!k->current)
+		return -ENOENT;
+	if (k->key_lost && k->policy.on_key_lost == TG_ON_FAILURE_HOLD)
+		return -EKEYREJECTED;
+	return order(k, false);
+}
+
+/* --- status ----------------------------------------------------------------------------------- */
+
+static enum tg_keeper_state state_of(const struct tg_keeper *k)
+{
+	if (tg_keeper_busy(k))
+		return k->leaving ? TG_KEEPER_LEAVING : TG_KEEPER_RUNNING;
+	if (k->stuck)
+		return TG_KEEPER_STUCK;
+	if (k->plan.reason == TG_RENEWAL_NO_METHOD)
+		return k->current || k->candidate ? TG_KEEPER_SETTLED : TG_KEEPER_OFF;
+	if (k->plan.reason == TG_RENEWAL_KEY_LOST && k->plan.act == TG_RENEWAL_REST)
+		return TG_KEEPER_HOLDING;
+	if (k->candidate)
+		return TG_KEEPER_SETTLED;
+	return k->current && !k->attempts.failures ? TG_KEEPER_SETTLED : TG_KEEPER_WAITING;
 }
 
 void tg_keeper_status(struct tg_keeper *k, struct tg_keeper_status *ret)
@@ -305,10 +269,21 @@ void tg_keeper_status(struct tg_keeper *k, struct tg_keeper_status *ret)
 	int current = tg_generation_read(k->o.state_dir, TG_SLOT_CURRENT, &ret->current, NULL);
 	int candidate =
 		tg_generation_read(k->o.state_dir, TG_SLOT_CANDIDATE, &ret->candidate, NULL);
+	bool planned = !tg_keeper_busy(k) && k->plan.act == TG_RENEWAL_WAIT;
 
-	ret->state = k->state;
-	ret->next_us = k->state == TG_KEEPER_WAITING ? k->next_us : 0;
-	ret->attempts = k->attempts;
+	ret->state = state_of(k);
+	ret->next_us = planned ? k->plan.next_us : 0;
+	ret->next_s =
+		planned ? k->facts.believed_s +
+				  (int64_t) ((k->plan.next_us - k->facts.now_us) / TG_US_PER_S)
+			: 0;
+	ret->reason = tg_keeper_busy(k) ? k->attempt.reason : k->plan.reason;
+	(void) tg_renewal_reason_text(ret->reason, &k->policy, ret->reason_text,
+				      sizeof(ret->reason_text));
+	ret->attempts = k->attempt.number;
+	ret->failures = k->attempts.failures;
+	ret->last = k->attempt;
+	ret->expired = k->plan.expired;
 	ret->has_current = current == 0;
 	ret->has_candidate = candidate == 0;
 	ret->damaged = current == -EBADMSG || candidate == -EBADMSG;
@@ -326,10 +301,14 @@ const char *tg_keeper_state_name(enum tg_keeper_state s)
 		return "settled";
 	case TG_KEEPER_WAITING:
 		return "waiting";
+	case TG_KEEPER_LEAVING:
+		return "leaving";
 	case TG_KEEPER_RUNNING:
 		return "running";
 	case TG_KEEPER_STUCK:
 		return "stuck";
+	case TG_KEEPER_HOLDING:
+		return "holding";
 	}
 	return "?";
 }

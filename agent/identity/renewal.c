@@ -18,7 +18,10 @@
 #define RETRY_CAP_US  (6 * HOUR_S * TG_US_PER_S)
 /* Without an identity nothing is published: what the network cures by itself is asked again soon. */
 #define FIRST_CAP_US (600 * TG_US_PER_S)
-#define SLOW_US         (HOUR_S * TG_US_PER_S) /* between two uses of the claim, or of what is refused */
+#define SLOW_US      (HOUR_S * TG_US_PER_S) /* between two uses of the claim, or of what is refused */
+#define TRIAL_US                                                                                   \
+	(HOUR_S *                                                                                  \
+	 TG_US_PER_S) /* for a candidate beside a key that is lost: is its own lost, too? */
 #define SLOW_SPREAD_US  (600 * TG_US_PER_S)    /* on top, so that a fleet does not come as one */
 #define CLAIM_SPREAD_US (10 * TG_US_PER_S)     /* before the first use of the claim */
 #define LOOK_US         (HOUR_S * TG_US_PER_S) /* the wall clock is slewed against the boot clock */
@@ -149,14 +152,15 @@ static struct tg_renewal_plan attempt(const struct tg_renewal_facts *f, const st
 		.reason = reason,
 		.next_us = at_us,
 		.look_us = min_us(at_us, tg_us_add(f->now_us, LOOK_US)),
-		.kind = f->has_current ? TG_ORDER_RENEW : TG_ORDER_ENROL,
+		.kind = f->has_current && !f->key_lost ? TG_ORDER_RENEW : TG_ORDER_ENROL,
 		.credential = credential,
-		.own_id = a->own_id && f->has_current,
 	};
 
 	/* What was refused for its client id was only the first half of an attempt. */
-	if (a->own_id_due)
+	if (a->own_id_due) {
 		plan.credential = a->credential;
+		plan.own_id = true;
+	}
 	if (f->ordered || a->own_id_due || at_us <= f->now_us) {
 		plan.act = TG_RENEWAL_RUN;
 		plan.next_us = plan.look_us = f->now_us;
@@ -279,26 +283,43 @@ static struct tg_renewal_plan decide_by_age(const struct tg_renewal_policy *p,
 	return plan;
 }
 
+static struct tg_renewal_plan on_trial(const struct tg_renewal_facts *f)
+{
+	struct tg_renewal_plan plan = rest(TG_RENEWAL_ON_TRIAL);
+
+	plan.look_us = min_us(tg_us_add(f->now_us, LOOK_US),
+			      when_us(f, proved_s(f), clamp_date(f->candidate_not_after)));
+	return plan;
+}
+
+static struct tg_renewal_plan decide_key_lost(const struct tg_renewal_policy *p,
+					      const struct tg_renewal_facts *f,
+					      const struct tg_attempts *a, bool trial)
+{
+	bool by_claim = p->on_key_lost == TG_ON_FAILURE_CLAIM || f->by_claim;
+
+	/* Not even an expired one could sign: no service can be shown this certificate. */
+	if (!by_claim)
+		return trial ? on_trial(f) : rest(TG_RENEWAL_KEY_LOST);
+	/* The candidate may be the answer to the loss, or was lost with the rest and will never prove itself. */
+	return with_claim(f, a, TG_RENEWAL_KEY_LOST, trial ? tg_us_add(f->trial_us, TRIAL_US) : 0);
+}
+
 static struct tg_renewal_plan decide(const struct tg_renewal_policy *p,
 				     const struct tg_renewal_facts *f, const struct tg_attempts *a,
 				     bool expired)
 {
+	bool trial = f->has_candidate && proved_s(f) < f->candidate_not_after;
+
 	if (!p->possible)
 		return rest(TG_RENEWAL_NO_METHOD);
-	if (f->has_candidate && proved_s(f) < f->candidate_not_after) {
-		struct tg_renewal_plan plan = rest(TG_RENEWAL_ON_TRIAL);
-
-		plan.look_us = min_us(tg_us_add(f->now_us, LOOK_US),
-				      when_us(f, proved_s(f), clamp_date(f->candidate_not_after)));
-		return plan;
-	}
+	if (f->key_lost && f->has_current)
+		return decide_key_lost(p, f, a, trial);
+	/* Without a current one the key is the candidate's: what was never proved is no loss. */
+	if (trial && !f->key_lost)
+		return on_trial(f);
 	if (!f->has_current)
 		return decide_first(f, a);
-	if (f->key_lost && p->on_key_lost == TG_ON_FAILURE_CLAIM)
-		return with_claim(f, a, TG_RENEWAL_KEY_LOST, 0);
-	/* It cannot sign: no service could be shown this certificate. */
-	if (f->key_lost)
-		return rest(TG_RENEWAL_KEY_LOST);
 	if (expired)
 		return decide_expired(p, f, a);
 	if (f->refused && p->on_refused == TG_ON_FAILURE_CLAIM)

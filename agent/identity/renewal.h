@@ -32,12 +32,14 @@ struct tg_renewal_facts {
 	bool has_current, has_candidate;
 	int64_t not_before, not_after, made; /* of the current certificate */
 	int64_t candidate_not_after;
-	uint64_t seed; /* tg_renewal_seed() */
+	uint64_t trial_us; /* the candidate is there since then, or since the start */
+	uint64_t seed;     /* tg_renewal_seed() */
 
 	bool refused;        /* the broker refuses the current certificate for good */
 	uint64_t refused_us; /* since then */
 	bool key_lost;       /* the TPM does not know the current key */
 	bool ordered;        /* by an operator: now, due or not */
+	bool by_claim;       /* the order allows the claim, where the key is lost */
 };
 
 enum tg_renewal_act {

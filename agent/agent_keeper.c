@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/agent_internal.h"
+
+#include "base/clock.h"
+
+#define CONFIRM_US (600 * TG_US_PER_S) /* from the start, for a sync service to confirm the clock */
+
+static void tell_clock(void *user, struct tg_keeper_clock *ret)
+{
+	struct tg_agent *a = user;
+	enum tg_clock_trust trust = tg_timekeeping_now(a->time).trust;
+	int64_t wall_s = tg_clock_wall_us() / (int64_t) TG_US_PER_S;
+
+	ret->floor_s = tg_timekeeping_floor(a->time);
+	ret->believed_s = wall_s > ret->floor_s ? wall_s : ret->floor_s;
+	ret->synchronised = trust == TG_CLOCK_SYNCHRONISED;
+	ret->waits = trust == TG_CLOCK_UNCONFIRMED &&
+		     tg_clock_boot_us() < tg_us_add(a->started_us, CONFIRM_US);
+}
+
+static int suspend_link(void *user, bool away)
+{
+	struct tg_agent *a = user;
+
+	return tg_link_suspend(a->link, away);
+}
+
+static void on_identity(void *user)
+{
+	struct tg_agent *a = user;
+
+	tg_agent_on_identity(a);
+}
+
+int tg_agent_start_keeper(struct tg_agent *a)
+{
+	const struct tg_keeper_options o = {
+		.helper = a->o->helper,
+		.config_path = a->o->config_path,
+		.state_dir = a->o->state_dir,
+		.changed = on_identity,
+		.clock = tell_clock,
+		.suspend = suspend_link,
+		.user = a,
+	};
+
+	return tg_keeper_new(a->loop, &o, &a->keeper);
+}
+
+void tg_agent_tell_keeper(struct tg_agent *a)
+{
+	const struct tg_link_report *r = &a->link_report;
+	const struct tg_keeper_link l = {
+		.refused = r->standing == TG_LINK_REFUSED,
+		.on_probation = r->on_probation,
+		.suspended = r->suspended,
+		.promotions = r->promotions,
+		.roll_backs = r->roll_backs,
+		.roll_back_reason = r->roll_back_reason,
+	};
+
+	tg_keeper_link(a->keeper, &l);
+}
