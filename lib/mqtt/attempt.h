@@ -33,7 +33,7 @@ struct tg_mqtt_attempt {
 	char address[INET6_ADDRSTRLEN]; /* what the name was resolved to */
 	uint8_t alpn[256];              /* as on the wire: a length, then the name */
 	unsigned alpn_len;
-	int64_t verify_at;
+	int64_t verify_at; /* 0: now, by the clock */
 	unsigned timeout_ms; /* TCP_USER_TIMEOUT */
 
 	enum tg_mqtt_stage stage;
@@ -41,8 +41,7 @@ struct tg_mqtt_attempt {
 	int verify_error; /* X509_V_ERR_*, 0: none */
 	int verify_depth;
 	char peer_name[96]; /* of the certificate that was refused */
-	int64_t peer_not_before;
-	bool early;         /* "not yet valid" is all that is wrong with the chain */
+	int64_t peer_not_before; /* of a chain that was accepted; else 0 */
 	bool alerted;       /* the broker sent a fatal alert ... */
 	uint8_t alert;      /* ... of this number (RFC 8446 section 6) */
 	bool tpm;           /* a provider's reason began with "TPM" */

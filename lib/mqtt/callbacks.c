@@ -102,13 +102,14 @@ void tg_mqtt_on_connect_failed(void *context, MQTTAsync_failureData *data)
 	int code = data ? data->code : 0;
 	bool timed_out = data && data->message && strstr(data->message, "timeout");
 
+	/* The broker was accepted, and refused us: what it proved holds all the same. */
+	if (m->attempt.stage >= TG_MQTT_STAGE_PEER)
+		e.peer_not_before = m->attempt.peer_not_before;
 	e.cause = tg_mqtt_reason(&m->attempt, code, timed_out, e.text, sizeof(e.text));
 	if (e.cause == TG_MQTT_CAUSE_REFUSED)
 		e.code = code;
-	if (e.cause == TG_MQTT_CAUSE_TLS_PEER) {
+	if (e.cause == TG_MQTT_CAUSE_TLS_PEER)
 		e.code = m->attempt.verify_error;
-		e.peer_not_before = m->attempt.early ? m->attempt.peer_not_before : 0;
-	}
 	tg_mqtt_attempt_release(&m->attempt);
 	tg_mqtt_lock(m);
 	if (m->state == TG_MQTT_STATE_CONNECTING) {

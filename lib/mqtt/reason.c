@@ -168,10 +168,6 @@ static enum tg_mqtt_cause say_peer(const struct tg_mqtt_attempt *a, char *text, 
 		say(a, text, size, "%s (%s) has expired, or the clock is wrong", whose,
 		    a->peer_name);
 		break;
-	case X509_V_ERR_CERT_NOT_YET_VALID:
-		say(a, text, size,
-		    "the broker's certificate is not valid yet: the clock is probably behind");
-		break;
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
 	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:

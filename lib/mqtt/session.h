@@ -57,7 +57,7 @@ struct tg_mqtt_event {
 	int code; /* of CONNACK or SUBACK; with CAUSE_TLS_PEER X509_V_ERR_* or 0 */
 	/*
 	 * Seconds since 1970 that a verified certificate of the broker proves to be past: with
-	 * CONNECTED, and with CONNECT_FAILED when "not yet valid" was all that was wrong; else 0.
+	 * CONNECTED, and with CONNECT_FAILED when the broker was accepted but did not accept us; else 0.
 	 */
 	int64_t peer_not_before;
 	bool granted;
@@ -95,7 +95,10 @@ struct tg_mqtt_options {
 	uint64_t connect_timeout_us;
 	unsigned in_flight;
 	const struct tg_mqtt_will *will; /* QoS 1, retained; NULL: none */
-	/* Seconds since 1970 at which certificates are judged when the clock is behind it; or 0. */
+	/*
+	 * Seconds since 1970 at which certificates are judged; 0: now, by the clock. A broker whose certificate is good in all
+	 * but that it begins later is accepted: the event's peer_not_before says what it proves.
+	 */
 	int64_t verify_at;
 };
 

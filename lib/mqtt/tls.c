@@ -18,7 +18,9 @@
  * tells no reason. Here everything is checked inside the handshake, before our
  * certificate is sent and before the TPM signs: chain to the configured
  * anchors, name or address among the alternative names, purpose, validity at
- * the clock or at the floor, security level 2.
+ * the time that we are given, security level 2. The clock of a gateway can be
+ * behind, the peer's certificate cannot: one that is good in all but its
+ * beginning proves that this has passed.
  */
 
 TG_DEFINE_CLEANUP(SSL_CTX *, SSL_CTX_free)
@@ -87,7 +89,6 @@ static int on_chain(int ok, X509_STORE_CTX *store)
 	/* Go on past "not yet valid" to learn whether that is all that is wrong: then our clock is
 	 * the suspect. */
 	if (error == X509_V_ERR_CERT_NOT_YET_VALID) {
-		a->early = true;
 		if (not_before(cert) > a->peer_not_before)
 			a->peer_not_before = not_before(cert);
 		return 1;
@@ -107,7 +108,7 @@ static bool set_wishes(X509_STORE_CTX *store, const struct tg_mqtt_attempt *a)
 	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT |
 						       X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
 	X509_VERIFY_PARAM_set_auth_level(param, 2);
-	if (a->verify_at > (int64_t) time(NULL))
+	if (a->verify_at)
 		X509_VERIFY_PARAM_set_time(param, (time_t) a->verify_at);
 	if (inet_pton(AF_INET, a->host, &ip) == 1)
 		return X509_VERIFY_PARAM_set1_ip_asc(param, a->host);
@@ -127,6 +128,40 @@ static void on_info(const SSL *ssl, int where, int ret)
 	}
 }
 
+/* Returns 1 when every certificate of a chain that begins in the future is still good by then, or 0 and says which is not. */
+static int judge_beginning(X509_STORE_CTX *store, struct tg_mqtt_attempt *a)
+{
+	STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(store);
+	time_t then = (time_t) a->peer_not_before;
+
+	for (int i = 0; i < sk_X509_num(chain); i++) {
+		X509 *cert = sk_X509_value(chain, i);
+
+		if (X509_cmp_time(X509_get0_notAfter(cert), &then) > 0)
+			continue;
+		a->verify_error = X509_V_ERR_CERT_HAS_EXPIRED;
+		a->verify_depth = i;
+		name_of(cert, a->peer_name, sizeof(a->peer_name));
+		return 0;
+	}
+	return 1;
+}
+
+/* Our opinion of a chain, with its reason in @a and for the alert that the peer gets. */
+static int judge_chain(X509_STORE_CTX *store, struct tg_mqtt_attempt *a)
+{
+	int r = X509_verify_cert(store) > 0;
+
+	if (r && a->peer_not_before)
+		r = judge_beginning(store, a);
+	if (!r && !a->verify_error)
+		a->verify_error = X509_STORE_CTX_get_error(store);
+	if (!r && !a->verify_error)
+		a->verify_error = X509_V_ERR_UNSPECIFIED;
+	X509_STORE_CTX_set_error(store, r ? X509_V_OK : a->verify_error);
+	return r;
+}
+
 /* Stands in for X509_verify_cert(). Returns 1 when the peer is whom we want. */
 static int judge(X509_STORE_CTX *store, void *arg)
 {
@@ -142,22 +177,13 @@ static int judge(X509_STORE_CTX *store, void *arg)
 	SSL_set_info_callback(ssl, on_info);
 	X509_STORE_CTX_set_verify_cb(store, on_chain);
 	a->verify_error = 0;
-	a->early = false;
 	a->peer_not_before = 0;
-	if (X509_verify_cert(store) <= 0) {
-		if (!a->verify_error)
-			a->verify_error = X509_STORE_CTX_get_error(store);
-		if (!a->verify_error)
-			a->verify_error = X509_V_ERR_UNSPECIFIED;
-		a->early = false;
+	if (!judge_chain(store, a)) {
+		a->peer_not_before = 0;
 		return 0;
 	}
-	if (a->early) {
-		a->verify_error = X509_V_ERR_CERT_NOT_YET_VALID;
-		X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_NOT_YET_VALID);
-		return 0;
-	}
-	a->peer_not_before = not_before(X509_STORE_CTX_get0_cert(store));
+	if (!a->peer_not_before)
+		a->peer_not_before = not_before(X509_STORE_CTX_get0_cert(store));
 	a->stage = TG_MQTT_STAGE_PEER;
 	return 1;
 }

@@ -129,6 +129,10 @@ static int fleet_open(struct tg_enrolment *e, const struct tg_credential *c,
 		r = check_files(e, c, reterr);
 	if (r == 0)
 		r = connect_session(e, c, &m, reterr);
+	/* A clock that is years behind would take what comes next for something from the future. */
+	if (r == 0)
+		(void) tg_wallclock_raise(&e->clock, TG_FLOOR_PEER,
+					  tg_mqtt_once_peer_not_before(m), tg_clock_boot_us());
 	if (r == 0)
 		r = tg_mqtt_once_prepare(m, TG_AWS_TOPIC_CREATE, in(CALL_US), reterr);
 	if (r == 0)

@@ -17,6 +17,7 @@ struct tg_mqtt_once {
 	uint64_t cookie;
 	enum tg_mqtt_cause cause; /* of the last failed connect */
 	bool up;
+	int64_t peer_not_before;
 };
 
 /* What the session says of a failed connect, in our terms. Its text says the rest. */
@@ -70,6 +71,7 @@ static int wait_connected(struct tg_mqtt_once *m, uint64_t deadline_us, struct t
 		tg_mqtt_event_done(&e);
 		if (e.type == TG_MQTT_CONNECTED) {
 			m->up = true;
+			m->peer_not_before = e.peer_not_before;
 			return 0;
 		}
 		if (e.type != TG_MQTT_CONNECT_FAILED && e.type != TG_MQTT_LOST)
@@ -117,6 +119,11 @@ int tg_mqtt_once_open(const struct tg_mqtt_options *o, uint64_t deadline_us,
 		return r;
 	*ret = tg_take(m);
 	return 0;
+}
+
+int64_t tg_mqtt_once_peer_not_before(const struct tg_mqtt_once *m)
+{
+	return m->peer_not_before;
 }
 
 static int subscribe(struct tg_mqtt_once *m, const char *filter, uint64_t deadline_us,

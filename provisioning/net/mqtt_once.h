@@ -33,6 +33,9 @@ int tg_mqtt_once_open(const struct tg_mqtt_options *o, uint64_t deadline_us,
 		      enum tg_mqtt_cause *ret_cause, struct tg_mqtt_once **ret,
 		      struct tg_fault *reterr) TG_CHECKED;
 
+/* Seconds since 1970 that the broker's certificate proves to be past; 0: it proves nothing. */
+int64_t tg_mqtt_once_peer_not_before(const struct tg_mqtt_once *m);
+
 /* Subscribes to both answers of @topic and waits until the broker has granted them. */
 int tg_mqtt_once_prepare(struct tg_mqtt_once *m, const char *topic, uint64_t deadline_us,
 			 struct tg_fault *reterr) TG_CHECKED;
