@@ -74,8 +74,6 @@ void tg_agent_picture(struct tg_agent *a, struct tg_picture *ret)
 		.started_us = a->started_us,
 		.now_us = tg_clock_boot_us(),
 		.wall_us = tg_clock_wall_us(),
-		.clock = tg_timekeeping_now(a->time).trust,
-		.floor_s = tg_timekeeping_floor(a->time),
 		.link = a->link_report,
 		.spool = a->spool_state,
 		.tpm = a->tpm_report,
@@ -85,6 +83,8 @@ void tg_agent_picture(struct tg_agent *a, struct tg_picture *ret)
 		.identity_lost = a->identity_lost,
 		.claim = &a->claim,
 	};
+	memcpy(ret->boot_id, a->boot_id, sizeof(ret->boot_id));
+	tg_timekeeping_state(a->time, &ret->time);
 	tg_keeper_status(a->keeper, &ret->keeper);
 }
 
@@ -127,12 +127,11 @@ static void tell_expiry(enum tg_expiry_level level, const struct tg_picture *p)
 
 static void watch_expiry(struct tg_agent *a, const struct tg_picture *p)
 {
-	int64_t wall_s = p->wall_us / (int64_t) TG_US_PER_S;
 	struct tg_expiry_facts f = {
 		.generation = p->keeper.has_current ? p->keeper.current.number : 0,
 		.not_before = p->keeper.current.not_before,
 		.not_after = p->keeper.current.not_after,
-		.believed_s = wall_s > p->floor_s ? wall_s : p->floor_s,
+		.believed_s = p->time.believed_s,
 		.failing = p->keeper.state != TG_KEEPER_SETTLED,
 	};
 	enum tg_expiry_level level = tg_expiry_news(&a->expiry, &f);
@@ -155,16 +154,6 @@ static void look_around(struct tg_agent *a)
 		return;
 	memcpy(a->line, line, sizeof(line));
 	(void) sd_notifyf(0, "STATUS=%s", line);
-}
-
-void tg_agent_keep_floor(struct tg_agent *a)
-{
-	struct tg_manifest m;
-
-	if (tg_generation_read(a->o->state_dir, TG_SLOT_CURRENT, &m, NULL) < 0)
-		return;
-	tg_timekeeping_raise_floor(a->time, m.not_before);
-	(void) !tg_link_floor(a->link, tg_timekeeping_floor(a->time));
 }
 
 /* Long before the numbers end, so that a disk that refuses has time to heal. */

@@ -21,6 +21,7 @@ struct tg_agent {
 	struct tg_config *cfg;
 	struct tg_specifiers spec;
 	uint64_t started_us;
+	uint8_t boot_id[16];
 
 	sd_event *loop;
 	sd_event_source *tick, *news_io, *tap_io;
@@ -66,6 +67,7 @@ int tg_agent_on_news_io(sd_event_source *s, int fd, uint32_t events, void *user)
 int tg_agent_on_tap_io(sd_event_source *s, int fd, uint32_t events, void *user);
 int tg_agent_on_tick(sd_event_source *s, uint64_t usec, void *user);
 int tg_agent_on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void *user);
+void tg_agent_on_clock(void *user, const struct tg_time_change *change);
 void tg_agent_on_fleet(void *user);    /* the devices of a new configuration run */
 void tg_agent_on_identity(void *user); /* the helper has written one */
 
@@ -79,5 +81,5 @@ bool tg_agent_expand_id(struct tg_agent *a);
 int tg_agent_start_keeper(struct tg_agent *a) TG_CHECKED;
 /* What the link's newest report means for the identity. */
 void tg_agent_tell_keeper(struct tg_agent *a);
-/* Raises the clock's floor to what the current certificate proves. */
+/* Raises the clock's floor to what our own certificates prove. */
 void tg_agent_keep_floor(struct tg_agent *a);

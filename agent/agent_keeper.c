@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/agent_internal.h"
 
-#include "base/clock.h"
-
-#define CONFIRM_US (600 * TG_US_PER_S) /* from the start, for a sync service to confirm the clock */
-
 static void tell_clock(void *user, struct tg_keeper_clock *ret)
 {
 	struct tg_agent *a = user;
-	enum tg_clock_trust trust = tg_timekeeping_now(a->time).trust;
-	int64_t wall_s = tg_clock_wall_us() / (int64_t) TG_US_PER_S;
+	struct tg_time_state s;
 
+	tg_timekeeping_state(a->time, &s);
+	/* That state is up to a second old. */
 	ret->floor_s = tg_timekeeping_floor(a->time);
-	ret->believed_s = wall_s > ret->floor_s ? wall_s : ret->floor_s;
-	ret->synchronised = trust == TG_CLOCK_SYNCHRONISED;
-	ret->waits = trust == TG_CLOCK_UNCONFIRMED &&
-		     tg_clock_boot_us() < tg_us_add(a->started_us, CONFIRM_US);
+	ret->believed_s = tg_timekeeping_believed_s(a->time);
+	ret->synchronised = s.trust == TG_CLOCK_SYNCHRONISED;
+	ret->waits = s.waiting;
 }
 
 static int suspend_link(void *user, bool away)

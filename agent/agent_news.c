@@ -130,7 +130,7 @@ static void on_link(struct tg_agent *a, const struct tg_link_report *r)
 	a->link_report = *r;
 	if (r->state == TG_LINK_OFFLINE)
 		take_tpm_name(a);
-	tg_timekeeping_raise_floor(a->time, r->peer_not_before);
+	tg_timekeeping_raise_floor(a->time, TG_FLOOR_PEER, r->peer_not_before);
 	if (changed) {
 		tg_tpm_watch_poke(a->watch);
 		a->claim.next_us = 0;

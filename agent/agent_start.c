@@ -25,6 +25,7 @@
 #define STOP_US       (4700 * TG_US_PER_MS)
 #define FLEET_STOP_US (1000 * TG_US_PER_MS)
 #define SPOOL_STOP_US (1000 * TG_US_PER_MS) /* at least */
+#define TIME_STOP_US  (100 * TG_US_PER_MS)
 #define WATCH_STOP_US (100 * TG_US_PER_MS)
 
 static int load_first(struct tg_agent *a)
@@ -92,8 +93,9 @@ static int start_tpm(struct tg_agent *a, struct tg_fault *reterr)
 static int start_data_path(struct tg_agent *a, struct tg_fault *reterr)
 {
 	uint32_t epoch;
-	int r = tg_timekeeping_new(&a->time);
+	int r = tg_timekeeping_new(a->loop, a->o->state_dir, tg_agent_on_clock, a, &a->time);
 
+	(void) !tg_clock_boot_id(a->boot_id);
 	if (r == 0)
 		r = tg_spool_new(a->o->state_dir, a->cfg, tg_agent_on_spool_state, a, &a->spool,
 				 reterr);
@@ -108,6 +110,7 @@ static int start_data_path(struct tg_agent *a, struct tg_fault *reterr)
 		r = tg_link_new(&(struct tg_link_options){ .state_dir = a->o->state_dir,
 							   .spool = a->spool,
 							   .clock = tg_timekeeping_now,
+							   .believed_s = tg_timekeeping_believed_s,
 							   .clock_user = a->time,
 							   .report = tg_agent_on_link_report,
 							   .prepare = prepare_provider,
@@ -263,6 +266,8 @@ static bool stop(struct tg_agent *a)
 	if (a->spool)
 		clean &= tg_spool_stop(a->spool, until > now + SPOOL_STOP_US ? until - now
 									     : SPOOL_STOP_US) == 0;
+	if (a->time)
+		clean &= tg_timekeeping_stop(a->time, TIME_STOP_US) == 0;
 	if (a->watch)
 		clean &= tg_tpm_watch_stop(a->watch, WATCH_STOP_US) == 0;
 	return clean;

@@ -121,16 +121,24 @@ static void state_of(struct screen *s, json_t *o)
 
 static void gateway(struct screen *s, json_t *all)
 {
-	const char *clock = tg_ctl_text(all, "clock", "?"),
+	json_t *o = json_object_get(all, "clock");
+	const char *clock = tg_ctl_text(o, "state", "?"),
 		   *stuck = tg_ctl_text(all, "stuck", NULL);
+	bool suspect = strcmp(clock, "suspect") == 0;
 	char up[24];
 
 	head(s, "gateway");
 	put(s, TG_PLAIN, "%s, tidegate %s, up %s, clock",
 	    tg_ctl_text(all, "id", "(id not known yet)"), tg_ctl_text(all, "version", "?"),
 	    tg_ctl_age(tg_ctl_number(all, "uptime_s", 0), up));
-	put(s, strcmp(clock, "suspect") == 0 ? TG_FAIL : TG_PLAIN, " %s", clock);
+	put(s, suspect ? TG_FAIL : TG_PLAIN, " %s", clock);
 	line_end(s);
+	if (suspect) {
+		put(s, TG_WARN, "the clock says %s, but it is at least %s (by the %s)",
+		    tg_ctl_text(all, "time", "?"), tg_ctl_text(o, "floor", "?"),
+		    tg_ctl_text(o, "floor_source", "?"));
+		line_end(s);
+	}
 	if (stuck) {
 		put(s, TG_FAIL, "thread %s shows no progress", stuck);
 		line_end(s);

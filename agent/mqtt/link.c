@@ -20,7 +20,6 @@ enum order_type {
 	ORDER_SETUP,
 	ORDER_IDENTITY,
 	ORDER_STATUS,
-	ORDER_FLOOR,
 	ORDER_AWAY,
 	ORDER_EVENT,
 	ORDER_STOP
@@ -30,7 +29,6 @@ struct order {
 	enum order_type type;
 	struct tg_link_setup *setup; /* owned */
 	char *json;                  /* owned */
-	int64_t floor_s;
 	bool away;
 };
 
@@ -92,11 +90,6 @@ static void on_order(struct tg_link *l, struct order *o)
 		free(l->status);
 		l->status = tg_take(o->json);
 		l->status_fresh = true;
-		return;
-	case ORDER_FLOOR:
-		/* A broker's certificate may have raised it meanwhile. */
-		if (o->floor_s > l->floor_s)
-			l->floor_s = o->floor_s;
 		return;
 	case ORDER_AWAY:
 		if (l->away == o->away)
@@ -249,11 +242,6 @@ int tg_link_suspend(struct tg_link *l, bool away)
 int tg_link_event(struct tg_link *l, char *json)
 {
 	return order(l, &(struct order){ .type = ORDER_EVENT, .json = json });
-}
-
-int tg_link_floor(struct tg_link *l, int64_t floor_s)
-{
-	return order(l, &(struct order){ .type = ORDER_FLOOR, .floor_s = floor_s });
 }
 
 uint64_t tg_link_patience_us(void)

@@ -72,6 +72,8 @@ struct tg_link_options {
 	const char *state_dir;
 	struct tg_spool *spool;
 	tg_pipeline_clock_fn clock;
+	/* The time at which brokers' certificates are judged, in seconds since 1970. Called on the link's thread. */
+	int64_t (*believed_s)(void *clock_user);
 	void *clock_user;
 	/* Called on the link's thread before each connect: makes TPM keys usable, or says why not. May block. */
 	int (*prepare)(void *user, struct tg_fault *reterr);
@@ -99,8 +101,6 @@ int tg_link_suspend(struct tg_link *l, bool away) TG_CHECKED;
  */
 #define TG_LINK_EVENTS 16
 int tg_link_event(struct tg_link *l, char *json) TG_CHECKED;
-/* Seconds since 1970 below which the clock is not believed when certificates are judged. */
-int tg_link_floor(struct tg_link *l, int64_t floor_s) TG_CHECKED;
 /* How long one turn of the thread may last. */
 uint64_t tg_link_patience_us(void);
 /* Says goodbye and ends the thread within @timeout_us; a thread that hangs in a library is left behind (-ETIMEDOUT). */

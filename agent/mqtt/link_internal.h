@@ -42,7 +42,6 @@ struct tg_link {
 	struct tg_link_setup setup;
 	char *status; /* the newest document, NULL before the first */
 	bool status_fresh;
-	int64_t floor_s;
 	struct tg_mqtt *mqtt;
 	unsigned session;
 	unsigned pick; /* of the broker's addresses: the next one after a TCP failure */

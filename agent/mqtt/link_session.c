@@ -89,7 +89,7 @@ static int open_session(struct tg_link *l, struct tg_fault *reterr)
 		.connect_timeout_us = TG_LINK_CONNECT_TIMEOUT_US,
 		.in_flight = cfg->mqtt.in_flight + TG_LINK_OWN_PUBLISHES,
 		.will = &will,
-		.verify_at = l->floor_s,
+		.verify_at = l->o.believed_s(l->o.clock_user),
 	};
 	int r = tg_specifiers_expand(&l->setup.spec, cfg->mqtt.client_id, l->report.client_id,
 				     sizeof(l->report.client_id), reterr);

@@ -119,13 +119,11 @@ static void on_message(struct tg_link *l, const struct tg_mqtt_event *e)
 		       tg_printable(topic, sizeof(topic), e->topic, strlen(e->topic)));
 }
 
-/* A certificate that verifies in everything but its date proves that it is at least as late as it says. */
+/* A certificate that verifies proves that it is at least as late as it says. */
 static void note_peer(struct tg_link *l, const struct tg_mqtt_event *e)
 {
 	if (e->peer_not_before > l->report.peer_not_before)
 		l->report.peer_not_before = e->peer_not_before;
-	if (l->report.peer_not_before > l->floor_s)
-		l->floor_s = l->report.peer_not_before;
 }
 
 void tg_link_on_event(struct tg_link *l, const struct tg_mqtt_event *e)

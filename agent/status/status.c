@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/status/status.h"
 
+#include "agent/status/clock.h"
 #include "base/clock.h"
 
 #include <errno.h>
@@ -81,7 +82,7 @@ static json_t *identity(const struct tg_picture *p)
 	put(o, "not_before", date(m->not_before));
 	put(o, "not_after", date(m->not_after));
 	put(o, "days_left",
-	    json_integer((m->not_after - p->wall_us / (int64_t) TG_US_PER_S) / DAY_S));
+	    json_integer((m->not_after - p->time.believed_s) / DAY_S));
 	put(o, "made", date(m->made));
 	return o;
 }
@@ -298,7 +299,7 @@ char *tg_status_json(const struct tg_picture *p, bool brief)
 	put(o, "version", json_string(TIDEGATE_VERSION));
 	put(o, "uptime_s", age(p, p->started_us));
 	put(o, "time", date(p->wall_us / (int64_t) TG_US_PER_S));
-	put(o, "clock", json_string(tg_clock_trust_name(p->clock)));
+	put(o, "clock", tg_status_clock(&p->time, p->boot_id));
 	put(o, "labels", labels(p->cfg));
 	put(o, "identity", identity(p));
 	put(o, "enrolment", enrolment(p));

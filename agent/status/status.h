@@ -19,8 +19,8 @@ struct tg_picture {
 	const char *config_path;
 	uint64_t started_us, now_us; /* CLOCK_BOOTTIME */
 	int64_t wall_us;
-	enum tg_clock_trust clock;
-	int64_t floor_s;
+	uint8_t boot_id[16];
+	struct tg_time_state time;
 	struct tg_keeper_status keeper;
 	const struct tg_claim *claim;
 	struct tg_link_report link;
