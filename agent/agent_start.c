@@ -4,6 +4,8 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "config/load.h"
+#include "identity/generation.h"
+#include "identity/journal.h"
 #include "tpm/provider.h"
 
 #include <tidegate/log.h>
@@ -223,12 +225,26 @@ static int recover(struct tg_agent *a, struct tg_fault *reterr)
 	return 0;
 }
 
+/* What a power cut left beside the identity; it does no harm but for the room that it takes. */
+static void tidy(struct tg_agent *a)
+{
+	struct tg_fault why = { .text = "" };
+	int r = tg_file_sweep(AT_FDCWD, a->o->state_dir, &why);
+
+	if (r == 0)
+		r = tg_journal_settle(a->o->state_dir, &why);
+	if (r < 0)
+		tg_log(LOG_WARNING, "agent", "leaving what a power cut left: %s", why.text);
+}
+
 static int start(struct tg_agent *a, struct tg_fault *reterr)
 {
 	int r = take_lock(a, reterr);
 
 	if (r == 0)
 		r = recover(a, reterr);
+	if (r == 0)
+		tidy(a);
 	/* First of all that could start a thread, as it changes the environment. */
 	if (r == 0)
 		r = tg_mqtt_global_init(reterr);

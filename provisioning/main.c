@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "config/load.h"
 #include "identity/generation.h"
+#include "identity/journal.h"
 #include "identity/tpm_name.h"
 #include "json/json.h"
 #include "mqtt/session.h"
@@ -252,6 +253,8 @@ static int do_enrol(struct tg_enrolment *e, const struct tg_options *o, struct t
 		r = take_lock(e->state_dir, &lock, reterr);
 	if (r == 0)
 		r = tg_generation_recover(e->state_dir, reterr);
+	if (r == 0)
+		r = tg_journal_settle(e->state_dir, reterr);
 	if (r == 0)
 		r = tg_enrolment_base(e, reterr);
 	return r < 0 ? r : enrol(e, o, reterr);

@@ -3,13 +3,17 @@
 
 #include "base/clock.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+
+TG_DEFINE_CLEANUP(DIR *, closedir)
 
 static int fail(struct tg_fault *reterr, const char *what, const char *name)
 {
@@ -93,6 +97,35 @@ static int temp_name(const char *name, char out[static PATH_MAX], struct tg_faul
 	if (n < 0 || n >= PATH_MAX)
 		return tg_fault_set(reterr, -ENAMETOOLONG, "path too long: %.100s...", name);
 	return 0;
+}
+
+/* A name that temp_name() may have made. */
+static bool is_temp_name(const char *name)
+{
+	const char *dot = *name == '.' ? strrchr(name + 1, '.') : NULL;
+
+	return dot && dot > name + 1 && strlen(dot + 1) == 8 &&
+	       strspn(dot + 1, "0123456789abcdef") == 8;
+}
+
+int tg_file_sweep(int dirfd, const char *dir, struct tg_fault *reterr)
+{
+	int fd = openat(dirfd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+	tg_cleanup(closedirp) DIR *list = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *e;
+
+	if (!list) {
+		r = fail(reterr, "cannot list directory", dir);
+		if (fd >= 0)
+			(void) close(fd);
+		return r;
+	}
+	while (r == 0 && (e = readdir(list)))
+		/* A directory was not made here. */
+		if (is_temp_name(e->d_name) && unlinkat(fd, e->d_name, 0) < 0 && errno != ENOENT &&
+		    errno != EISDIR)
+			r = fail(reterr, "cannot remove", e->d_name);
+	return r;
 }
 
 static int rename_and_sync(int dirfd, const char *temp, const char *name, struct tg_fault *reterr)

@@ -40,3 +40,9 @@ int tg_file_read(int dirfd, const char *name, size_t max, char **ret_data, size_
 
 /* mkdir -p of @path with @mode for what is new. Returns 0 or -errno; -ENOTDIR when a file is in the way. */
 int tg_file_mkdirs(const char *path, mode_t mode, struct tg_fault *reterr) TG_CHECKED;
+
+/*
+ * Removes what tg_file_replace() and tg_file_relink() left in @dir when the power failed between their steps. Only for
+ * whoever has the directory for itself, at start-up. Returns 0 or -errno.
+ */
+int tg_file_sweep(int dirfd, const char *dir, struct tg_fault *reterr) TG_CHECKED;

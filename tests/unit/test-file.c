@@ -126,6 +126,22 @@ static void creating_refuses_what_exists(void **state)
 	assert_int_equal(tg_file_sync_dir(dir, ".", NULL), 0);
 }
 
+static void what_a_power_cut_left_is_swept_and_nothing_else(void **state)
+{
+	static const char *const kept[] = { "name", ".hidden", ".name.12345", ".name.1234567g", "name.12345678",
+					    "..12345678" };
+	int dir = *(int *) *state;
+
+	for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++)
+		assert_int_equal(tg_file_create(dir, kept[i], "x", 1, 0600, NULL), 0);
+	assert_int_equal(mkdirat(dir, ".dir.12345678", 0700), 0);
+	assert_int_equal(tg_file_create(dir, ".name.0badcafe", "x", 1, 0600, NULL), 0);
+	assert_int_equal(symlinkat("name", dir, ".link.12345678"), 0);
+	assert_int_equal(tg_file_sweep(dir, ".", NULL), 0);
+	assert_int_equal(count(dir, 0), sizeof(kept) / sizeof(*kept) + 1);
+	assert_int_equal(tg_file_sweep(dir, "absent", NULL), -ENOENT);
+}
+
 static void directories_are_made_all_the_way(void **state)
 {
 	char path[] = "/tmp/tidegate-dirs-XXXXXX", deep[64], file[64];
@@ -159,6 +175,7 @@ int main(void)
 		cmocka_unit_test(files_of_proc_that_say_no_size_are_read),
 		IN_DIR(a_link_is_turned_by_rename),
 		IN_DIR(creating_refuses_what_exists),
+		IN_DIR(what_a_power_cut_left_is_swept_and_nothing_else),
 		cmocka_unit_test(directories_are_made_all_the_way),
 	};
 
