@@ -11,12 +11,13 @@
 #   fuzz         every fuzz target for a moment, over its corpus
 #   threads      provider, mailboxes, pipeline and spool under TSan
 #   integration  real peers: swtpm, mosquitto, Modbus servers, the AWS IoT stand-in; under ASan and UBSan
+#   cuts         power cuts at a sample of all points of enrolment and rotation, with the optimised build
 #   demo         tests/demo.sh with the optimised build
 #   package      the .deb: built, looked at by lintian, installed and purged in a fresh Debian of this release
 #   trixie       Debian 13: built there, unit tests, the demo with each OpenSSL provider
 #   machine      (--machine) the arm64 machine
 #
-# --full makes fuzzing longer. Logs stay in build/logs.
+# --full makes fuzzing longer and cuts the power at every point. Logs stay in build/logs.
 
 set -u
 . "$(dirname "$0")/lib.sh"
@@ -26,13 +27,13 @@ while [ $# -gt 0 ]; do
 	case $1 in
 	--machine) machine=yes ;;
 	--full) full=yes ;;
-	-*) sed -n '4,21s/^# \{0,1\}//p' "$0" && exit 2 ;;
+	-*) sed -n '4,22s/^# \{0,1\}//p' "$0" && exit 2 ;;
 	*) rings+=("$1") ;;
 	esac
 	shift
 done
 if [ ${#rings[@]} = 0 ]; then
-	rings=(static unit fuzz threads integration demo package trixie)
+	rings=(static unit fuzz threads integration cuts demo package trixie)
 	[ $machine = no ] || rings+=(machine)
 fi
 
@@ -140,6 +141,19 @@ ring_integration() {
 	step "integration: tests" tests_of debug integration --repeat until-pass:2 -j "$jobs" || return 1
 	say "         $(count_of integration--tests)"
 	grep -F '***' "$logs/integration--tests.log" | sed 's/^/          failed once: /' || true
+}
+
+ring_cuts() {
+	local more=()
+	install_step "${bench_packages[@]}" e2fsprogs mount || return 1
+	step "cuts: build" configure release || return 1
+	if ! tests/integration/test_power_cut.py --probe >"$logs/cuts--probe.log"; then
+		skip_reason=$(reason_of cuts--probe)
+		return 77
+	fi
+	[ $full = no ] || more=(--full --table "$logs/power-cuts.md")
+	TIDEGATE_BUILD=$top/build/release step "cuts: power" tests/integration/test_power_cut.py "${more[@]}" &&
+		say "         $(grep -E '^[0-9]+ cuts: ' "$logs/cuts--power.log")"
 }
 
 ring_demo() {

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One gateway, cut once or twice and judged: what each worker of test_power_cut.py has."""
+
+import collections
+import json
+import os
+import random
+import shutil
+import time
+from dataclasses import dataclass
+
+from gateway_bench import read_text, wait_for
+from power_cut_bench import Gateway
+from power_cut_judge import Ledger, complaints_of_disk, complaints_of_lockout, complaints_of_session, complaints_of_tpm
+
+SETTLE_S = 60       # a gateway that has not settled by then never will
+LINGER_S = 4        # behind what can be seen from outside: for the end of a probation, and for tidying up
+
+
+@dataclass(frozen=True)
+class Job:
+    """A cut in a phase; with `seconds`, that many further runs, each with a second cut in what follows on the first."""
+
+    phase: str
+    cuts: list
+    seconds: int = 0
+    seed: float = 0
+    no_sync: bool = False
+
+    def kind(self):
+        return self.phase + (", recovery" if self.seconds else "")
+
+
+class Row(collections.namedtuple("Row", "job cuts outcome issued complaints")):
+    @property
+    def again(self):
+        return self.outcome == "ok" and self.issued > PHASES[self.job.phase].issues
+
+
+class NotSettled(Exception):
+    pass
+
+
+class Phase:
+    """The state that a run begins with, and what drives the gateway until it has settled."""
+
+    issues = 1      # certificates that it takes
+
+    def __init__(self, name, template, generation):
+        self.name, self.template, self.generation = name, template, generation
+        self.clear()
+
+    def clear(self):
+        self.since = None
+
+    def step(self, gateway):
+        """Looks at the gateway, and gives it the order that the phase is about; whether it has settled."""
+        status = gateway.ask({"cmd": "status"})
+        if not (status and status["link"]["state"] == "online" and not status["link"]["error"]
+                and status["identity"]["state"] == "current" and status["enrolment"]["state"] == "settled"):
+            self.since = None
+            return False
+        if status["identity"]["generation"] < self.generation:
+            gateway.ask({"cmd": "renew"})
+            return False
+        self.since = self.since or time.monotonic()
+        return gateway.is_tidy() or time.monotonic() - self.since > LINGER_S
+
+
+PHASES = {"enrolment": Phase("enrolment", "empty", 1), "rotation": Phase("rotation", "enrolled", 2)}
+
+
+class Bench:
+    """A worker's gateway, and the templates that each run begins with."""
+
+    def __init__(self, directory):
+        self.dir = directory
+        self.gateway = Gateway(directory)
+        self.kept = {"empty": set()}        # what the service has issued by the time of a template
+        os.makedirs(directory + "/templates/empty.tpm")
+        self.gateway.disk.make(directory + "/templates/empty.img")
+        self.make_enrolled()
+
+    def end(self):
+        self.gateway.end()
+
+    def make_enrolled(self):
+        self.begin(PHASES["enrolment"])
+        self.drive(PHASES["enrolment"])
+        self.rest()
+        self.gateway.power_off()
+        name = self.dir + "/templates/enrolled"
+        shutil.copyfile(self.gateway.disk.image, name + ".img")
+        shutil.copytree(self.gateway.chip.dir + "/state", name + ".tpm")
+        self.kept["enrolled"] = {c["id"] for c in self.gateway.cloud.issued()}
+
+    def begin(self, phase):
+        gateway, kept = self.gateway, self.kept[phase.template]
+        gateway.power_off()
+        for certificate in gateway.cloud.issued():
+            if certificate["id"] in kept:
+                gateway.cloud.ask("certificate", id=certificate["id"], status="ACTIVE")
+            elif certificate["id"] not in self.kept.get("enrolled", ()):
+                gateway.cloud.ask("delete-certificate", id=certificate["id"])
+        name = f"{self.dir}/templates/{phase.template}"
+        gateway.disk.insert(name + ".img")
+        gateway.chip.insert(name + ".tpm")
+        gateway.chip.power_on()
+        gateway.forget_logs()
+        return Ledger(gateway.cloud, phase.issues)
+
+    def drive(self, phase, **how):
+        """True when it has settled, False when the power failed."""
+        gateway = self.gateway
+        phase.clear()
+        gateway.start(**how)
+        try:
+            wait_for("the gateway to settle", lambda: not gateway.running() or phase.step(gateway), SETTLE_S)
+        except AssertionError:
+            raise NotSettled(f"it does not settle: {json.dumps(gateway.ask({'cmd': 'status'}))}\n{gateway.said()}") from None
+        if gateway.running():
+            return True
+        if "CUT" not in read_text(gateway.points):
+            raise NotSettled(f"it ended by itself with {gateway.process.wait()}\n{gateway.said()}")
+        return False
+
+    def rest(self):
+        """Ends the agent where it has nothing in the TPM; it looks after its key now and then."""
+        try:
+            wait_for("the TPM to be free", self.gateway.is_tpm_free, 5)
+        except AssertionError:
+            pass        # the judge will say what is in it
+        self.gateway.process.kill()
+        self.gateway.process.wait()
+
+    def points(self, phase, after=()):
+        """The names of all points of a run, or of what follows on a cut; in their order."""
+        self.begin(phase)
+        for at in after:
+            if self.drive(phase, at=at):
+                return []
+            self.gateway.power_off()
+            self.gateway.power_on()
+            self.gateway.forget_logs()
+        self.drive(phase)
+        self.gateway.power_off()
+        return read_text(self.gateway.points).splitlines()
+
+    def cut(self, phase, at, no_sync, ledger):
+        """The power fails there, and comes back. Whether it came to that, and what is wrong then."""
+        gateway = self.gateway
+        if self.drive(phase, at=at, no_sync=no_sync):
+            return False, []
+        said = read_text(gateway.log)
+        gateway.power_off()
+        ledger.after_cut(said)
+        gateway.forget_logs()
+        gateway.power_on()
+        return True, complaints_of_lockout(gateway.chip)
+
+    def run(self, phase, cuts, no_sync=False):
+        """The power fails at each of `cuts`, one start after the other; then the gateway is left in peace, and judged."""
+        gateway, ledger, complaints, reached = self.gateway, self.begin(phase), [], True
+        try:
+            for at in cuts:
+                reached, found = self.cut(phase, at, no_sync, ledger) if reached else (False, [])
+                complaints += found
+            if reached:
+                self.drive(phase)
+            complaints += complaints_of_session(gateway)
+            self.rest()
+            complaints += complaints_of_disk(gateway.disk.state) + complaints_of_tpm(gateway.chip) + ledger.complaints()
+        except (NotSettled, OSError, ValueError, KeyError, AssertionError) as error:
+            complaints.append(f"{type(error).__name__}: {error}")
+        gateway.power_off()
+        return "bad" if complaints else "ok" if reached else "not reached", ledger.issued(), complaints
+
+    def rows(self, job):
+        phase = PHASES[job.phase]
+        if not job.seconds:
+            return [Row(job, job.cuts, *self.run(phase, job.cuts, job.no_sync))]
+        points = self.points(phase, job.cuts)
+        chance = random.Random(job.seed)
+        seconds = chance.sample(points, min(job.seconds, len(points)))
+        pairs = [[*job.cuts, f"{point} {chance.choice(('before', 'after'))}"] for point in seconds]
+        return [Row(job, pair, *self.run(phase, pair)) for pair in pairs]
