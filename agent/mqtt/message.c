@@ -6,13 +6,18 @@
 #include <string.h>
 
 #define BASE_NAME_MAX 512
+#define STEP_US       INT64_C(1000000) /* what slewing does in half an hour */
 
 void tg_message_repair_clock(struct tg_pack *pack, const struct tg_pipeline_clock *now,
 			     const uint8_t boot_id[static 16])
 {
+	int64_t step = now->wall_offset_us - pack->wall_offset_us;
+
 	/* CLOCK_BOOTTIME of another boot says nothing about this one. */
-	if (pack->clock != TG_CLOCK_SUSPECT || now->trust == TG_CLOCK_SUSPECT ||
-	    memcmp(pack->boot_id, boot_id, 16) != 0)
+	if (pack->clock >= now->trust || memcmp(pack->boot_id, boot_id, 16) != 0)
+		return;
+	/* A clock that was right all the time keeps the dates as they were: a pack that is sent again says the same. */
+	if (pack->clock != TG_CLOCK_SUSPECT && step < STEP_US && step > -STEP_US)
 		return;
 	pack->wall_offset_us = now->wall_offset_us;
 	pack->clock = now->trust;

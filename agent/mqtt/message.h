@@ -34,8 +34,8 @@ int tg_message_form(struct tg_message *m, const struct tg_message_context *ctx,
 void tg_message_done(struct tg_message *m);
 
 /*
- * Gives @pack the wall clock's present offset when it was made in this boot with a suspect clock and the clock is
- * better now. Pure.
+ * Gives @pack the wall clock's present offset when it was made in this boot and the clock can be trusted more now: it was
+ * suspect, or nobody had confirmed it and it has been set by a second or more by who synchronises it. Pure.
  */
 void tg_message_repair_clock(struct tg_pack *pack, const struct tg_pipeline_clock *now,
 			     const uint8_t boot_id[static 16]);

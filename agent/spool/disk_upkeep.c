@@ -3,9 +3,13 @@
 
 #include "base/clock.h"
 
+#include <string.h>
+
 #define CHECKPOINT_US (10 * TG_US_PER_S) /* durability = normal: what a power cut may take */
 #define AGE_US        (60 * TG_US_PER_S)
 #define AUDIT_US      (60 * TG_US_PER_S)
+/* What slewing does between two packs; ages are told in days. */
+#define CLOCK_SLACK_US ((int64_t) (300 * TG_US_PER_S))
 #define SHRINK_BYTES                                                                               \
 	(UINT64_C(1) << 20) /* less than this of unused file is left for the next outage */
 
@@ -18,40 +22,63 @@ static int store_oldest(void *user, const struct tg_row *row, enum tg_row_state 
 	return 1;
 }
 
-static enum tg_clock_trust trust_of(const struct tg_parcel *p)
+/* What a pack says of when it was made. False when it cannot be read, or its clock could not be trusted. */
+static bool dated(const struct tg_parcel *p, struct tg_pack *ret)
 {
-	enum tg_clock_trust trust = TG_CLOCK_SUSPECT;
 	struct tg_unpacked u;
 
-	if (p && tg_parcel_unpack(p, &u) == 0) {
-		trust = u.pack.clock;
-		tg_unpacked_done(&u);
-	}
-	return trust;
+	if (!p || tg_parcel_unpack(p, &u) < 0)
+		return false;
+	*ret = u.pack;
+	tg_unpacked_done(&u);
+	return ret->clock == TG_CLOCK_SYNCHRONISED;
 }
 
-/* Age is a matter of two wall clocks, the one then and the one now: without trust in both, nothing
- * is thrown away. */
+/*
+ * Whether the clock of the latest pack could be trusted and still can: nothing is thrown away because somebody
+ * has set the clock.
+ */
+static bool clock_holds(const struct tg_disk *d, struct tg_pack *ret)
+{
+	int64_t off;
+
+	if (!dated(d->latest, ret))
+		return false;
+	off = tg_clock_wall_us() - (int64_t) tg_clock_boot_us() - ret->wall_offset_us;
+	return off < CLOCK_SLACK_US && off > -CLOCK_SLACK_US;
+}
+
+struct age {
+	const struct tg_disk *d;
+	struct tg_pack now; /* of the latest pack: its clock and boot are today's; no samples */
+};
+
+/*
+ * Within one boot age is the time since then; across boots it is a matter of two wall clocks, the one then and the one
+ * now: without trust in both, nothing is thrown away.
+ */
 static bool expired(void *user, const struct tg_row *row)
 {
-	const struct tg_disk *d = user;
+	const struct age *a = user;
 	tg_cleanup(tg_parcel_unrefp) struct tg_parcel *p = NULL;
-	int64_t age = tg_clock_wall_us() - row->made_wall_us;
+	int64_t age = (int64_t) a->d->now_us;
+	struct tg_pack then;
 
-	if (age < 0 || (uint64_t) age < d->limits.max_age_us)
+	if (!row->bytes || tg_parcel_from_bytes(row->bytes, row->len, &p) < 0 || !dated(p, &then))
 		return false;
-	if (!row->bytes || tg_parcel_from_bytes(row->bytes, row->len, &p) < 0)
-		return false;
-	return trust_of(p) == TG_CLOCK_SYNCHRONISED;
+	age -= (int64_t) p->boot_us;
+	if (memcmp(then.boot_id, a->now.boot_id, sizeof(then.boot_id)) != 0)
+		age += a->now.wall_offset_us - then.wall_offset_us;
+	return age >= 0 && (uint64_t) age >= a->d->limits.max_age_us;
 }
 
 static int expire(struct tg_disk *d)
 {
-	struct tg_drop drop = { .expired = expired, .user = d };
+	struct age age = { .d = d };
+	struct tg_drop drop = { .expired = expired, .user = &age };
 
 	d->age_us = tg_us_add(d->now_us, AGE_US);
-	if (d->limits.max_age_us == 0 || d->counts.rows == 0 ||
-	    trust_of(d->latest) != TG_CLOCK_SYNCHRONISED)
+	if (d->limits.max_age_us == 0 || d->counts.rows == 0 || !clock_holds(d, &age.now))
 		return 0;
 	return tg_disk_drop_oldest(d, &drop, "max-age is reached");
 }

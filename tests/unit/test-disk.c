@@ -518,17 +518,71 @@ static void drops_nothing_that_is_in_flight(void **state)
 		assert_false(tg_queue_holds(&b->q, sent[i]));
 }
 
-static struct tg_parcel *parcel_with_clock(uint64_t seq, enum tg_clock_trust trust)
+/* A pack that is made now, with a clock that is @ahead_us ahead of this machine's, in boot @boot. */
+static struct tg_parcel *parcel_with(uint64_t seq, enum tg_clock_trust trust, int64_t ahead_us, uint8_t boot)
 {
 	struct tg_parcel *like = spool_bench_parcel("boiler", seq, 1), *p = NULL;
 	struct tg_unpacked u;
 
 	assert_int_equal(tg_parcel_unpack(like, &u), 0);
 	u.pack.clock = trust;
+	u.pack.wall_offset_us = tg_clock_wall_us() - (int64_t) tg_clock_boot_us() + ahead_us;
+	memset(u.pack.boot_id, boot, sizeof(u.pack.boot_id));
 	assert_int_equal(tg_parcel_new(&u.pack, &p), 0);
 	tg_unpacked_done(&u);
 	tg_parcel_unref(like);
 	return p;
+}
+
+static struct tg_parcel *parcel_with_clock(uint64_t seq, enum tg_clock_trust trust)
+{
+	return parcel_with(seq, trust, 0, 1);
+}
+
+static void a_clock_that_was_set_throws_nothing_away(void **state)
+{
+	struct bench *b = *state;
+
+	b->disk_limits.max_age_us = 30 * DAY;
+	b->now = DAY;
+	start(b);
+	/* The clock has come forward by years in this boot, and is right now: a pack is as old as the time since. */
+	for (int i = 0; i < 5; i++)
+		put_parcel(b, parcel_with(++b->seq, TG_CLOCK_SYNCHRONISED, -800 * (int64_t) DAY, 1));
+	put_parcel(b, parcel_with_clock(++b->seq, TG_CLOCK_SYNCHRONISED));
+	b->now += 60 * SECOND;
+	turn(b);
+	b->now += 60 * SECOND;
+	turn(b);
+	/* Packs of an earlier boot, and since the latest one the clock was set: its word does not count. */
+	for (int i = 0; i < 5; i++)
+		put_parcel(b, parcel_with(++b->seq, TG_CLOCK_SYNCHRONISED, -800 * (int64_t) DAY, 2));
+	put_parcel(b, parcel_with(++b->seq, TG_CLOCK_SYNCHRONISED, 800 * (int64_t) DAY, 1));
+	b->now += 60 * SECOND;
+	turn(b);
+	b->now += 60 * SECOND;
+	turn(b);
+	assert_int_equal(b->disk.counts.dropped, 0);
+	assert_int_equal(b->disk.counts.rows, 12);
+}
+
+static void drops_what_an_earlier_boot_dated_when_it_is_old(void **state)
+{
+	struct bench *b = *state;
+
+	b->disk_limits.max_age_us = 30 * DAY;
+	b->now = DAY;
+	start(b);
+	for (int i = 0; i < 5; i++)
+		put_parcel(b, parcel_with(++b->seq, TG_CLOCK_SYNCHRONISED, -31 * (int64_t) DAY, 2));
+	for (int i = 0; i < 5; i++)
+		put_parcel(b, parcel_with(++b->seq, TG_CLOCK_SYNCHRONISED, -20 * (int64_t) DAY, 2));
+	put_parcel(b, parcel_with_clock(++b->seq, TG_CLOCK_SYNCHRONISED));
+	b->now += 60 * SECOND;
+	turn(b);
+	b->now += 60 * SECOND;
+	turn(b);
+	assert_int_equal(b->disk.counts.dropped, 5);
 }
 
 static void drops_by_age_only_where_both_clocks_can_be_trusted(void **state)
@@ -645,6 +699,8 @@ int main(void)
 		TEST(writes_packs_again_that_a_damaged_file_has_lost),
 		TEST(drops_nothing_that_is_in_flight),
 		TEST(drops_by_age_only_where_both_clocks_can_be_trusted),
+		TEST(a_clock_that_was_set_throws_nothing_away),
+		TEST(drops_what_an_earlier_boot_dated_when_it_is_old),
 		TEST(syncs_each_commit_when_durability_is_full),
 		TEST(survives_a_failed_sync_at_any_place),
 		TEST(folds_its_log_now_and_then_when_durability_is_normal),

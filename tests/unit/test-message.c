@@ -112,13 +112,35 @@ static void a_suspect_pack_of_this_boot_gets_the_repaired_clock(void **state)
 
 static void a_trusted_pack_keeps_its_own_clock(void **state)
 {
-	struct tg_pipeline_clock good = { 42, TG_CLOCK_SYNCHRONISED };
+	const int64_t day = INT64_C(86400000000);
+	struct tg_pipeline_clock good = { 2 * day, TG_CLOCK_SYNCHRONISED },
+				 other = { 3 * day, TG_CLOCK_UNCONFIRMED };
 	uint8_t boot[16] = { 1 };
-	struct tg_pack p = { .clock = TG_CLOCK_UNCONFIRMED, .boot_id = { 1 }, .wall_offset_us = 7 };
+	struct tg_pack p = { .clock = TG_CLOCK_SYNCHRONISED, .boot_id = { 1 }, .wall_offset_us = day };
 
 	(void) state;
 	tg_message_repair_clock(&p, &good, boot);
-	assert_true(p.wall_offset_us == 7);
+	assert_true(p.wall_offset_us == day);
+	p.clock = TG_CLOCK_UNCONFIRMED;
+	tg_message_repair_clock(&p, &other, boot);
+	assert_true(p.wall_offset_us == day);
+}
+
+static void a_pack_from_before_the_clock_was_set_by_the_service_is_dated_anew(void **state)
+{
+	const int64_t day = INT64_C(86400000000);
+	struct tg_pipeline_clock slewed = { day + 400000, TG_CLOCK_SYNCHRONISED },
+				 back = { -day, TG_CLOCK_SYNCHRONISED };
+	uint8_t boot[16] = { 1 }, other[16] = { 2 };
+	struct tg_pack p = { .clock = TG_CLOCK_UNCONFIRMED, .boot_id = { 1 }, .wall_offset_us = day };
+
+	(void) state;
+	tg_message_repair_clock(&p, &slewed, boot);
+	assert_true(p.wall_offset_us == day);
+	tg_message_repair_clock(&p, &back, other);
+	assert_true(p.wall_offset_us == day);
+	tg_message_repair_clock(&p, &back, boot);
+	assert_true(p.wall_offset_us == -day && p.clock == TG_CLOCK_SYNCHRONISED);
 }
 
 int main(void)
@@ -129,6 +151,7 @@ int main(void)
 		cmocka_unit_test(a_payload_above_the_bound_is_told),
 		cmocka_unit_test(a_suspect_pack_of_this_boot_gets_the_repaired_clock),
 		cmocka_unit_test(a_trusted_pack_keeps_its_own_clock),
+		cmocka_unit_test(a_pack_from_before_the_clock_was_set_by_the_service_is_dated_anew),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
