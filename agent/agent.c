@@ -111,7 +111,7 @@ static const char *find_stuck(struct tg_agent *a, uint64_t now)
 static void tell_expiry(enum tg_expiry_level level, const struct tg_picture *p)
 {
 	const struct tg_manifest *m = &p->keeper.current;
-	const char *why = p->keeper.has_journal ? p->keeper.journal.error_text : "";
+	const char *why = p->keeper.last.text;
 	char until[32], generation[16];
 
 	(void) tg_clock_iso(m->not_after * (int64_t) TG_US_PER_S, until);
@@ -122,7 +122,7 @@ static void tell_expiry(enum tg_expiry_level level, const struct tg_picture *p)
 						  "renewal fails"
 						: "The certificate runs out, and its renewal fails",
 		 TG_F_VALID_UNTIL, until, TG_F_GENERATION, generation, TG_F_CERT_SERIAL, m->serial,
-		 TG_F_REASON, *why ? why : tg_keeper_state_name(p->keeper.state), NULL);
+		 TG_F_REASON, *why ? why : p->keeper.reason_text, NULL);
 }
 
 static void watch_expiry(struct tg_agent *a, const struct tg_picture *p)
@@ -132,7 +132,9 @@ static void watch_expiry(struct tg_agent *a, const struct tg_picture *p)
 		.not_before = p->keeper.current.not_before,
 		.not_after = p->keeper.current.not_after,
 		.believed_s = p->time.believed_s,
-		.failing = p->keeper.state != TG_KEEPER_SETTLED,
+		.failing = p->keeper.failures > 0 || p->keeper.state == TG_KEEPER_STUCK ||
+			   p->keeper.state == TG_KEEPER_HOLDING ||
+			   p->keeper.reason == TG_RENEWAL_NO_METHOD,
 	};
 	enum tg_expiry_level level = tg_expiry_news(&a->expiry, &f);
 

@@ -176,6 +176,38 @@ static void do_enroll(struct tg_verbs *v, tg_client c, json_t *request)
 	}
 }
 
+static void do_renew(struct tg_verbs *v, tg_client c, json_t *request)
+{
+	static const struct {
+		int error;
+		const char *text;
+	} refusals[] = {
+		{ -EALREADY, "an enrolment or a renewal is under way already; 'tidegate status' "
+			     "shows how far it is" },
+		{ -EBUSY, "a new certificate is on trial or on probation already; see 'tidegate "
+			  "status'" },
+		{ -ENOENT, "this gateway has no identity that could be renewed; see 'tidegate "
+			   "enroll'" },
+		{ -EKEYREJECTED, "the key of the identity is lost, as the TPM was cleared or "
+				 "replaced: 'tidegate enroll' gets a new identity" },
+		{ -EOPNOTSUPP, "[enrolment] method is none: there is nothing to renew with" },
+	};
+	int r = tg_keeper_renew_now(tg_agent_keeper(v->agent));
+
+	(void) request;
+	if (r == 0) {
+		tg_control_answer(tg_agent_control(v->agent), c, "{\"started\":true}", 0);
+		return;
+	}
+	for (size_t i = 0; i < TG_ARRAY_SIZE(refusals); i++) {
+		if (refusals[i].error == r) {
+			refuse(v, c, TG_EXIT_FAILED, refusals[i].text);
+			return;
+		}
+	}
+	refuse(v, c, TG_EXIT_FAILED, strerror(-r));
+}
+
 /* The index of the device that @request names; ANY_DEVICE when it names none and may; -1 after a refusal. */
 static int find_device(struct tg_verbs *v, tg_client c, json_t *request, bool optional, size_t *ret)
 {
@@ -268,7 +300,7 @@ static const struct {
 } verbs[] = {
 	{ "status", do_status }, { "identity", do_identity }, { "read", do_read },
 	{ "watch", do_watch },   { "reload", do_reload },     { "enroll", do_enroll },
-	{ "progress", do_progress }, { "history", do_history },
+	{ "renew", do_renew },   { "progress", do_progress }, { "history", do_history },
 };
 
 void tg_verbs_request(void *user, tg_client client, const char *line, size_t len)

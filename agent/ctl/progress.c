@@ -146,19 +146,20 @@ int tg_progress_feed(struct tg_progress *p, const struct tg_progress_look *look,
 		return feed_trial(p, look, tell, user);
 	if (look->attempts <= p->attempts)
 		return 0;
+	if (look->own_id && !p->again) {
+		tell(user, &(struct tg_progress_news){ .kind = TG_PROGRESS_AGAIN });
+		p->again = true;
+	}
 	if (look->running) {
 		tell_steps(p, step_number(look->step), tell, user);
 		return 0;
 	}
 	if (!look->error_class)
 		return 0;
+	/* It is made once more under the own id: by itself, and at once. */
 	if (strcmp(look->error_class, tg_enrol_class_name(TG_ENROL_ID_REFUSED)) == 0 &&
-	    look->attempts == p->attempts + 1) {
-		if (!p->again)
-			tell(user, &(struct tg_progress_news){ .kind = TG_PROGRESS_AGAIN });
-		p->again = true;
+	    !look->own_id)
 		return 0;
-	}
 	tell_steps(p, step_number(look->step), tell, user);
 	return fail(&(struct tg_progress_news){ .kind = TG_PROGRESS_FAILED,
 						.step = look->error_step,

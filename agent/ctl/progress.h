@@ -17,7 +17,8 @@
 /* One look, as the agent told it. Strings are the caller's, for the call; NULL: not known. */
 struct tg_progress_look {
 	long long attempts; /* runs of the helper since the agent's start */
-	bool running;       /* the helper is at work */
+	bool running;       /* the helper is at work, or about to be */
+	bool own_id;        /* under the gateway's own client id */
 	const char *step;   /* the last one that is done, of a journal that is there */
 	const char *error_step, *error_class, *error_text;
 	long long current, candidate; /* generations; 0: none */

@@ -40,10 +40,12 @@ static void look_at(json_t *data, struct tg_progress_look *ret)
 {
 	json_t *e = json_object_get(data, "enrolment"), *r = json_object_get(data, "rotation");
 	json_t *error = json_object_get(e, "error");
+	const char *state = tg_ctl_text(e, "state", "");
 
 	*ret = (struct tg_progress_look){
 		.attempts = tg_ctl_number(e, "attempts", 0),
-		.running = strcmp(tg_ctl_text(e, "state", ""), "running") == 0,
+		.running = strcmp(state, "running") == 0 || strcmp(state, "leaving") == 0,
+		.own_id = json_is_true(json_object_get(e, "own_client_id")),
 		.step = tg_ctl_text(e, "step", NULL),
 		.error_step = tg_ctl_text(error, "step", NULL),
 		.error_class = tg_ctl_text(error, "class", NULL),

@@ -151,10 +151,60 @@ static void claim(struct screen *s, json_t *o)
 		error_line(s, "the claim is still present: ", tg_ctl_text(o, "error", ""));
 }
 
+/* "2027-02-17 08:11 UTC" of an ISO date is what people plan by. */
+static void minute(struct screen *s, const char *iso)
+{
+	if (strlen(iso) >= 16)
+		put(s, TG_PLAIN, " %.10s %.5s UTC", iso, iso + 11);
+	else
+		put(s, TG_PLAIN, " %s", iso);
+}
+
+static void validity(struct screen *s, json_t *o, json_t *enrolment)
+{
+	long long left = tg_ctl_number(o, "seconds_left", -1);
+	bool renews = tg_ctl_text(enrolment, "next", NULL) &&
+		      !tg_ctl_number(enrolment, "failures", 0);
+	char age[24];
+
+	if (json_is_true(json_object_get(o, "expired"))) {
+		put(s, TG_FAIL, "expired:");
+		put(s, TG_PLAIN, " it was valid until %s", tg_ctl_text(o, "not_after", "?"));
+	} else {
+		put(s, left < 3 * 86400 && !renews ? TG_WARN : TG_PLAIN, "valid until %s (%s)",
+		    tg_ctl_text(o, "not_after", "?"), tg_ctl_age(left, age));
+	}
+	if (!renews)
+		return;
+	put(s, TG_PLAIN, ", next renewal");
+	minute(s, tg_ctl_text(enrolment, "next", ""));
+	put(s, TG_PLAIN, " (%s)", tg_ctl_text(enrolment, "reason", "?"));
+}
+
+/* What the broker thinks of it, where that is worth a line. */
+static void standing(struct screen *s, json_t *o, json_t *rotation)
+{
+	const char *is = tg_ctl_text(o, "standing", "");
+
+	if (strcmp(is, "refused") == 0) {
+		put(s, TG_FAIL, "refused by the broker");
+		put(s, TG_PLAIN, ", tried once an hour: is it active and attached, has it its "
+				 "policy?");
+		line_end(s);
+	} else if (strcmp(is, "pending activation") == 0) {
+		put(s, TG_WARN, "pending activation: the broker has never accepted it yet; tried "
+				"again by itself");
+		line_end(s);
+	}
+	if (!json_is_true(json_object_get(rotation, "probation")))
+		return;
+	put(s, TG_PLAIN, "on probation: the generation before it is kept for the moment");
+	line_end(s);
+}
+
 static void identity(struct screen *s, json_t *all)
 {
 	json_t *o = json_object_get(all, "identity");
-	long long days = tg_ctl_number(o, "days_left", -1);
 
 	head(s, "identity");
 	state_of(s, o);
@@ -162,27 +212,42 @@ static void identity(struct screen *s, json_t *all)
 		put(s, TG_PLAIN, ", %s, generation %lld, by %s", tg_ctl_text(o, "subject", "?"),
 		    tg_ctl_number(o, "generation", 0), tg_ctl_text(o, "method", "?"));
 		line_end(s);
-		put(s, days < 14 ? TG_WARN : TG_PLAIN, "valid until %s (%lld days)",
-		    tg_ctl_text(o, "not_after", "?"), days);
+		validity(s, o, json_object_get(all, "enrolment"));
 	}
 	tail(s, o);
+	standing(s, o, json_object_get(all, "rotation"));
 	claim(s, json_object_get(all, "claim"));
 }
 
+static void plan(struct screen *s, json_t *o)
+{
+	long long failures = tg_ctl_number(o, "failures", 0);
+	char when[24];
+
+	if (failures)
+		put(s, TG_WARN, ", %lld failure%s in a row", failures, failures == 1 ? "" : "s");
+	if (tg_ctl_text(o, "step", NULL))
+		put(s, TG_PLAIN, ", last step done: %s", tg_ctl_text(o, "step", ""));
+	if (tg_ctl_number(o, "next_s", -1) >= 0)
+		put(s, TG_PLAIN, ", next attempt in %s",
+		    tg_ctl_age(tg_ctl_number(o, "next_s", 0), when));
+	if (tg_ctl_text(o, "reason", NULL))
+		put(s, TG_PLAIN, " (%s)", tg_ctl_text(o, "reason", ""));
+}
+
+/* Nothing to say while all goes as planned. */
 static void enrolment(struct screen *s, json_t *all)
 {
 	json_t *o = json_object_get(all, "enrolment"), *e = json_object_get(o, "error");
 	const char *state = tg_ctl_text(o, "state", "?");
-	char when[24], step[80];
+	bool quiet = strcmp(state, "settled") == 0 || strcmp(state, "off") == 0;
+	char step[80];
 
-	if (strcmp(state, "settled") == 0 || strcmp(state, "off") == 0)
+	if (quiet && !json_is_object(e))
 		return;
-	head(s, "enrolment");
+	head(s, strcmp(tg_ctl_text(o, "kind", ""), "renew") == 0 ? "renewal" : "enrolment");
 	state_of(s, o);
-	put(s, TG_PLAIN, ", %lld attempts, last step done: %s", tg_ctl_number(o, "attempts", 0),
-	    tg_ctl_text(o, "step", "none"));
-	if (tg_ctl_number(o, "next_s", -1) >= 0)
-		put(s, TG_PLAIN, ", next in %s", tg_ctl_age(tg_ctl_number(o, "next_s", 0), when));
+	plan(s, o);
 	line_end(s);
 	if (!json_is_object(e))
 		return;

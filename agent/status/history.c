@@ -1,24 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/status/history.h"
 
-#include "base/clock.h"
+#include "agent/status/member.h"
 
 #include <errno.h>
 #include <jansson.h>
 #include <string.h>
-
-static json_t *text_or_null(const char *s)
-{
-	return *s ? json_string(s) : json_null();
-}
-
-static json_t *date(int64_t wall_s)
-{
-	char iso[32];
-
-	return wall_s ? json_string(tg_clock_iso(wall_s * (int64_t) TG_US_PER_S, iso))
-		      : json_null();
-}
 
 /* A link says more than an outcome: what was retired may have been called back. */
 static const char *state_of(const struct tg_generation_entry *e)
@@ -48,22 +35,22 @@ static json_t *entry(const struct tg_generation_entry *e)
 	} members[] = {
 		{ "number", json_integer((json_int_t) m->number) },
 		{ "state", json_string(state_of(e)) },
-		{ "method", text_or_null(m->method) },
-		{ "subject", text_or_null(m->subject) },
-		{ "serial", text_or_null(m->serial) },
-		{ "fingerprint", text_or_null(m->fingerprint) },
-		{ "certificate_id", text_or_null(m->certificate_id) },
-		{ "thing", text_or_null(m->thing) },
-		{ "not_before", date(m->not_before) },
-		{ "not_after", date(m->not_after) },
-		{ "made", date(m->made) },
-		{ "ended", date(e->outcome.time) },
-		{ "reason", text_or_null(e->outcome.reason) },
+		{ "method", tg_member_text(m->method) },
+		{ "subject", tg_member_text(m->subject) },
+		{ "serial", tg_member_text(m->serial) },
+		{ "fingerprint", tg_member_text(m->fingerprint) },
+		{ "certificate_id", tg_member_text(m->certificate_id) },
+		{ "thing", tg_member_text(m->thing) },
+		{ "not_before", tg_member_date(m->not_before) },
+		{ "not_after", tg_member_date(m->not_after) },
+		{ "made", tg_member_date(m->made) },
+		{ "ended", tg_member_date(e->outcome.time) },
+		{ "reason", tg_member_text(e->outcome.reason) },
 		{ "key", json_boolean(e->whole) },
 	};
 
 	for (size_t i = 0; i < TG_ARRAY_SIZE(members); i++)
-		(void) json_object_set_new(o, members[i].key, members[i].value);
+		tg_member_put(o, members[i].key, members[i].value);
 	return o;
 }
 

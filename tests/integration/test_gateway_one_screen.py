@@ -17,7 +17,7 @@ class OneScreen(Scenario):
             self.assertLessEqual(len(line), COLUMNS, out)
             self.assertTrue(line.isprintable(), line)
         heads = [line.split()[0] for line in lines if not line.startswith(" ")]
-        self.assertEqual([h for h in heads if h != "enrolment"],
+        self.assertEqual([h for h in heads if h not in ("enrolment", "renewal")],
                          ["gateway", "identity", "TPM", "link", "spool", "devices"])
         return {head: next(block for block in self.blocks(lines) if block.startswith(head)) for head in heads}
 

@@ -119,13 +119,13 @@ static void another_way_is_no_failure(void **state)
 
 	(void) state;
 	assert_int_equal(
-		feed(&p, LOOK(.error_class = "id-refused", .error_step = "request"), "again"), 0);
-	assert_int_equal(feed(&p, AT(9, 3, .running = true, .step = "request"),
-			      "key csr request"),
+		feed(&p, LOOK(.error_class = "id-refused", .error_step = "request"), ""), 0);
+	assert_int_equal(feed(&p, AT(9, 3, .running = true, .own_id = true, .step = "request"),
+			      "again key csr request"),
 			 0);
 	/* Refused that way too. */
 	assert_int_equal(
-		feed(&p, AT(9, 3, .error_class = "id-refused", .error_step = "request"),
+		feed(&p, AT(9, 3, .own_id = true, .error_class = "id-refused", .error_step = "request"),
 		     "failed:request"),
 		-1);
 }
