@@ -26,6 +26,7 @@ int tg_enrolment_base(struct tg_enrolment *e, struct tg_fault *reterr)
 	if (r < 0)
 		return r;
 	e->base = current.number;
+	memcpy(e->base_fingerprint, current.fingerprint, sizeof(e->base_fingerprint));
 	return 0;
 }
 
@@ -36,6 +37,15 @@ static bool is_same_order(const struct tg_enrolment *e, const struct tg_journal 
 	       strcmp(j->endpoint, e->method->endpoint(e->config)) == 0 &&
 	       j->kind == e->order.kind && j->credential == e->order.credential &&
 	       j->base == e->base;
+}
+
+static void announce(const struct tg_enrolment *e)
+{
+	if (e->order.kind == TG_ORDER_RENEW)
+		tg_progress_note(e->progress, "renewing generation %u with %s", e->base,
+				 e->order.credential == TG_CREDENTIAL_CURRENT
+					 ? "its own certificate"
+					 : "the bootstrap credential");
 }
 
 /* What another order, another method or another place left is of no use, but for the key. */
@@ -144,6 +154,7 @@ int tg_enrolment_run(struct tg_enrolment *e, struct tg_manifest *ret, struct tg_
 	struct tg_fault fault = { 0 };
 	int r;
 
+	announce(e);
 	load_journal(e);
 	r = resume(e, &fault);
 	if (r == 0)

@@ -32,6 +32,7 @@ struct tg_order {
 struct tg_enrolment {
 	struct tg_order order;
 	unsigned base;                  /* RENEW: the generation that is current; else 0 */
+	char base_fingerprint[65];      /* its certificate's; else "" */
 	const struct tg_config *config; /* borrowed */
 	const char *state_dir;          /* borrowed */
 	struct tg_specifiers names;     /* complete: %t and %i are known */
@@ -58,7 +59,7 @@ int64_t tg_enrolment_now_s(const struct tg_enrolment *e);
 void tg_enrolment_done(struct tg_enrolment *e);
 
 /*
- * What the order is based on: sets base. 0, or -ENOENT when there is nothing to renew, or another
+ * What the order is based on: sets base and its fingerprint. 0, or -ENOENT when there is nothing to renew, or another
  * -errno.
  */
 int tg_enrolment_base(struct tg_enrolment *e, struct tg_fault *reterr) TG_CHECKED;

@@ -226,12 +226,12 @@ static int enrol(struct tg_enrolment *e, const struct tg_options *o, struct tg_f
 	if (r < 0)
 		return tg_enrolment_not_begun(e, r, reterr);
 	if (r > 0) {
-		tg_progress_result(e->progress, "present", &m);
+		tg_progress_result(e->progress, "present", 0, &m);
 		return 0;
 	}
 	r = tg_enrolment_run(e, &m, reterr);
 	if (r == 0)
-		tg_progress_result(e->progress, done, &m);
+		tg_progress_result(e->progress, done, e->base, &m);
 	return r;
 }
 
@@ -269,7 +269,7 @@ static void tell_failure(struct tg_enrolment *e, int r, const struct tg_fault *f
 		(void) snprintf(j.error_text, sizeof(j.error_text), "%s", fault->text);
 		tg_progress_failed(e->progress, &j);
 	}
-	tg_progress_result(e->progress, "failed", NULL);
+	tg_progress_result(e->progress, "failed", 0, NULL);
 }
 
 static int run(const struct tg_options *o, const struct tg_config *config)

@@ -89,7 +89,8 @@ void tg_progress_note(struct tg_progress *p, const char *fmt, ...)
 	(void) fflush(p->out);
 }
 
-void tg_progress_result(struct tg_progress *p, const char *result, const struct tg_manifest *m)
+void tg_progress_result(struct tg_progress *p, const char *result, unsigned base,
+			const struct tg_manifest *m)
 {
 	tg_cleanup(tg_buffer_done) struct tg_buffer b = TG_BUFFER_INIT(LINE_MAX_BYTES);
 	char from[32], until[32];
@@ -98,6 +99,8 @@ void tg_progress_result(struct tg_progress *p, const char *result, const struct 
 		tg_buffer_addf(&b, "{\"result\":\"%s\"", result);
 		if (m) {
 			tg_buffer_addf(&b, ",\"generation\":%u", m->number);
+			if (base)
+				tg_buffer_addf(&b, ",\"base\":%u", base);
 			member(&b, "subject", m->subject);
 			member(&b, "thing", m->thing);
 		}

@@ -12,7 +12,7 @@
  *
  *	{"step":"csr","state":"done","ms":12,"text":"CN=gw-7"}
  *	{"step":"issued","state":"failed","ms":80,"class":"refused","status":403,"code":"AccessDenied","text":"..."}
- *	{"result":"enrolled","generation":7,"subject":"CN=...","thing":"gw-7"}
+ *	{"result":"renewed","generation":8,"base":7,"subject":"CN=...","thing":"gw-7"}
  *
  * state: done; kept (a result of an earlier run that still holds); failed. result: enrolled,
  * renewed, present, failed. Secrets are never told. One thread; writes block as long as the reader does.
@@ -32,5 +32,6 @@ void tg_progress_failed(struct tg_progress *p, const struct tg_journal *j);
 void tg_progress_note(struct tg_progress *p, const char *fmt, ...) TG_PRINTF(2, 3);
 
 struct tg_manifest;
-/* @m may be NULL: only the word. */
-void tg_progress_result(struct tg_progress *p, const char *result, const struct tg_manifest *m);
+/* @base: the generation that was renewed, or 0. @m may be NULL: only the word. */
+void tg_progress_result(struct tg_progress *p, const char *result, unsigned base,
+			const struct tg_manifest *m);

@@ -9,8 +9,11 @@
 #include <errno.h>
 #include <string.h>
 
-/* What ends sooner would end on trial: the broker may accept it yet, and the one that works would be given up for it. */
-#define LEFT_MIN_S 10
+/*
+ * What ends sooner would end on trial: the broker may accept it yet, and the one that works would be
+ * given up for it. Not more, as certificates of two minutes are renewed in time.
+ */
+#define MIN_LIFE_S 10
 
 /* How far a fresh certificate may begin in the future: any time while the clock is not known to be right. */
 static int64_t skew_s(const struct tg_enrolment *e)
@@ -31,6 +34,7 @@ static int judge(const struct tg_enrolment *e, const struct tg_chain *chain, con
 		.subject = subject,
 		.now = tg_enrolment_now_s(e),
 		.skew_s = skew_s(e),
+		.min_life_s = MIN_LIFE_S,
 	};
 	int r = tg_chain_verify(chain, &rules, reterr);
 
@@ -47,19 +51,6 @@ static int judge_names(const struct tg_enrolment *e, const struct tg_chain *chai
 	if (!e->method->own_subject)
 		r = tg_request_names_make(e->config, &e->names, &names, reterr);
 	return r < 0 ? r : judge(e, chain, names.subject, reterr);
-}
-
-static int judge_life(const struct tg_enrolment *e, const struct tg_chain_info *info,
-		      struct tg_fault *reterr)
-{
-	int64_t now = tg_enrolment_now_s(e);
-	/* The clock may be behind; then what is left counts from the begin of the certificate. */
-	int64_t begin = now > info->not_before ? now : info->not_before;
-
-	if (info->not_after - begin >= LEFT_MIN_S)
-		return 0;
-	return tg_fault_set(reterr, -EPROTO, "it is of no use: only %lld s of its life are left",
-			    (long long) (info->not_after - begin));
 }
 
 static void fill(const struct tg_enrolment *e, const struct tg_chain_info *info,
@@ -95,10 +86,10 @@ int tg_verdict(struct tg_enrolment *e, struct tg_manifest *ret, struct tg_fault 
 		r = -EPROTO;
 	if (r == 0)
 		r = tg_chain_info(chain, &info, reterr);
+	if (r == 0 && strcmp(info.fingerprint, e->base_fingerprint) == 0)
+		r = tg_fault_set(reterr, -EPROTO, "it is the one that is to be renewed");
 	if (r == 0)
 		r = judge_names(e, chain, reterr);
-	if (r == 0)
-		r = judge_life(e, &info, reterr);
 	if (r < 0)
 		(void) tg_fault_prefix(reterr, "the certificate is refused");
 	if (r < 0)

@@ -67,6 +67,7 @@ enum tg_chain_verdict {
 	TG_CHAIN_NOT_OURS, /* of another key */
 	TG_CHAIN_EXPIRED,
 	TG_CHAIN_NOT_YET_VALID,
+	TG_CHAIN_SHORT,   /* it would be over before it is in use */
 	TG_CHAIN_CA,      /* it may sign certificates: not for a device */
 	TG_CHAIN_USAGE,   /* not for TLS clients, or an extension that must be understood is not */
 	TG_CHAIN_SUBJECT, /* not the one that was asked for */
@@ -86,6 +87,8 @@ struct tg_chain_rules {
 	 * usually means that our clock is behind: INT64_MAX while it is suspect.
 	 */
 	int64_t skew_s;
+	/* What must be left of the certificate's life at @now, or at its beginning if that is later. */
+	int64_t min_life_s;
 };
 #define TG_CHAIN_SKEW_S 86400
 

@@ -8,6 +8,7 @@
 #include "x509/when.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -74,6 +75,24 @@ static int check_times(X509 *cert, const struct tg_chain_rules *rules, struct tg
 	if (not_before > rules->now && not_before - rules->now > rules->skew_s)
 		return VERDICT(reterr, TG_CHAIN_NOT_YET_VALID, "it begins %s, and now it is %s",
 			       from, now);
+	return TG_CHAIN_OK;
+}
+
+/* Only of the leaf: what it needs is time to be proved, put to use and renewed. */
+static int check_life(X509 *leaf, const struct tg_chain_rules *rules, struct tg_fault *reterr)
+{
+	int64_t not_before, not_after, begin, left;
+
+	if (tg_when(X509_get0_notBefore(leaf), &not_before) < 0 ||
+	    tg_when(X509_get0_notAfter(leaf), &not_after) < 0)
+		return VERDICT(reterr, TG_CHAIN_EXPIRED, "its validity cannot be read");
+	begin = not_before > rules->now ? not_before : rules->now;
+	left = not_after - begin;
+	if (left < rules->min_life_s)
+		return VERDICT(reterr, TG_CHAIN_SHORT,
+			       "%" PRId64 " s are left of its life, and with less than %" PRId64
+			       " s it is of no use",
+			       left, rules->min_life_s);
 	return TG_CHAIN_OK;
 }
 
@@ -208,6 +227,8 @@ int tg_chain_verify(const struct tg_chain *c, const struct tg_chain_rules *rules
 		if (r > 0 && i > 0)
 			(void) tg_fault_prefix(reterr, "issuing certificate %zu", i);
 	}
+	if (r == 0)
+		r = check_life(leaf, rules, reterr);
 	if (r == 0 && rules->subject && rules->subject[0])
 		r = check_subject(leaf, rules->subject, reterr);
 	if (r == 0)

@@ -14,6 +14,7 @@ import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+PACKAGING = os.path.join(HERE, "..", "..", "packaging", "aws")
 FAKE = os.path.join(HERE, "..", "fakes", "aws_iot.py")
 STEPS = ["key", "csr", "request", "issued", "registered", "verified", "written"]
 
@@ -91,6 +92,14 @@ class Cloud:
 
     def issued(self):
         return [c for c in self.ask("status")["certificates"] if c["origin"] == "csr"]
+
+    def gateway_policy(self, rotation_template="tidegate-rotation"):
+        """The packaged policy of a gateway, to be changed and put in its place."""
+        with open(os.path.join(PACKAGING, "thing-policy.json"), encoding="utf-8") as file:
+            text = file.read()
+        for name, value in (("REGION", "eu-central-1"), ("ACCOUNT", "123456789012"), ("ROTATION_TEMPLATE", rotation_template)):
+            text = text.replace(f"@{name}@", value)
+        return json.loads(text)
 
     def close(self):
         self.process.terminate()

@@ -199,6 +199,26 @@ static void a_suspect_clock_accepts_the_future_but_not_the_past(void **state)
 	assert_int_equal(judge(leaf_of(&early), &rules, NULL), TG_CHAIN_UNTRUSTED);
 }
 
+static void a_life_that_is_nearly_over_is_of_no_use(void **state)
+{
+	const struct wish barely = { .subject = "gw", .from = -DAY, .until = 30 },
+			  nearly = { .subject = "gw", .from = -DAY, .until = 29 },
+			  second = { .subject = "gw", .from = 5 * DAY, .until = 5 * DAY + 1 },
+			  day = { .subject = "gw", .from = 5 * DAY, .until = 6 * DAY };
+	struct tg_chain_rules rules = plain();
+	struct tg_fault fault = { 0 };
+
+	(void) state;
+	rules.min_life_s = 30;
+	assert_int_equal(judge(leaf_of(&barely), &rules, NULL), TG_CHAIN_OK);
+	assert_int_equal(judge(leaf_of(&nearly), &rules, &fault), TG_CHAIN_SHORT);
+	assert_non_null(strstr(fault.text, "29 s are left"));
+	/* Where the clock may be behind, the life begins when it begins. */
+	rules.skew_s = INT64_MAX;
+	assert_int_equal(judge(leaf_of(&second), &rules, NULL), TG_CHAIN_SHORT);
+	assert_int_equal(judge(leaf_of(&day), &rules, NULL), TG_CHAIN_OK);
+}
+
 static void certificates_beyond_2038_and_2050_are_read_right(void **state)
 {
 	const struct wish aws = { .subject = "gw", .generalized = "20491231235959Z" },
@@ -394,6 +414,7 @@ int main(void)
 		cmocka_unit_test(each_refusal_has_its_own_reason),
 		cmocka_unit_test(a_weak_digest_is_refused),
 		cmocka_unit_test(a_suspect_clock_accepts_the_future_but_not_the_past),
+		cmocka_unit_test(a_life_that_is_nearly_over_is_of_no_use),
 		cmocka_unit_test(certificates_beyond_2038_and_2050_are_read_right),
 		cmocka_unit_test(an_issuer_that_is_not_the_anchor_is_refused),
 		cmocka_unit_test(a_signature_along_the_chain_that_is_wrong_is_found),

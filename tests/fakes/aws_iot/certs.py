@@ -6,6 +6,7 @@ with what is issued. The spoilt certificates at the end are as real, and each is
 """
 
 import datetime
+import functools
 import hashlib
 import ipaddress
 import os
@@ -28,8 +29,8 @@ CURVES = ("secp256r1", "secp384r1", "secp521r1")
 RSA_SIZES = (2048, 3072)
 HASHES = ("sha256", "sha384", "sha512")
 # The ways in which spoil() can spoil a certificate.
-SPOILT = ("truncated", "other-key", "expired", "short", "future", "huge", "many", "ca", "server-only", "other-issuer",
-          "other-subject", "garbage", "empty")
+SPOILT = ("truncated", "other-key", "expired", "short", "future", "huge", "many", "ca", "server-only", "no-signature",
+          "other-issuer", "broken-chain", "other-subject", "again", "garbage", "empty")
 PADDING_OID = x509.ObjectIdentifier("1.3.6.1.4.1.55555.1")
 
 
@@ -106,10 +107,10 @@ class Authority:
             file.write(key_pem(self.key) + cert_pem(self.certificate).encode())
 
     def key_identifier(self):
-        return x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(self.certificate.public_key())
 
     def issue(self, public_key, subject=AWS_SUBJECT, not_before=None, not_after=None, ca=False,
-              eku=None, extra=()):
+              eku=None, extra=(), key_usage=None):
         """A device certificate as AWS writes it: digitalSignature, not a CA, no extended usage."""
         builder = (x509.CertificateBuilder().subject_name(subject).issuer_name(self.certificate.subject)
                    .public_key(public_key).serial_number(x509.random_serial_number())
@@ -118,7 +119,7 @@ class Authority:
                    .add_extension(self.key_identifier(), critical=False)
                    .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
                    .add_extension(x509.BasicConstraints(ca, None), critical=True)
-                   .add_extension(usage(digital_signature=True), critical=True))
+                   .add_extension(key_usage or usage(digital_signature=True), critical=True))
         if eku:
             builder = builder.add_extension(x509.ExtendedKeyUsage(eku), critical=False)
         for extension in extra:
@@ -181,16 +182,19 @@ def check_request(pem):
     return request
 
 
-def spoil(how, authority, public_key):
-    """The PEM text of a certificate that is wrong in one way of SPOILT."""
+def spoil(how, authority, public_key, used=""):
+    """The PEM text of a certificate that is wrong in one way of SPOILT; `used` is the caller's own."""
     day = datetime.timedelta(days=1)
+    middle = functools.cache(lambda: Authority.create(name("intermediate"), Authority.create(name("root"))))
     padding = x509.UnrecognizedExtension(PADDING_OID, b"\x04\x82\xea\x60" + bytes(60000))
     makers = {
         "truncated": lambda: cert_pem(authority.issue(public_key))[:400],
         "other-key": lambda: cert_pem(authority.issue(new_key().public_key())),
         "expired": lambda: cert_pem(authority.issue(public_key, not_before=now() - 2 * day,
                                                     not_after=now() - day)),
-        "short": lambda: cert_pem(authority.issue(public_key, not_after=now() + datetime.timedelta(seconds=5))),
+        # A second of life, which is not over before the gateway has looked at it.
+        "short": lambda: cert_pem(authority.issue(public_key, not_before=now() + day / 8640,
+                                                  not_after=now() + day / 8640 + datetime.timedelta(seconds=1))),
         "future": lambda: cert_pem(authority.issue(public_key, not_before=now() + 365 * day)),
         "huge": lambda: cert_pem(authority.issue(public_key, extra=(padding,))),
         "many": lambda: (cert_pem(authority.issue(public_key))
@@ -198,8 +202,13 @@ def spoil(how, authority, public_key):
         "ca": lambda: cert_pem(authority.issue(public_key, ca=True)),
         "server-only": lambda: cert_pem(authority.issue(public_key,
                                                         eku=[ExtendedKeyUsageOID.SERVER_AUTH])),
+        "no-signature": lambda: cert_pem(authority.issue(public_key, key_usage=usage(crl_sign=True))),
         "other-issuer": lambda: cert_pem(Authority.create(AWS_ISSUER).issue(public_key)),
+        # Name and key identifier of the issuer are right, the signature is not.
+        "broken-chain": lambda: (cert_pem(Authority(new_key(), middle().certificate).issue(public_key))
+                                 + cert_pem(middle().certificate)),
         "other-subject": lambda: cert_pem(authority.issue(public_key, subject=name("somebody else"))),
+        "again": lambda: used,
         "garbage": lambda: ("-----BEGIN CERTIFICATE-----\n" + "A" * 1000
                             + "\n-----END CERTIFICATE-----\n"),
         "empty": lambda: "",

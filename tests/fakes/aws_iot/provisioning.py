@@ -134,7 +134,7 @@ class Provisioning:
         token = self.registry.new_token(id_)
         spoilt = self.faults.take("certificate", connection.client_id, "", "create")
         if spoilt is not None:
-            text = certs.spoil(spoilt["how"], self.authority, request.public_key())
+            text = certs.spoil(spoilt["how"], self.authority, request.public_key(), connection.certificate.pem)
         return {"certificateId": id_, "certificatePem": text, "certificateOwnershipToken": token}
 
     async def register(self, connection, name, payload):
