@@ -24,7 +24,6 @@ struct tg_progress_look {
 	long long current, candidate; /* generations; 0: none */
 	bool probation;
 	const char *rejected; /* why the newest generation was given up */
-	const char *link;     /* what the link is at, for the live line */
 };
 
 enum tg_progress_kind {

@@ -27,6 +27,9 @@ struct wait {
 	const char *noun; /* "renewal" */
 	uint64_t begun_us;
 	bool line; /* the live line is on the screen */
+	/* of the newest look */
+	long long next_s; /* until the next attempt; -1: none is planned */
+	char reason[80];
 };
 
 static double elapsed_s(const struct wait *w)
@@ -36,7 +39,7 @@ static double elapsed_s(const struct wait *w)
 
 /* --- what is seen ------------------------------------------------------------------------------------------------- */
 
-static void look_at(json_t *data, struct tg_progress_look *ret)
+static void look_at(struct wait *w, json_t *data, struct tg_progress_look *ret)
 {
 	json_t *e = json_object_get(data, "enrolment"), *r = json_object_get(data, "rotation");
 	json_t *error = json_object_get(e, "error");
@@ -55,6 +58,9 @@ static void look_at(json_t *data, struct tg_progress_look *ret)
 		.probation = json_is_true(json_object_get(r, "probation")),
 		.rejected = tg_ctl_text(r, "rejected", NULL),
 	};
+	w->next_s = tg_ctl_number(e, "next_s", -1);
+	(void) snprintf(w->reason, sizeof(w->reason), "%s",
+			tg_ctl_text(e, "reason", "no reason is known"));
 }
 
 static json_t *ask(const struct tg_ctl *ctl, int *ret_code)
@@ -79,9 +85,9 @@ static void tell_json(const struct wait *w, const struct tg_progress_news *n)
 		[TG_PROGRESS_PROBATION] = "probation", [TG_PROGRESS_DONE] = "done",
 		[TG_PROGRESS_FAILED] = "failed",
 	};
-	json_t *o = json_pack("{s:s, s:f, s:s*, s:s*, s:s*, s:s*}", "event", kinds[n->kind],
-			      "elapsed_s", elapsed_s(w), "step", n->step, "class", n->class, "text",
-			      n->text, "advice", n->advice);
+	json_t *o = json_pack("{s:s, s:I, s:s*, s:s*, s:s*, s:s*}", "event", kinds[n->kind],
+			      "elapsed_ms", (json_int_t) (elapsed_s(w) * 1000), "step", n->step,
+			      "class", n->class, "text", n->text, "advice", n->advice);
 
 	if (n->generation)
 		(void) json_object_set_new(o, "generation", json_integer(n->generation));
@@ -91,19 +97,20 @@ static void tell_json(const struct wait *w, const struct tg_progress_news *n)
 
 static void tell_failure(const struct wait *w, const struct tg_progress_news *n)
 {
+	char age[24];
+
 	(void) fflush(stdout);
 	(void) fprintf(stderr, "tidegate: the %s failed at step '%s'%s%s: %s\n", w->noun,
 		       n->step ? n->step : "?", n->class ? ", " : "", n->class ? n->class : "",
 		       n->text ? n->text : "no reason is known");
 	(void) fprintf(stderr, "          %s.\n", n->advice);
 	if (n->generation)
-		(void) fprintf(stderr,
-			       "          Generation %lld stays in use. The agent tries again by "
-			       "itself: see 'tidegate status'.\n",
-			       n->generation);
+		(void) fprintf(stderr, "          Generation %lld stays in use.\n", n->generation);
+	if (w->next_s >= 0)
+		(void) fprintf(stderr, "          The next attempt is in %s (%s), or on order.\n",
+			       tg_ctl_age(w->next_s, age), w->reason);
 	else
-		(void) fputs("          The agent tries again by itself: see 'tidegate status'.\n",
-			     stderr);
+		(void) fprintf(stderr, "          No attempt is planned (%s).\n", w->reason);
 }
 
 static void print_news(const struct wait *w, const struct tg_progress_news *n)
@@ -197,7 +204,7 @@ static int wait_for_end(struct wait *w, struct tg_progress *p)
 			data = ask(w->ctl, &code);
 		if (data) {
 			heard_us = tg_clock_boot_us();
-			look_at(data, &look);
+			look_at(w, data, &look);
 			r = tg_progress_feed(p, &look, on_news, w);
 			if (r == 0)
 				live_line(w, tg_progress_now(p, &look));
@@ -225,7 +232,7 @@ static int order(struct tg_ctl *ctl, const char *cmd, const char *noun)
 		before = ask(ctl, &code);
 		if (!before)
 			return code;
-		look_at(before, &look);
+		look_at(&w, before, &look);
 		tg_progress_begin(&p, &look);
 		json_decref(before);
 	}

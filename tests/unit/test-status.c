@@ -113,6 +113,112 @@ static void a_failed_step_of_enrolment_is_named_and_the_token_is_not(void **stat
 	assert_null(strstr(text, "secret-token"));
 }
 
+/* A renewal that is due in an hour, of generation 7 of which half an hour is left. */
+static struct tg_picture renewing(void)
+{
+	struct tg_picture p = picture(0);
+
+	p.time.believed_s = 1795219200;
+	p.keeper.has_current = true;
+	p.keeper.current = (struct tg_manifest) { .number = 7, .not_before = 1795000000, .not_after = 1795221000 };
+	p.keeper.state = TG_KEEPER_SETTLED;
+	p.keeper.next_us = 3700 * TG_US_PER_S;
+	p.keeper.next_s = 1795222800;
+	(void) snprintf(p.keeper.reason_text, sizeof(p.keeper.reason_text), "66 %% of its life");
+	p.link.standing = TG_LINK_GOOD;
+	return p;
+}
+
+static void the_next_renewal_has_time_and_reason(void **state)
+{
+	struct tg_picture p = renewing();
+	json_t *o = parse(tg_status_json(&p, true)), *e = json_object_get(o, "enrolment");
+
+	(void) state;
+	assert_string_equal(text_at(o, "enrolment", "state"), "settled");
+	assert_string_equal(text_at(o, "enrolment", "next"), "2026-11-21T01:00:00Z");
+	assert_string_equal(text_at(o, "enrolment", "reason"), "66 % of its life");
+	assert_int_equal(json_integer_value(json_object_get(e, "next_s")), 3600);
+	assert_true(json_is_null(json_object_get(e, "error")));
+	assert_string_equal(text_at(o, "identity", "standing"), "good");
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(o, "identity"), "seconds_left")), 1800);
+	assert_true(json_is_false(json_object_get(json_object_get(o, "identity"), "expired")));
+	json_decref(o);
+}
+
+static void an_expired_and_refused_certificate_is_called_so(void **state)
+{
+	struct tg_picture p = renewing();
+	json_t *o;
+
+	(void) state;
+	p.time.believed_s += 1800;
+	p.link.standing = TG_LINK_REFUSED;
+	o = parse(tg_status_json(&p, true));
+	assert_true(json_is_true(json_object_get(json_object_get(o, "identity"), "expired")));
+	assert_string_equal(text_at(o, "identity", "standing"), "refused");
+	json_decref(o);
+}
+
+static void a_certificate_that_the_broker_refused_fails_the_trial(void **state)
+{
+	struct tg_picture p = renewing();
+	json_t *o, *e;
+
+	(void) state;
+	p.keeper.last = (struct tg_keeper_attempt) { .number = 3,
+						     .kind = TG_ORDER_RENEW,
+						     .credential = TG_CREDENTIAL_CURRENT,
+						     .class = TG_ENROL_REFUSED,
+						     .step = TG_STEP_WRITTEN,
+						     .rolled_back = true,
+						     .text = "rolled back: not authorised" };
+	(void) snprintf(p.link.roll_back_reason, sizeof(p.link.roll_back_reason), "not authorised");
+	p.link.roll_backs = 1;
+	o = parse(tg_status_json(&p, true));
+	e = json_object_get(json_object_get(o, "enrolment"), "error");
+	assert_string_equal(text_at(o, "enrolment", "kind"), "renew");
+	assert_string_equal(json_string_value(json_object_get(e, "step")), "trial");
+	assert_string_equal(json_string_value(json_object_get(e, "text")), "rolled back: not authorised");
+	assert_string_equal(text_at(o, "rotation", "rejected"), "not authorised");
+	json_decref(o);
+}
+
+/* The journal of a failure outlives the agent, and must not outlive the success that came after it. */
+static void what_failed_before_the_start_is_told_until_something_has_succeeded(void **state)
+{
+	struct tg_picture p = renewing();
+	json_t *o;
+
+	(void) state;
+	p.keeper.has_journal = true;
+	p.keeper.journal = (struct tg_journal) { .step = TG_STEP_CSR,
+						 .error_class = TG_ENROL_RETRY,
+						 .error_step = TG_STEP_REQUEST,
+						 .error_text = "time-out" };
+	o = parse(tg_status_json(&p, true));
+	assert_true(json_is_object(json_object_get(json_object_get(o, "enrolment"), "error")));
+	json_decref(o);
+	p.keeper.last = (struct tg_keeper_attempt) { .number = 1, .class = TG_ENROL_OK };
+	o = parse(tg_status_json(&p, true));
+	assert_true(json_is_null(json_object_get(json_object_get(o, "enrolment"), "error")));
+	json_decref(o);
+}
+
+static void a_claim_that_stays_is_told(void **state)
+{
+	static const struct tg_claim still = { .state = TG_CLAIM_STILL, .error = "read-only file system" };
+	struct tg_picture p = renewing();
+	json_t *o;
+
+	(void) state;
+	p.claim = &still;
+	o = parse(tg_status_json(&p, true));
+	assert_string_equal(text_at(o, "claim", "state"), "still present");
+	assert_string_equal(text_at(o, "claim", "error"), "read-only file system");
+	json_decref(o);
+}
+
 static void the_brief_form_names_the_ill_among_many(void **state)
 {
 	struct tg_picture p = picture(MANY);
@@ -151,6 +257,11 @@ int main(void)
 		cmocka_unit_test(every_part_is_there_before_anything_is_known),
 		cmocka_unit_test(a_missing_tpm_and_a_broken_link_say_why),
 		cmocka_unit_test(a_failed_step_of_enrolment_is_named_and_the_token_is_not),
+		cmocka_unit_test(the_next_renewal_has_time_and_reason),
+		cmocka_unit_test(an_expired_and_refused_certificate_is_called_so),
+		cmocka_unit_test(a_certificate_that_the_broker_refused_fails_the_trial),
+		cmocka_unit_test(what_failed_before_the_start_is_told_until_something_has_succeeded),
+		cmocka_unit_test(a_claim_that_stays_is_told),
 		cmocka_unit_test(the_brief_form_names_the_ill_among_many),
 		cmocka_unit_test(the_brief_form_is_bounded_when_all_are_ill),
 	};
