@@ -90,7 +90,7 @@ int tg_journal_write(const char *state_dir, struct tg_journal *j,
 int tg_journal_clear(const char *state_dir, struct tg_fault *reterr) TG_CHECKED;
 /*
  * Start-up, behind tg_generation_recover(): removes identity/pending when its certificate has
- * become a generation already, which a power cut between the two leaves. 0 also when there is
- * nothing to do, -errno when something could not be looked at.
+ * become a generation already, which a power cut between the two leaves, also when that one has
+ * ended meanwhile. 0 also when there is nothing to do, -errno when something could not be looked at.
  */
 int tg_journal_settle(const char *state_dir, struct tg_fault *reterr) TG_CHECKED;

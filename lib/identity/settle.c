@@ -11,12 +11,15 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /*
  * A power cut between the link to a new generation and the end of the journal leaves both. Nobody would come back for
  * the journal, as there is an identity; a key and a token would stay behind, and the next enrolment would take the old
- * certificate for its own.
+ * certificate for its own, even one that was tried and rejected meanwhile.
+ *
+ * A generation that no link names and that has not ended was cut before it counted: its journal is still needed.
  */
 
 TG_DEFINE_CLEANUP(BIO *, BIO_free)
@@ -57,10 +60,33 @@ static bool contains(const char *chain_pem, size_t len, const char *wanted)
 	return found;
 }
 
+/* Whether a generation that counts, or did, has one of these certificates: 0 or 1, or -errno. */
+static int is_generation(const char *state_dir, const char *chain, size_t len,
+			 struct tg_fault *reterr)
+{
+	tg_autofree struct tg_generation_entry *past =
+		calloc(TG_GENERATION_HISTORY_MAX, sizeof(*past));
+	size_t n = 0;
+	int r;
+
+	if (!past)
+		return tg_fault_set(reterr, -ENOMEM, "out of memory");
+	r = tg_generation_history(state_dir, past, TG_GENERATION_HISTORY_MAX, &n, reterr);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	for (size_t i = 0; i < n; i++) {
+		const struct tg_generation_entry *e = &past[i];
+		bool counts = (e->whole && (e->candidate || e->current)) || e->previous ||
+			      e->outcome.state != TG_OUTCOME_NONE;
+
+		if (counts && contains(chain, len, e->manifest.fingerprint))
+			return 1;
+	}
+	return 0;
+}
+
 int tg_journal_settle(const char *state_dir, struct tg_fault *reterr)
 {
-	static const enum tg_slot slots[] = { TG_SLOT_CANDIDATE, TG_SLOT_CURRENT,
-					      TG_SLOT_PREVIOUS };
 	tg_autofree char *chain = NULL;
 	char path[PATH_MAX];
 	size_t len = 0;
@@ -75,12 +101,6 @@ int tg_journal_settle(const char *state_dir, struct tg_fault *reterr)
 		return 0;
 	if (r < 0)
 		return tg_fault_set(reterr, r, "cannot read %s: %s", path, strerror(-r));
-	for (size_t i = 0; i < TG_ARRAY_SIZE(slots); i++) {
-		struct tg_manifest m;
-
-		if (tg_generation_read(state_dir, slots[i], &m, NULL) == 0 &&
-		    contains(chain, len, m.fingerprint))
-			return tg_journal_clear(state_dir, reterr);
-	}
-	return 0;
+	r = is_generation(state_dir, chain, len, reterr);
+	return r > 0 ? tg_journal_clear(state_dir, reterr) : r;
 }

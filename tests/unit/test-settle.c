@@ -70,6 +70,14 @@ static void leave_pending(const char *chain)
 				 0);
 }
 
+static void remove_tree(const char *relative, bool link)
+{
+	char path[128];
+
+	(void) snprintf(path, sizeof(path), "%s/%s", dir, relative);
+	(void) (link ? unlink(path) : rmdir(path));
+}
+
 static bool is_pending(void)
 {
 	char path[128];
@@ -94,6 +102,27 @@ static void a_journal_whose_certificate_is_a_generation_goes(void **state)
 	leave_pending(chain);
 	assert_int_equal(tg_journal_settle(dir, NULL), 0);
 	assert_false(is_pending());
+}
+
+static void a_journal_whose_certificate_was_rejected_goes(void **state)
+{
+	(void) state;
+	enrol(leaf);
+	leave_pending(leaf);
+	assert_int_equal(tg_generation_roll_back(dir, "refused", 1, NULL), 0);
+	assert_int_equal(tg_journal_settle(dir, NULL), 0);
+	assert_false(is_pending());
+}
+
+static void a_journal_whose_generation_does_not_count_yet_stays(void **state)
+{
+	(void) state;
+	enrol(leaf);
+	leave_pending(leaf);
+	remove_tree("identity/candidate", true);
+	assert_int_equal(tg_generation_recover(dir, NULL), 0);
+	assert_int_equal(tg_journal_settle(dir, NULL), 0);
+	assert_true(is_pending());
 }
 
 static void a_journal_that_is_still_needed_stays(void **state)
@@ -128,20 +157,13 @@ static int make_dir(void **state)
 	return mkdtemp(dir) ? 0 : -1;
 }
 
-static void remove_tree(const char *relative, bool link)
-{
-	char path[128];
-
-	(void) snprintf(path, sizeof(path), "%s/%s", dir, relative);
-	(void) (link ? unlink(path) : rmdir(path));
-}
-
 static int remove_dir(void **state)
 {
 	static const char *const files[] = {
 		"identity/current", "identity/candidate", "identity/previous",
 		"identity/generations/000001/key.pem", "identity/generations/000001/chain.pem",
 		"identity/generations/000001/bundle.pem", "identity/generations/000001/manifest",
+		"identity/generations/000001/outcome",
 	};
 
 	(void) state;
@@ -160,6 +182,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_journal_whose_certificate_is_a_generation_goes,
 						make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(a_journal_whose_certificate_was_rejected_goes,
+						make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(
+			a_journal_whose_generation_does_not_count_yet_stays, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(a_journal_that_is_still_needed_stays, make_dir,
 						remove_dir),
 		cmocka_unit_test_setup_teardown(without_a_journal_there_is_nothing_to_do, make_dir,
