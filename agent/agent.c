@@ -14,7 +14,7 @@
 
 #define TICK_US           TG_US_PER_S
 #define STATUS_GAP_US     (10 * TG_US_PER_S) /* between two retained status documents */
-#define TPM_GAP_US        (5 * TG_US_PER_S)  /* between two questions to the TPM out of turn */
+#define TPM_GAP_US        (2 * TG_US_PER_S)  /* between two questions to the TPM out of turn */
 #define STATUS_EVERY_US   (300 * TG_US_PER_S)
 #define SPOOL_PATIENCE_US (30 * TG_US_PER_S) /* one commit on a slow card */
 #define NUMBERS_LOW       (UINT64_C(1) << 28)  /* numbers left, at which the next epoch is begun */

@@ -157,7 +157,8 @@ static void ask(struct tg_tpm_watch *w)
 	tg_tpm_state(w->tpm, &state);
 	f.hung = state.hung;
 	f.now_us = tg_clock_boot_us();
-	if (f.error < 0)
+	/* Next time it may be another one, or the old one again. */
+	if (f.error < 0 || f.lost)
 		w->identity_due = true;
 
 	news = tg_tpm_verdict_take(&w->verdict, &f);
