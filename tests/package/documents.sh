@@ -60,6 +60,11 @@ same "events and their catalog" "$scratch/program" "$scratch/page"
 events=$(sed -nE '/^enum tg_event_id/,/COUNT_/s/^\t(TG_EV_[A-Z_]+),$/\1/p' "$top/include/tidegate/log.h" | wc -l)
 [ "$(sort -u "$scratch/page" | wc -l)" = "$events" ] || complain "the catalog has not one entry for each of $events events"
 [ "$(grep -c '^Subject: ' "$top/systemd/tidegate.catalog")" = "$events" ] || complain "entries of the catalog without Subject"
+# Each says what to do: nothing, a command, a key of the configuration, a thing to look at; or that it goes on by itself.
+awk -v RS='\n-- ' 'NR > 1 { gsub(/\n/, " ")
+	if (!/[Nn]othing needs to be done|"tidegate|by itself|\[[a-z.-]+\]|\?|may be deleted|[Ll]ook for|usual cause/) print $1 }' \
+	"$top/systemd/tidegate.catalog" >"$scratch/helpless"
+[ ! -s "$scratch/helpless" ] || complain "entries of the catalog that do not say what to do: $(tr '\n' ' ' <"$scratch/helpless")"
 # Fields that it shows are ones that the programs set.
 grep -oE '@[A-Z_]+@' "$top/systemd/tidegate.catalog" | tr -d @ | sort -u |
 	while read -r field; do
