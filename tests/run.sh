@@ -8,6 +8,7 @@
 #
 #   static       warnings of gcc and clang, layering, shell scripts
 #   unit         unit tests under ASan and UBSan
+#   sim          years of renewals under virtual time, in every kind of trouble
 #   fuzz         every fuzz target for a moment, over its corpus
 #   threads      provider, mailboxes, pipeline and spool under TSan
 #   integration  real peers: swtpm, mosquitto, Modbus servers, the AWS IoT stand-in; under ASan and UBSan
@@ -17,7 +18,7 @@
 #   trixie       Debian 13: built there, unit tests, the demo with each OpenSSL provider
 #   machine      (--machine) the arm64 machine
 #
-# --full makes fuzzing longer and cuts the power at every point. Logs stay in build/logs.
+# --full makes fuzzing and simulation longer and cuts the power at every point. Logs stay in build/logs.
 
 set -u
 . "$(dirname "$0")/lib.sh"
@@ -27,13 +28,13 @@ while [ $# -gt 0 ]; do
 	case $1 in
 	--machine) machine=yes ;;
 	--full) full=yes ;;
-	-*) sed -n '4,22s/^# \{0,1\}//p' "$0" && exit 2 ;;
+	-*) sed -n '4,23s/^# \{0,1\}//p' "$0" && exit 2 ;;
 	*) rings+=("$1") ;;
 	esac
 	shift
 done
 if [ ${#rings[@]} = 0 ]; then
-	rings=(static unit fuzz threads integration cuts demo package trixie)
+	rings=(static unit sim fuzz threads integration cuts demo package trixie)
 	[ $machine = no ] || rings+=(machine)
 fi
 
@@ -107,6 +108,14 @@ ring_static() {
 ring_unit() {
 	step "unit: build with ASan and UBSan" configure debug &&
 		step "unit: tests" tests_of debug unit -j "$jobs" && say "         $(count_of unit--tests)"
+}
+
+ring_sim() {
+	local longer=()
+	[ $full = no ] || longer=(--full)
+	step "sim: build" configure release &&
+		step "sim: renewals" build/release/tests/sim/sim-renewal "${longer[@]}" &&
+		grep -E '^(  life|[0-9]+ gateways)' "$logs/sim--renewals.log" | sed 's/^ */         /'
 }
 
 ring_fuzz() {

@@ -31,6 +31,7 @@ void tg_attempts_begun(struct tg_attempts *a, enum tg_enrol_credential credentia
 {
 	a->own_id = own_id;
 	a->own_id_due = false;
+	a->about = a->current;
 	a->credential = credential;
 	if (credential == TG_CREDENTIAL_CLAIM)
 		a->claim_us = now_us;
@@ -68,14 +69,30 @@ void tg_attempts_rolled_back(struct tg_attempts *a, uint64_t now_us, uint64_t ch
 	a->current_refused = false;
 }
 
-void tg_attempts_settled(struct tg_attempts *a)
-{
-	*a = (struct tg_attempts){ .claim_us = a->claim_us };
-}
-
 void tg_attempts_forgive(struct tg_attempts *a)
 {
-	tg_attempts_settled(a);
+	*a = (struct tg_attempts){
+		.claim_us = a->claim_us,
+		.seen = a->seen,
+		.current = a->current,
+		.about = a->about,
+	};
+}
+
+void tg_attempts_see(struct tg_attempts *a, unsigned current, bool on_probation)
+{
+	/* A start in the middle of a probation: what follows is its verdict. */
+	if (!a->seen)
+		a->about = on_probation ? current - 1 : current;
+	a->seen = true;
+	a->current = current;
+	/* Numbers only grow: a smaller one is that of a predecessor which is back. */
+	if (current > a->about && !on_probation) {
+		tg_attempts_forgive(a);
+		a->about = current;
+	} else if (current < a->about) {
+		a->about = current;
+	}
 }
 
 uint64_t tg_chance_us(uint64_t chance, uint64_t range_us)

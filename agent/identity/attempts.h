@@ -26,6 +26,9 @@ struct tg_attempts {
 	bool expired_tried;   /* the current certificate has been tried since it expired */
 	bool own_id;          /* the last attempt was made under the link's own client id */
 	bool own_id_due; /* the service refused the rotation client id: the same again under the link's */
+	bool seen;       /* the next two are known */
+	unsigned current; /* the generation that is current */
+	unsigned about;   /* the one that was when the last attempt was made */
 };
 #define TG_ATTEMPTS_NONE                                                                           \
 	{                                                                                          \
@@ -44,12 +47,13 @@ void tg_attempts_failed(struct tg_attempts *a, enum tg_enrol_class class, uint64
 /* It brought a certificate, which the broker then refused or dropped. Never fails. */
 void tg_attempts_rolled_back(struct tg_attempts *a, uint64_t now_us, uint64_t chance);
 /*
- * The new certificate has passed its probation: what failed before is forgotten, but not when the
- * claim was used. Not to be called for a candidate, or a broker that refuses each of them would be
- * sent a new one after the shortest of pauses for ever. Never fails.
+ * Which generation is current (0: none), and whether it is on probation: to be called at the start and before each
+ * plan. Failures are forgotten when a successor has passed its probation, and not before, or a broker that
+ * refuses or drops each of them would be sent a new one after the shortest of pauses for ever. Never fails.
  */
-void tg_attempts_settled(struct tg_attempts *a);
-/* What the next pauses depend on has changed (configuration, an order): try again without one. Never fails. */
+void tg_attempts_see(struct tg_attempts *a, unsigned current, bool on_probation);
+/* What the next pauses depend on has changed (configuration, an order): try again without one. When the claim was used is
+ * remembered. Never fails. */
 void tg_attempts_forgive(struct tg_attempts *a);
 
 /* The lower bound of every pause between two attempts. */

@@ -70,20 +70,6 @@ static void gather(struct tg_keeper *k)
 	k->facts.by_claim = k->by_claim;
 }
 
-/* Failures are forgotten with the certificate that they were about, once its successor is no longer on trial. */
-static void settle(struct tg_keeper *k)
-{
-	/* A start in the middle of a probation: what follows is its verdict. */
-	if (!k->looked)
-		k->base = k->on_probation ? k->current - 1 : k->current;
-	k->looked = true;
-	/* Numbers only grow: a smaller one is that of a predecessor which is back. */
-	if (k->current > k->base && !k->on_probation)
-		tg_attempts_settled(&k->attempts);
-	if (k->current < k->base || !k->on_probation)
-		k->base = k->current;
-}
-
 void tg_keeper_look(struct tg_keeper *k)
 {
 	uint64_t at;
@@ -92,7 +78,7 @@ void tg_keeper_look(struct tg_keeper *k)
 		return;
 	tg_keeper_call_back(k);
 	gather(k);
-	settle(k);
+	tg_attempts_see(&k->attempts, k->current, k->on_probation);
 	k->plan = tg_renewal_decide(&k->policy, &k->facts, &k->attempts);
 	if (k->plan.act == TG_RENEWAL_RUN)
 		return tg_keeper_begin(k);

@@ -56,8 +56,7 @@ struct tg_keeper_status {
 	unsigned attempts, failures;   /* since start; in a row */
 	struct tg_keeper_attempt last;
 	bool has_current, has_candidate, damaged;
-	bool expired,
-		expiring; /* current: is; soon, as renewals have failed for half of the time for them */
+	bool expired; /* current is, as far as the time is known */
 	struct tg_manifest current, candidate;
 	bool has_journal;
 	struct tg_journal journal; /* the token is left out */

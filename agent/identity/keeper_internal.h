@@ -29,8 +29,7 @@ struct tg_keeper {
 
 	/* the generations, as they were read for the last plan */
 	unsigned current, candidate; /* numbers; 0: none */
-	bool on_probation, looked;
-	unsigned base;                        /* current when the failures in a row began */
+	bool on_probation;
 
 	/* what others told */
 	bool refused, told_probation, key_lost;

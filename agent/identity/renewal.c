@@ -26,7 +26,7 @@
 #define CLAIM_SPREAD_US (10 * TG_US_PER_S)     /* before the first use of the claim */
 #define LOOK_US         (HOUR_S * TG_US_PER_S) /* the wall clock is slewed against the boot clock */
 #define LOOK_WAITING_US (5 * TG_US_PER_S)
-#define PATIENCE_MIN_US (60 * TG_US_PER_S) /* a slow TPM and a slow network */
+#define PATIENCE_MIN_US (15 * TG_US_PER_S) /* a slow TPM and a slow network */
 #define PATIENCE_MAX_US (20 * 60 * TG_US_PER_S)
 
 struct tg_renewal_policy tg_renewal_policy(const struct tg_config *cfg)
@@ -125,11 +125,12 @@ static uint64_t retry_cap_us(const struct tg_renewal_facts *f)
 
 uint64_t tg_renewal_patience_us(const struct tg_renewal_facts *f)
 {
-	uint64_t quarter = (uint64_t) (remaining_s(f) / 4) * TG_US_PER_S;
+	/* With the longest pause behind it, two attempts in a row begin within a fifth of what is left. */
+	uint64_t tenth = (uint64_t) (remaining_s(f) / 10) * TG_US_PER_S;
 
-	if (!f->has_current || remaining_s(f) == 0 || quarter > PATIENCE_MAX_US)
+	if (!f->has_current || remaining_s(f) == 0 || tenth > PATIENCE_MAX_US)
 		return PATIENCE_MAX_US;
-	return quarter > PATIENCE_MIN_US ? quarter : PATIENCE_MIN_US;
+	return tenth > PATIENCE_MIN_US ? tenth : PATIENCE_MIN_US;
 }
 
 /* --- plans ------------------------------------------------------------------------------------ */
@@ -188,7 +189,7 @@ static uint64_t slowly_us(const struct tg_attempts *a, uint64_t since_us)
 static uint64_t claim_at_us(const struct tg_renewal_facts *f, const struct tg_attempts *a,
 			    uint64_t from_us)
 {
-	uint64_t at = tg_us_add(from_us, tg_chance_us(f->seed, CLAIM_SPREAD_US));
+	uint64_t at = tg_us_add(from_us, TG_ATTEMPT_PAUSE_MIN_US + tg_chance_us(f->seed, CLAIM_SPREAD_US));
 
 	if (!a->claim_us)
 		return at;
@@ -273,7 +274,7 @@ static struct tg_renewal_plan decide_by_age(const struct tg_renewal_policy *p,
 	struct tg_renewal_plan plan;
 
 	if (f->clock_waits)
-		grace = min_s(CLOCK_GRACE_S, (clamp_date(f->not_after) - due) / 4);
+		grace = min_s(CLOCK_GRACE_S, (clamp_date(f->not_after) - due) / 10);
 	if (f->ordered || proved_s(f) >= due || shown >= due + grace)
 		return decide_due(p, f, a, why);
 	plan = with_current(f, a, shown >= due ? TG_RENEWAL_CLOCK : why,
