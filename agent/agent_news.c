@@ -199,6 +199,7 @@ void tg_agent_on_identity(void *user)
 	/* Before the link tries it: it may be that of another TPM, and the client id with it. */
 	take_tpm_name(a);
 	tg_tpm_watch_poke(a->watch);
+	tg_agent_keep_floor(a);
 	if (tg_link_identity_changed(a->link) < 0)
 		tg_log(LOG_WARNING, "agent",
 		       "the link is busy; it finds the new identity by itself");

@@ -257,6 +257,8 @@ class Pack:
                 self.values[record["n"]] = value[0]
                 self.units[record["n"]] = record.get("u")
         self.seq, self.stream = self.values.pop("_seq"), self.values.pop("_stream")
+        self.clock = self.values.pop("_clock", None)
+        self.boot, self.boot_time = self.values.pop("_boot", None), self.values.pop("_boottime", None)
         self.epoch, self.number = self.seq >> 32, self.seq & 0xFFFFFFFF
 
 
@@ -287,7 +289,8 @@ class Subscriber:
         return [(m[1] == "1", m[2], m[3]) for m in (re.match(r"([01]) (\S+) (.*)", line) for line in whole) if m]
 
     def packs(self, device=None):
-        found = [Pack(topic, payload) for _, topic, payload in self.messages() if not topic.endswith("/status")]
+        found = [Pack(topic, payload) for _, topic, payload in self.messages()
+                 if not topic.endswith(("/status", "/status/events"))]
         return [p for p in found if device is None or p.device == device]
 
     def numbers(self, epoch=None):
@@ -297,6 +300,11 @@ class Subscriber:
     def states(self):
         """The status documents so far."""
         return [json.loads(payload) for _, topic, payload in self.messages() if topic.endswith("/status")]
+
+    def events(self, event=None):
+        """The events so far."""
+        found = [json.loads(payload) for _, topic, payload in self.messages() if topic.endswith("/status/events")]
+        return [e for e in found if event in (None, e["event"])]
 
     def end(self):
         if self.process:
