@@ -71,7 +71,9 @@ static int check_type(const TSS2_KEY *k, struct tg_fault *reterr)
 	/* Absent means FALSE, though some programs take it for TRUE. */
 	if (k->empty_auth <= 0)
 		return tg_fault_set(reterr, -EOPNOTSUPP,
-				    "TSS2 key: has a password; only keys without one are used");
+				    "TSS2 key: has a password, or is marked so; only keys without one "
+				    "are used (tpm2_encodeobject up to 5.7 marks them the wrong way "
+				    "round: give it -p)");
 	return 0;
 }
 

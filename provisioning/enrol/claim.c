@@ -63,6 +63,23 @@ static int load_certificate(const char *path, struct tg_chain **ret, struct tg_f
 	return r == -EBADMSG ? -EINVAL : r;
 }
 
+/* What becomes of a key is seen only when it signs: it may have a password whatever its file says. */
+static int try_key(struct tg_tpm *tpm, const struct tg_tpm_key *key, struct tg_fault *reterr)
+{
+	static const uint8_t digest[32] = { 't', 'i', 'd', 'e', 'g', 'a', 't', 'e' };
+	uint8_t signature[TG_TPM_SIGNATURE_MAX];
+	size_t len = 0;
+	int r = tg_tpm_check_key(tpm, key, reterr);
+
+	if (r == 0)
+		r = tg_tpm_sign(tpm, key, digest, sizeof(digest), signature, &len, reterr);
+	if (r == -EACCES)
+		return tg_fault_set(reterr, r,
+				    "it has a password, which its file denies; only keys without "
+				    "one are used");
+	return r;
+}
+
 /* A key of another TPM is not found out by OpenSSL before it is asked to sign. */
 int tg_claim_check_tpm(struct tg_enrolment *e, struct tg_fault *reterr)
 {
@@ -77,7 +94,7 @@ int tg_claim_check_tpm(struct tg_enrolment *e, struct tg_fault *reterr)
 		return 0;
 	r = strstr(text, "TSS2 PRIVATE KEY") ? tg_tpm_key_from_pem(text, len, &key, reterr) : 0;
 	if (key)
-		r = tg_tpm_check_key(e->tpm, key, reterr);
+		r = try_key(e->tpm, key, reterr);
 	explicit_bzero(text, len);
 	/* Damage of the operator's file is no bad answer. */
 	if (r == -EBADMSG || r == -ENOENT || r == -EFBIG)

@@ -12,7 +12,7 @@
 /* Whether there are certificates in it. */
 int tg_claim_check_ca(const char *path, struct tg_fault *reterr) TG_CHECKED;
 
-/* Asks e->tpm whether it can use a claim key that is in a TPM; 0 also for any other key. */
+/* Has e->tpm sign with a claim key that is in a TPM; 0 also for any other key. */
 int tg_claim_check_tpm(struct tg_enrolment *e, struct tg_fault *reterr) TG_CHECKED;
 
 /*
