@@ -230,12 +230,23 @@ char *tg_status_progress_json(const struct tg_picture *p)
 	return dump(o);
 }
 
+/* The one word that an operator looks for first. */
+static const char *identity_word(const struct tg_picture *p)
+{
+	if (!p->keeper.has_current)
+		return p->keeper.has_candidate ? "enrolled, not proved yet" : "no identity yet";
+	if (p->keeper.current.not_after <= p->time.believed_s)
+		return "certificate expired";
+	if (p->link.standing == TG_LINK_REFUSED)
+		return "certificate refused by the broker";
+	return p->keeper.failures ? "enrolled, renewal fails" : "enrolled";
+}
+
 void tg_status_line(const struct tg_picture *p, char *out, size_t size)
 {
 	(void) snprintf(out, size, "%s; link %s; %zu of %zu devices ok; %llu packs wait%s%s",
-			p->keeper.has_current || p->keeper.has_candidate ? "enrolled"
-									 : "no identity yet",
-			link_state(p), count_health(p, TG_DEVICE_OK), p->fleet->n_devices,
+			identity_word(p), link_state(p), count_health(p, TG_DEVICE_OK),
+			p->fleet->n_devices,
 			(unsigned long long) (p->spool.memory_packs + p->spool.disk_packs),
 			p->stuck ? "; stuck: " : "", p->stuck ? p->stuck : "");
 }

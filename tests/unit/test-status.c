@@ -160,6 +160,28 @@ static void an_expired_and_refused_certificate_is_called_so(void **state)
 	json_decref(o);
 }
 
+static void the_line_for_systemd_begins_with_what_is_wrong_with_the_identity(void **state)
+{
+	struct tg_picture p = renewing();
+	char line[200];
+
+	(void) state;
+	tg_status_line(&p, line, sizeof(line));
+	assert_ptr_equal(strstr(line, "enrolled; link "), line);
+	p.keeper.failures = 2;
+	tg_status_line(&p, line, sizeof(line));
+	assert_ptr_equal(strstr(line, "enrolled, renewal fails; "), line);
+	p.link.standing = TG_LINK_REFUSED;
+	tg_status_line(&p, line, sizeof(line));
+	assert_ptr_equal(strstr(line, "certificate refused by the broker; "), line);
+	p.time.believed_s += 1800;
+	tg_status_line(&p, line, sizeof(line));
+	assert_ptr_equal(strstr(line, "certificate expired; "), line);
+	p.keeper.has_current = false;
+	tg_status_line(&p, line, sizeof(line));
+	assert_ptr_equal(strstr(line, "no identity yet; "), line);
+}
+
 static void a_certificate_that_the_broker_refused_fails_the_trial(void **state)
 {
 	struct tg_picture p = renewing();
@@ -259,6 +281,7 @@ int main(void)
 		cmocka_unit_test(a_failed_step_of_enrolment_is_named_and_the_token_is_not),
 		cmocka_unit_test(the_next_renewal_has_time_and_reason),
 		cmocka_unit_test(an_expired_and_refused_certificate_is_called_so),
+		cmocka_unit_test(the_line_for_systemd_begins_with_what_is_wrong_with_the_identity),
 		cmocka_unit_test(a_certificate_that_the_broker_refused_fails_the_trial),
 		cmocka_unit_test(what_failed_before_the_start_is_told_until_something_has_succeeded),
 		cmocka_unit_test(a_claim_that_stays_is_told),
