@@ -17,8 +17,9 @@ import socket
 import struct
 import subprocess
 
-from gateway_bench import BUILD, LIBC, Cloud, die_with_parent, read_text, wait_for
+from gateway_bench import BUILD, HERE, LIBC, Cloud, die_with_parent, read_text, wait_for
 
+ROTATION_TEMPLATE = os.path.join(HERE, "..", "..", "packaging", "aws", "rotation-template.json")
 PRELOAD = BUILD + "/tests/integration/power-cut.so"
 IMAGE_BYTES = 24 << 20      # the smallest that mkfs gives a journal with room for everything that is not synced
 SRK = 0x81000001
@@ -172,6 +173,13 @@ class Gateway:
                  "--helper", BUILD + "/provisioning/tidegate-provision"], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                 env=environment, preexec_fn=join)
 
+    def refuse_renewed(self, refused):
+        """Whether the broker refuses what a renewal brings: certificates without a policy may do nothing."""
+        template = json.loads(read_text(ROTATION_TEMPLATE))
+        if refused:
+            del template["Resources"]["policy"]
+        self.cloud.ask("template", name="tidegate-rotation", body=template)
+
     def running(self):
         return self.process.poll() is None
 
@@ -190,6 +198,9 @@ class Gateway:
     def said(self):
         return read_text(self.log)[-4000:]
 
+    def was_cut(self):
+        return "\nCUT " in read_text(self.points)
+
     def forget_logs(self):
         for path in (self.log, self.points):
             open(path, "w", encoding="ascii").close()
@@ -199,9 +210,11 @@ class Gateway:
         identity = self.disk.state + "/identity"
         return not any(os.path.lexists(f"{identity}/{name}") for name in ("pending", "candidate", "previous/key.pem"))
 
-    def is_tpm_free(self):
-        """What was put into the TPM since the start has been taken out."""
+    def is_at_rest(self):
+        """No file is half written, and what was put into the TPM since the start has been taken out."""
         said = read_text(self.points)
+        if any(name.startswith(".") for name in os.listdir(self.disk.state)):
+            return False
         return len(re.findall("tpm (Load|CreatePrimary) ", said)) == len(re.findall("tpm FlushContext ", said))
 
     def power_off(self):

@@ -2,6 +2,7 @@
 """One gateway, cut once or twice and judged: what each worker of test_power_cut.py has."""
 
 import collections
+import glob
 import json
 import os
 import random
@@ -46,8 +47,8 @@ class Phase:
 
     issues = 1      # certificates that it takes
 
-    def __init__(self, name, template, generation):
-        self.name, self.template, self.generation = name, template, generation
+    def __init__(self, name, template, done, refused=False):
+        self.name, self.template, self.done, self.refused = name, template, done, refused
         self.clear()
 
     def clear(self):
@@ -60,14 +61,24 @@ class Phase:
                 and status["identity"]["state"] == "current" and status["enrolment"]["state"] == "settled"):
             self.since = None
             return False
-        if status["identity"]["generation"] < self.generation:
+        if not self.done(gateway, status):
             gateway.ask({"cmd": "renew"})
             return False
         self.since = self.since or time.monotonic()
         return gateway.is_tidy() or time.monotonic() - self.since > LINGER_S
 
 
-PHASES = {"enrolment": Phase("enrolment", "empty", 1), "rotation": Phase("rotation", "enrolled", 2)}
+def has_generation(number):
+    return lambda gateway, status: status["identity"]["generation"] >= number
+
+
+def has_rejected(gateway, _):
+    return any('"rejected"' in read_text(path) for path in glob.glob(gateway.disk.state + "/identity/generations/*/outcome"))
+
+
+PHASES = {phase.name: phase for phase in (Phase("enrolment", "empty", has_generation(1)),
+                                          Phase("rotation", "enrolled", has_generation(2)),
+                                          Phase("roll-back", "enrolled", has_rejected, refused=True))}
 
 
 class Bench:
@@ -102,6 +113,7 @@ class Bench:
                 gateway.cloud.ask("certificate", id=certificate["id"], status="ACTIVE")
             elif certificate["id"] not in self.kept.get("enrolled", ()):
                 gateway.cloud.ask("delete-certificate", id=certificate["id"])
+        gateway.refuse_renewed(phase.refused)
         name = f"{self.dir}/templates/{phase.template}"
         gateway.disk.insert(name + ".img")
         gateway.chip.insert(name + ".tpm")
@@ -120,16 +132,16 @@ class Bench:
             raise NotSettled(f"it does not settle: {json.dumps(gateway.ask({'cmd': 'status'}))}\n{gateway.said()}") from None
         if gateway.running():
             return True
-        if "CUT" not in read_text(gateway.points):
+        if not gateway.was_cut():
             raise NotSettled(f"it ended by itself with {gateway.process.wait()}\n{gateway.said()}")
         return False
 
     def rest(self):
-        """Ends the agent where it has nothing in the TPM; it looks after its key now and then."""
+        """Ends the agent where it does nothing; it looks after its key now and then, and keeps the time."""
         try:
-            wait_for("the TPM to be free", self.gateway.is_tpm_free, 5)
+            wait_for("a pause", self.gateway.is_at_rest, 5)
         except AssertionError:
-            pass        # the judge will say what is in it
+            pass        # the judge will say what is there
         self.gateway.process.kill()
         self.gateway.process.wait()
 
@@ -150,7 +162,11 @@ class Bench:
         """The power fails there, and comes back. Whether it came to that, and what is wrong then."""
         gateway = self.gateway
         if self.drive(phase, at=at, no_sync=no_sync):
-            return False, []
+            self.rest()
+            # The agent looks after its key now and then: the point may have come while it was being ended.
+            if not gateway.was_cut():
+                self.drive(phase)
+                return False, []
         said = read_text(gateway.log)
         gateway.power_off()
         ledger.after_cut(said)

@@ -23,6 +23,7 @@ class Ledger:
     def __init__(self, cloud, needed):
         self.cloud, self.needed = cloud, needed
         self.excused = 0
+        self.twice = len(cloud.events("disconnect", reason="DUPLICATE_CLIENTID"))
         self.begin = self.segment = len(cloud.events("provisioning", outcome="accepted"))
 
     def done(self, since):
@@ -46,7 +47,9 @@ class Ledger:
 
     def complaints(self):
         issued, allowed = self.issued(), self.needed + self.excused
-        return [f"{issued} certificates were asked for where {allowed} would do"] if issued > allowed else []
+        found = [f"{issued} certificates were asked for where {allowed} would do"] if issued > allowed else []
+        twice = self.cloud.events("disconnect", reason="DUPLICATE_CLIENTID")[self.twice:]
+        return found + [f"two sessions called {e['client']}" for e in twice]
 
 
 def announced(said, step):

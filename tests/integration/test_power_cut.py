@@ -32,9 +32,9 @@ from power_cut_cuts import PHASES, Bench, Job, Row  # noqa: E402
 
 FULL_MIN = 300              # cut points that an exhaustion has at least
 MISSED_MAX = 0.05           # of the points may lie on a way that the second run does not take
-SAMPLE, BY_CHANCE = 34, 6   # cuts of a phase without --full
-PAIRS = {True: (16, 12), False: (2, 3)}     # full: how many first cuts, and second ones for each
-UNSYNCED = {True: 24, False: 3}             # for each phase
+SAMPLE, BY_CHANCE = 24, 6   # cuts of a phase without --full
+PAIRS = {True: (10, 8), False: (2, 3)}      # full: how many first cuts, and second ones for each
+UNSYNCED = {True: 12, False: 3}             # for each phase
 
 
 def words_for(point):
@@ -176,7 +176,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--phase", action="append", choices=PHASES)
-    parser.add_argument("--jobs", type=int, default=min(os.cpu_count(), 4))
+    parser.add_argument("--jobs", type=int, default=min(3 * os.cpu_count(), 8), help="gateways at a time; they wait more than they work")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--table")
     parser.add_argument("--at", action="append")
