@@ -18,7 +18,7 @@
 #   trixie       Debian 13: built there, unit tests, the demo with each OpenSSL provider
 #   machine      (--machine) the arm64 machine
 #
-# --full makes fuzzing and simulation longer and cuts the power at every point. Logs stay in build/logs.
+# --full makes fuzzing and simulation longer, cuts the power at every point and rotates for an hour. Logs stay in build/logs.
 
 set -u
 . "$(dirname "$0")/lib.sh"
@@ -150,6 +150,15 @@ ring_integration() {
 	step "integration: tests" tests_of debug integration --repeat until-pass:2 -j "$jobs" || return 1
 	say "         $(count_of integration--tests)"
 	grep -F '***' "$logs/integration--tests.log" | sed 's/^/          failed once: /' || true
+	[ $full = no ] || full_hour
+}
+
+# With the optimised build: what a sanitizer keeps of freed memory would hide what grows.
+full_hour() {
+	step "integration: optimised build" configure release &&
+		step "integration: an hour of rotation" env TIDEGATE_HOUR=3600 TIDEGATE_BUILD="$top/build/release" TSS2_LOG=all+none \
+			/usr/bin/python3 tests/integration/test_gateway_hour.py &&
+		say "         $(grep -m 1 'certificates, least' "$logs/integration--an-hour-of-rotation.log")"
 }
 
 ring_cuts() {

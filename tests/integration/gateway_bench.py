@@ -151,10 +151,11 @@ class Tpm:
 class Cloud:
     """The AWS IoT stand-in, on one port for the life of the bench."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, **settings):
         self.dir = os.path.join(directory, "cloud")
         os.makedirs(self.dir)
         self.port = quiet_port()
+        self.settings = [f"--set={name}={json.dumps(value)}" for name, value in settings.items()]
         self.process = None
         self.start()
 
@@ -165,7 +166,7 @@ class Cloud:
         if os.path.exists(self.path("port")):
             os.unlink(self.path("port"))
         self.process = Process(self.path("log"), sys.executable, os.path.join(FAKES, "aws_iot.py"), "--dir", self.dir,
-                               "--port", str(self.port))
+                               "--port", str(self.port), *self.settings)
         wait_for("the AWS IoT stand-in", lambda: read_text(self.path("port")).strip())
 
     def ask(self, op, **arguments):
@@ -437,13 +438,19 @@ class Scenario(unittest.TestCase):
         self.tpm = self.part(Tpm(self.dir))
         self.modbus = self.part(Modbus(self.dir, "plant"))
         if self.CLOUD:
-            self.cloud = self.part(Cloud(self.dir))
-            self.broker = self.part(Broker(self.dir, self.cloud))
-            self.subscriber = self.part(Subscriber(self.dir, self.broker))
+            self.make_cloud()
         self.agent = self.part(Agent(self))
         self.config = self.first_config()
-        self.add_device("boiler", self.modbus, BOILER)
+        self.add_devices()
         self.write_config()
+
+    def make_cloud(self):
+        self.cloud = self.part(Cloud(self.dir))
+        self.broker = self.part(Broker(self.dir, self.cloud))
+        self.subscriber = self.part(Subscriber(self.dir, self.broker))
+
+    def add_devices(self):
+        self.add_device("boiler", self.modbus, BOILER)
 
     def part(self, part):
         self.addCleanup(part.end)
@@ -474,8 +481,11 @@ class Scenario(unittest.TestCase):
                 "endpoint": "localhost", "port": self.cloud.port, "ca": self.cloud.path("server-ca.pem"),
                 "claim-certificate": self.cloud.path("claim.pem"), "claim-key": self.cloud.path("claim.key"),
                 "template": "tidegate-fleet"}
-            config["mqtt"] = {"endpoint": "localhost", "port": self.broker.port, "ca": self.broker.ca}
+            config["mqtt"] = self.first_link()
         return config
+
+    def first_link(self):
+        return {"endpoint": "localhost", "port": self.broker.port, "ca": self.broker.ca}
 
     def add_device(self, name, modbus, points, every=None, **options):
         self.config[f"bus {name}-line"] = {"type": "modbus-tcp", "host": "127.0.0.1", "port": modbus.port}
