@@ -111,9 +111,12 @@ int64_t tg_renewal_due(const struct tg_renewal_policy *p, const struct tg_renewa
 	return base + max_s(age, young);
 }
 
+/* For the pace of attempts: by a clock that waits, too, as coming too late is worse than coming too often. */
 static int64_t remaining_s(const struct tg_renewal_facts *f)
 {
-	return max_s(0, clamp_date(f->not_after) - proved_s(f));
+	int64_t shown = clamp_date(f->not_after) - clamp_date(f->believed_s);
+
+	return shown > 0 ? shown : max_s(0, clamp_date(f->not_after) - proved_s(f));
 }
 
 static uint64_t retry_cap_us(const struct tg_renewal_facts *f)
@@ -189,7 +192,9 @@ static uint64_t slowly_us(const struct tg_attempts *a, uint64_t since_us)
 static uint64_t claim_at_us(const struct tg_renewal_facts *f, const struct tg_attempts *a,
 			    uint64_t from_us)
 {
-	uint64_t at = tg_us_add(from_us, TG_ATTEMPT_PAUSE_MIN_US + tg_chance_us(f->seed, CLAIM_SPREAD_US));
+	uint64_t from = from_us > a->ended_us ? from_us : a->ended_us;
+	uint64_t at =
+		tg_us_add(from, TG_ATTEMPT_PAUSE_MIN_US + tg_chance_us(f->seed, CLAIM_SPREAD_US));
 
 	if (!a->claim_us)
 		return at;

@@ -13,9 +13,9 @@
  * Ten years of renewals under virtual time, for certificates from 2 minutes to 25 years, in every kind of trouble that
  * world.c knows; then a fleet that was started as one. Prints what it saw, and exits 1 when a rule was broken.
  */
-#define LIVES_QUICK 1000 /* renewals of one run, where ten years would be more */
-#define LIVES_FULL  100000
-#define LONG_ENOUGH 4 /* lives, at least, of the longest certificates */
+#define LIVES_QUICK 1000   /* renewals of one run, where ten years would be more */
+#define LIVES_FULL  150000 /* ten years of an hour each */
+#define LONG_ENOUGH 4      /* lives, at least, of the longest certificates */
 
 static const struct sim_case cases[] = {
 	{ .name = "nothing in the way" },
@@ -216,7 +216,7 @@ int main(int argc, char **argv)
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--full") == 0) {
 			max_lives = LIVES_FULL;
-			runs = 5;
+			runs = 2;
 		} else if (tg_parse_u64(argv[i], &seed) < 0) {
 			(void) fprintf(stderr, "usage: sim-renewal [--full] [SEED]\n");
 			return 2;
