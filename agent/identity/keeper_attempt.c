@@ -41,6 +41,18 @@ static void finish(struct tg_keeper *k)
 	k->attempt.ended_us = tg_clock_boot_us();
 }
 
+static void tell_failure(const struct tg_keeper_attempt *a)
+{
+	const char *step = tg_enrol_step_name(a->step);
+	char text[TG_FAULT_MAX + 64];
+
+	(void) snprintf(text, sizeof(text), "%s failed at step %s: %s",
+			a->kind == TG_ORDER_RENEW ? "Renewal" : "Enrolment", step,
+			a->text[0] ? a->text : "no reason is known");
+	tg_event(TG_EV_ENROL_FAILED, LOG_WARNING, text, TG_F_STEP, step, TG_F_REASON,
+		 tg_enrol_class_name(a->class), NULL);
+}
+
 /* What failed is in k->attempt. */
 static void fail(struct tg_keeper *k)
 {
@@ -55,9 +67,7 @@ static void fail(struct tg_keeper *k)
 		       "session for a moment");
 		return tg_keeper_look(k);
 	}
-	tg_event(TG_EV_ENROL_FAILED, LOG_WARNING, a->text[0] ? a->text : "Enrolment failed",
-		 TG_F_STEP, tg_enrol_step_name(a->step), TG_F_REASON, tg_enrol_class_name(a->class),
-		 NULL);
+	tell_failure(a);
 	tg_keeper_call_back(k);
 	tg_keeper_look(k);
 	if (k->plan.act == TG_RENEWAL_WAIT)
@@ -99,6 +109,7 @@ static void fail_as_told(struct tg_keeper *k, int code)
 
 static void succeed(struct tg_keeper *k)
 {
+	char generation[16];
 	unsigned newest;
 
 	tg_keeper_read_generations(k);
@@ -109,8 +120,12 @@ static void succeed(struct tg_keeper *k)
 				 "tidegate-provision ended without a new identity");
 	k->stuck = false;
 	finish(k);
-	tg_event(TG_EV_ENROLLED, LOG_NOTICE, "A new identity is there; trying it with the broker",
-		 NULL);
+	(void) snprintf(generation, sizeof(generation), "%u", newest);
+	tg_event(TG_EV_ENROLLED, LOG_NOTICE,
+		 k->attempt.kind == TG_ORDER_RENEW
+			 ? "The next identity is there; trying it with the broker"
+			 : "A new identity is there; trying it with the broker",
+		 TG_F_GENERATION, generation, NULL);
 	k->o.changed(k->o.user);
 	tg_keeper_call_back(k);
 	tg_keeper_look(k);
