@@ -62,6 +62,11 @@ void tg_mqtt_attempt_end(struct tg_mqtt_attempt *a);
 /* Shuts the TCP connection down in both directions, if there is one: the broker sees an end without
  * DISCONNECT. Any thread. */
 void tg_mqtt_attempt_kill(struct tg_mqtt_attempt *a);
+/*
+ * Whether the other side ended the connection (FIN or RST), as against one that we gave up on or that
+ * timed out. Any thread; before _release().
+ */
+bool tg_mqtt_attempt_ended_by_peer(struct tg_mqtt_attempt *a);
 /* Closes kill_fd: the connection is Paho's to close. Any thread. */
 void tg_mqtt_attempt_release(struct tg_mqtt_attempt *a);
 
@@ -106,6 +111,8 @@ void tg_mqtt_reason_note(struct tg_mqtt_attempt *a, const char *line, size_t len
  */
 enum tg_mqtt_cause tg_mqtt_reason(const struct tg_mqtt_attempt *a, int code, bool timed_out,
 				  char *text, size_t size);
+/* What the broker said of us; arguments as above. Pure; never fails. */
+enum tg_mqtt_word tg_mqtt_word(const struct tg_mqtt_attempt *a, int code, bool timed_out);
 /* The words of RFC 8446 for an alert; "alert" where there are none. Never fails. */
 const char *tg_mqtt_alert_text(uint8_t alert);
 

@@ -106,6 +106,7 @@ void tg_mqtt_on_connect_failed(void *context, MQTTAsync_failureData *data)
 	if (m->attempt.stage >= TG_MQTT_STAGE_PEER)
 		e.peer_not_before = m->attempt.peer_not_before;
 	e.cause = tg_mqtt_reason(&m->attempt, code, timed_out, e.text, sizeof(e.text));
+	e.word = tg_mqtt_word(&m->attempt, code, timed_out);
 	if (e.cause == TG_MQTT_CAUSE_REFUSED)
 		e.code = code;
 	if (e.cause == TG_MQTT_CAUSE_TLS_PEER)
@@ -154,6 +155,7 @@ void tg_mqtt_on_lost(void *context, char *cause)
 		(void) snprintf(why, sizeof(why), "the broker ended TLS: %s (alert %u)",
 				tg_mqtt_alert_text(m->attempt.alert), m->attempt.alert);
 	say(&e, m, why);
+	e.by_peer = tg_mqtt_attempt_ended_by_peer(&m->attempt);
 	tg_mqtt_attempt_release(&m->attempt);
 	tg_mqtt_lock(m);
 	if (m->state == TG_MQTT_STATE_UP || m->state == TG_MQTT_STATE_LEAVING) {
@@ -170,7 +172,11 @@ void tg_mqtt_on_disconnected(void *context, MQTTAsync_successData *data)
 	struct tg_mqtt_event e = event_of(m, TG_MQTT_DISCONNECTED);
 
 	(void) data;
-	tg_mqtt_attempt_release(&m->attempt);
+	/*
+	 * Paho has closed its socket, but its receiving thread still waits for it, up to a second, and sees the socket of
+	 * the next session only then: this wakes it.
+	 */
+	tg_mqtt_attempt_kill(&m->attempt);
 	tg_mqtt_lock(m);
 	if (m->state == TG_MQTT_STATE_LEAVING) {
 		m->state = TG_MQTT_STATE_DOWN;

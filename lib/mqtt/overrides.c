@@ -9,6 +9,7 @@
 #include <link.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -17,11 +18,11 @@
 #include <time.h>
 
 /*
- * THIS FILE DEFINES FIVE FUNCTIONS THAT BELONG TO OTHER LIBRARIES.
+ * THIS FILE DEFINES SIX FUNCTIONS THAT BELONG TO OTHER LIBRARIES.
  *
  * The Paho library offers no socket options, no bound on DNS, no minimum TLS
  * version, no verification parameters and no reason when a connect fails. But
- * it calls connect(), getaddrinfo(), getsockopt(), SSL_CTX_new() and SSL_write()
+ * it calls connect(), getaddrinfo(), getsockopt(), poll(), SSL_CTX_new() and SSL_write()
  * through the dynamic linker, which looks in the executable first. So the
  * executable defines them:
  *
@@ -29,6 +30,8 @@
  *			(resolve.c); Paho would sit in DNS holding its lock
  *	connect()	TCP_NODELAY, TCP_USER_TIMEOUT, SO_KEEPALIVE, FD_CLOEXEC
  *	getsockopt()	keeps the reason that SO_ERROR gives once and Paho drops
+ *	poll()		looks again soon while a connection is being made: Paho's
+ *			thread waits for reading alone, a second at a time
  *	SSL_CTX_new()	TLS 1.2 or better and our own judgement of the peer
  *			(tls.c)
  *	SSL_write()	when CONNECT cannot be written because the broker has
@@ -64,6 +67,7 @@ static int (*next_connect)(int, const struct sockaddr *, socklen_t);
 static int (*next_getaddrinfo)(const char *, const char *, const struct addrinfo *,
 			       struct addrinfo **);
 static int (*next_getsockopt)(int, int, int, void *, socklen_t *);
+static int (*next_poll)(struct pollfd *, nfds_t, int);
 static SSL_CTX *(*next_ssl_ctx_new)(const SSL_METHOD *);
 static int (*next_ssl_write)(SSL *, const void *, int);
 static uintptr_t paho_begin, paho_end; /* where the library is mapped */
@@ -109,6 +113,7 @@ static void bind_all(void)
 	bind_next(&next_connect, "connect");
 	bind_next(&next_getaddrinfo, "getaddrinfo");
 	bind_next(&next_getsockopt, "getsockopt");
+	bind_next(&next_poll, "poll");
 	bind_next(&next_ssl_ctx_new, "SSL_CTX_new");
 	bind_next(&next_ssl_write, "SSL_write");
 	if (paho)
@@ -291,6 +296,34 @@ EXPORTED int getsockopt(int fd, int level, int option, void *restrict value,
 	return r;
 }
 
+/* --- poll --------------------------------------------------------------------------------- */
+
+#define DIALLING_POLL_MS 10 /* as long as Paho itself waits in the first turn of its thread */
+
+static bool is_dialling(void)
+{
+	struct tg_mqtt_attempt *a;
+	bool found = false;
+
+	(void) pthread_mutex_lock(&registry_lock);
+	for (a = registry; a && !found; a = a->next)
+		found = a->stage == TG_MQTT_STAGE_DIALLED;
+	(void) pthread_mutex_unlock(&registry_lock);
+	return found;
+}
+
+/* Under another name in C: with _FORTIFY_SOURCE poll() is an inline function of the header's. */
+EXPORTED int poll_override(struct pollfd *fds, nfds_t n, int timeout) __asm__("poll");
+
+EXPORTED int poll_override(struct pollfd *fds, nfds_t n, int timeout)
+{
+	bool paho = from_paho(__builtin_return_address(0));
+
+	if (paho && timeout > DIALLING_POLL_MS && is_dialling())
+		timeout = DIALLING_POLL_MS;
+	return next_poll(fds, n, timeout);
+}
+
 /* --- SSL_CTX_new -------------------------------------------------------------------------- */
 
 EXPORTED SSL_CTX *SSL_CTX_new(const SSL_METHOD *method)
@@ -359,6 +392,32 @@ static void drop_connection(struct tg_mqtt_attempt *a, bool kill)
 	if (kill)
 		(void) shutdown(fd, SHUT_RDWR);
 	(void) close(fd);
+}
+
+bool tg_mqtt_attempt_ended_by_peer(struct tg_mqtt_attempt *a)
+{
+	struct tcp_info info = { .tcpi_state = 0 };
+	socklen_t len = sizeof(info);
+	int r = -1;
+
+	(void) pthread_mutex_lock(&registry_lock);
+	if (a->id && a->kill_fd >= 0)
+		r = next_getsockopt(a->kill_fd, IPPROTO_TCP, TCP_INFO, &info, &len);
+	(void) pthread_mutex_unlock(&registry_lock);
+	if (r < 0)
+		return false;
+	switch (info.tcpi_state) {
+	case TCP_CLOSE_WAIT:
+	case TCP_LAST_ACK:
+	case TCP_CLOSING:
+	case TCP_TIME_WAIT:
+		return true;
+	case TCP_CLOSE:
+		/* Reset; or given up on, behind data that was sent again and again. */
+		return info.tcpi_retransmits == 0 && info.tcpi_probes == 0;
+	default:
+		return false;
+	}
 }
 
 void tg_mqtt_attempt_release(struct tg_mqtt_attempt *a)

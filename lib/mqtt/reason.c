@@ -256,3 +256,23 @@ enum tg_mqtt_cause tg_mqtt_reason(const struct tg_mqtt_attempt *a, int code, boo
 	    "its policy forbids this client id");
 	return TG_MQTT_CAUSE_CLOSED;
 }
+
+enum tg_mqtt_word tg_mqtt_word(const struct tg_mqtt_attempt *a, int code, bool timed_out)
+{
+	const struct alert *alert = a->alerted ? find_alert(a->alert) : NULL;
+
+	/* "Not available now" is no word on us. */
+	if (code > 0)
+		return code == 3 ? TG_MQTT_WORD_NONE : TG_MQTT_WORD_REFUSED;
+	if (a->tpm || a->verify_error || a->stage < TG_MQTT_STAGE_PEER)
+		return TG_MQTT_WORD_NONE;
+	if (a->alerted)
+		return alert && alert->about_us ? TG_MQTT_WORD_REFUSED : TG_MQTT_WORD_NONE;
+	if (timed_out)
+		return TG_MQTT_WORD_NONE;
+	/* In the handshake it is an end without a word only when TLS itself had nothing to blame. */
+	if (a->stage < TG_MQTT_STAGE_TLS && a->tls_text[0] &&
+	    !strstr(a->tls_text, "unexpected eof"))
+		return TG_MQTT_WORD_NONE;
+	return TG_MQTT_WORD_CLOSED;
+}

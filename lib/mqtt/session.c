@@ -458,15 +458,20 @@ static bool wait_given_back(struct tg_mqtt *m)
 	return destroyed;
 }
 
+void tg_mqtt_mute(struct tg_mqtt *m)
+{
+	tg_mqtt_lock(m);
+	m->muted = true;
+	tg_mqtt_unlock(m);
+}
+
 struct tg_mqtt *tg_mqtt_free(struct tg_mqtt *m)
 {
 	pthread_t thread;
 
 	if (!m)
 		return NULL;
-	tg_mqtt_lock(m);
-	m->muted = true;
-	tg_mqtt_unlock(m);
+	tg_mqtt_mute(m);
 	/* MQTTAsync_destroy() would send DISCONNECT, and the broker forget the will. */
 	tg_mqtt_attempt_kill(&m->attempt);
 	if (!m->handle) {

@@ -50,10 +50,19 @@ enum tg_mqtt_cause {
 	TG_MQTT_CAUSE_LOCAL,  /* our files or memory */
 };
 
+/* What a broker said of us when it ended a connection before CONNACK 0. */
+enum tg_mqtt_word {
+	TG_MQTT_WORD_NONE,    /* nothing: the network, we, or its own trouble */
+	TG_MQTT_WORD_CLOSED,  /* closed without a word once it had our certificate */
+	TG_MQTT_WORD_REFUSED, /* an alert about our certificate, or a CONNACK about us */
+};
+
 struct tg_mqtt_event {
 	enum tg_mqtt_event_type type;
 	unsigned session; /* the number given in the options: drop events of older ones */
 	enum tg_mqtt_cause cause;
+	enum tg_mqtt_word word; /* with CONNECT_FAILED */
+	bool by_peer;           /* with LOST: the other side ended the connection, not a time-out */
 	int code; /* of CONNACK or SUBACK; with CAUSE_TLS_PEER X509_V_ERR_* or 0 */
 	/*
 	 * Seconds since 1970 that a verified certificate of the broker proves to be past: with
@@ -142,11 +151,14 @@ int tg_mqtt_publish(struct tg_mqtt *m, const char *topic, const void *payload, s
 int tg_mqtt_disconnect(struct tg_mqtt *m, uint64_t timeout_us) TG_CHECKED;
 /*
  * Accepts NULL; drops the connection if it still stands (the broker then publishes the will). No
- * event comes after it. Blocks about 1 s, as Paho's threads end; never more than
+ * event comes after it. Blocks about 1 s, as Paho's threads end, unless another session is
+ * connected; never more than
  * TG_MQTT_FREE_MAX_US: then the handle is left behind, counted.
  */
 #define TG_MQTT_FREE_MAX_US (UINT64_C(15) * 1000 * 1000) /* more than the longest TPM signature */
 struct tg_mqtt *tg_mqtt_free(struct tg_mqtt *m);
+/* No event of @m comes from now on; it is freed later. Does not block. */
+void tg_mqtt_mute(struct tg_mqtt *m);
 TG_DEFINE_CLEANUP(struct tg_mqtt *, tg_mqtt_free)
 /* Sessions that Paho has not given back; no new one is made meanwhile. Any thread. Never fails. */
 unsigned tg_mqtt_stuck(void);

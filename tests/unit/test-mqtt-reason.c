@@ -126,6 +126,49 @@ static void an_early_alert_is_known_by_openssl_words(void **state)
 	assert_non_null(strstr(text, "broke TLS off: protocol version"));
 }
 
+static void only_what_is_said_of_us_is_a_refusal(void **state)
+{
+	static const struct {
+		enum tg_mqtt_stage stage;
+		int code;
+		bool timed_out, tpm;
+		int verify_error, alert;
+		const char *tls;
+		enum tg_mqtt_word word;
+	} cases[] = {
+		{ TG_MQTT_STAGE_TLS, 5, false, false, 0, -1, "", TG_MQTT_WORD_REFUSED },
+		{ TG_MQTT_STAGE_TLS, 2, false, false, 0, -1, "", TG_MQTT_WORD_REFUSED },
+		{ TG_MQTT_STAGE_TLS, 7, false, false, 0, -1, "", TG_MQTT_WORD_REFUSED },
+		{ TG_MQTT_STAGE_TLS, 1, false, false, 0, -1, "", TG_MQTT_WORD_REFUSED },
+		{ TG_MQTT_STAGE_TLS, 3, false, false, 0, -1, "", TG_MQTT_WORD_NONE },
+		{ TG_MQTT_STAGE_TLS, -1, false, false, 0, 44, "", TG_MQTT_WORD_REFUSED },
+		{ TG_MQTT_STAGE_PEER, -1, false, false, 0, 48, "", TG_MQTT_WORD_REFUSED },
+		{ TG_MQTT_STAGE_TLS, -1, false, false, 0, 80, "", TG_MQTT_WORD_NONE },
+		{ TG_MQTT_STAGE_TLS, -1, false, false, 0, 250, "", TG_MQTT_WORD_NONE },
+		{ TG_MQTT_STAGE_TLS, -1, false, false, 0, -1, "", TG_MQTT_WORD_CLOSED },
+		{ TG_MQTT_STAGE_PEER, -1, false, false, 0, -1, "unexpected eof", TG_MQTT_WORD_CLOSED },
+		{ TG_MQTT_STAGE_PEER, -1, false, false, 0, -1, "bad signature", TG_MQTT_WORD_NONE },
+		{ TG_MQTT_STAGE_TCP, -1, false, false, 0, -1, "unexpected eof", TG_MQTT_WORD_NONE },
+		{ TG_MQTT_STAGE_DIALLED, -1, false, false, 0, -1, "", TG_MQTT_WORD_NONE },
+		{ TG_MQTT_STAGE_TLS, -1, true, false, 0, -1, "", TG_MQTT_WORD_NONE },
+		{ TG_MQTT_STAGE_TLS, -1, false, true, 0, -1, "TPM", TG_MQTT_WORD_NONE },
+		{ TG_MQTT_STAGE_PEER, -1, false, false, 10, -1, "", TG_MQTT_WORD_NONE },
+	};
+
+	(void) state;
+	for (size_t i = 0; i < TG_ARRAY_SIZE(cases); i++) {
+		struct tg_mqtt_attempt a = attempt_at(cases[i].stage);
+
+		a.tpm = cases[i].tpm;
+		a.verify_error = cases[i].verify_error;
+		a.alerted = cases[i].alert >= 0;
+		a.alert = a.alerted ? (uint8_t) cases[i].alert : 0;
+		snprintf(a.tls_text, sizeof(a.tls_text), "%s", cases[i].tls);
+		assert_int_equal(tg_mqtt_word(&a, cases[i].code, cases[i].timed_out),
+				 cases[i].word);
+	}
+}
+
 static void an_end_in_the_handshake_is_a_refusal(void **state)
 {
 	struct tg_mqtt_attempt a = attempt_at(TG_MQTT_STAGE_PEER);
@@ -241,6 +284,7 @@ int main(void)
 		cmocka_unit_test(each_verdict_has_its_own_words),
 		cmocka_unit_test(an_alert_about_our_certificate_is_the_brokers_refusal),
 		cmocka_unit_test(an_early_alert_is_known_by_openssl_words),
+		cmocka_unit_test(only_what_is_said_of_us_is_a_refusal),
 		cmocka_unit_test(an_end_in_the_handshake_is_a_refusal),
 		cmocka_unit_test(a_peer_without_tls_is_recognised),
 		cmocka_unit_test(a_reason_of_the_tpm_wins_wherever_it_stands),
