@@ -53,7 +53,7 @@ static bool same_session(const struct tg_link_setup *a, const struct tg_link_set
 	       strcmp(x->mqtt.client_id, y->mqtt.client_id) == 0 &&
 	       x->mqtt.version == y->mqtt.version &&
 	       x->mqtt.keep_alive_us == y->mqtt.keep_alive_us &&
-	       x->mqtt.in_flight == y->mqtt.in_flight &&
+	       x->mqtt.in_flight == y->mqtt.in_flight && x->mqtt.echo == y->mqtt.echo &&
 	       strcmp(x->mqtt.status_topic, y->mqtt.status_topic) == 0 &&
 	       strcmp(x->mqtt.command_topic, y->mqtt.command_topic) == 0;
 }
@@ -73,7 +73,18 @@ static void take_setup(struct tg_link *l, struct tg_link_setup *setup)
 	else
 		l->report.endpoint[0] = '\0';
 	/* A reload that only touches devices leaves the session alone; one that waits for its next try tries now. */
+	tg_trial_hurry(&l->trial);
 	if (!same || !stands)
+		tg_link_advance(l, TG_LINK_EV_CHANGED);
+}
+
+/* A session under what is still the best identity goes on. */
+static void take_identity(struct tg_link *l)
+{
+	bool stands = l->report.state == TG_LINK_GREETING || l->report.state == TG_LINK_ONLINE;
+
+	tg_link_look(l);
+	if (!stands || tg_link_is_outdated(l, tg_clock_boot_us()))
 		tg_link_advance(l, TG_LINK_EV_CHANGED);
 }
 
@@ -84,7 +95,7 @@ static void on_order(struct tg_link *l, struct order *o)
 		take_setup(l, tg_take(o->setup));
 		return;
 	case ORDER_IDENTITY:
-		tg_link_advance(l, TG_LINK_EV_CHANGED);
+		take_identity(l);
 		return;
 	case ORDER_STATUS:
 		free(l->status);
@@ -120,20 +131,32 @@ static bool is_ignored(const struct tg_link *l, uint64_t now)
 	       now >= l->moved_us + ACK_KEEP_ALIVES * l->setup.cfg->mqtt.keep_alive_us;
 }
 
+static void give_up(struct tg_link *l)
+{
+	bool echo = l->echo && l->status_acked && !l->subscriptions && !l->echoed;
+
+	l->facts.silent = true;
+	tg_link_note_failure(l, TG_MQTT_CAUSE_TCP,
+			     echo ? "the broker acknowledges our status, but does not return it: "
+				    "look at its access list or policy"
+				  : "the broker does not answer");
+	tg_link_advance(l, TG_LINK_EV_FAILED);
+}
+
 static void on_time(struct tg_link *l, uint64_t now)
 {
 	switch (l->report.state) {
 	case TG_LINK_OFFLINE:
-		if (ready(l) && now >= l->due_us)
+		if (ready(l) && now >= l->due_us && !tg_link_paused(l, now))
 			tg_link_advance(l, TG_LINK_EV_DUE);
 		return;
 	case TG_LINK_CONNECTING:
 	case TG_LINK_GREETING:
 	case TG_LINK_ONLINE:
-		if (now < l->deadline_us && !is_ignored(l, now))
-			return;
-		tg_link_note_failure(l, TG_MQTT_CAUSE_TCP, "the broker does not answer");
-		tg_link_advance(l, TG_LINK_EV_FAILED);
+		if (now >= l->deadline_us || is_ignored(l, now))
+			give_up(l);
+		else if (l->report.state == TG_LINK_ONLINE && tg_link_is_outdated(l, now))
+			tg_link_advance(l, TG_LINK_EV_CHANGED);
 		return;
 	case TG_LINK_CLOSING:
 	case TG_LINK_STOPPING:
@@ -172,8 +195,10 @@ static void turn(struct tg_link *l)
 	}
 	if (l->report.state == TG_LINK_GREETING || l->report.state == TG_LINK_ONLINE)
 		tg_link_publish_status(l);
+	tg_link_watch_probation(l, tg_clock_boot_us());
 	tg_link_publish_notes(l);
 	tg_link_publish_packs(l);
+	tg_link_pay(l, tg_clock_boot_us());
 	on_time(l, tg_clock_boot_us());
 	if (tg_clock_boot_us() >= l->reported_us + REPORT_US)
 		tg_link_tell(l);
@@ -272,6 +297,7 @@ static void release(struct tg_link *l)
 	tg_message_done(&l->message);
 	tg_link_notes_done(l);
 	free(l->status);
+	free(l->echo);
 	free(l);
 }
 TG_DEFINE_CLEANUP(struct tg_link *, release)
@@ -286,6 +312,7 @@ int tg_link_new(const struct tg_link_options *o, struct tg_link **ret, struct tg
 	l->o = *o;
 	l->backoff = (struct tg_backoff) TG_BACKOFF_INIT(BACKOFF_BASE_US, BACKOFF_CAP_US);
 	l->deadline_us = TG_US_FOREVER;
+	l->trial = (struct tg_trial) TG_TRIAL_INIT;
 	/* Without it no pack's clock is repaired, as none is of this boot. */
 	if (tg_clock_boot_id(l->boot_id) < 0)
 		tg_log(LOG_WARNING, "link", "this boot has no id");
@@ -309,21 +336,6 @@ int tg_link_stop(struct tg_link *l, uint64_t timeout_us)
 	while (!atomic_load(&l->ended) && tg_clock_boot_us() < until)
 		(void) poll(NULL, 0, 10);
 	return atomic_load(&l->ended) ? 0 : -ETIMEDOUT;
-}
-
-const char *tg_link_standing_name(enum tg_link_standing s)
-{
-	switch (s) {
-	case TG_LINK_UNPROVED:
-		return "unproved";
-	case TG_LINK_GOOD:
-		return "good";
-	case TG_LINK_PENDING_ACTIVATION:
-		return "pending activation";
-	case TG_LINK_REFUSED:
-		return "refused";
-	}
-	return "?";
 }
 
 struct tg_link *tg_link_free(struct tg_link *l)

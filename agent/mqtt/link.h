@@ -2,6 +2,7 @@
 #pragma once
 
 #include "agent/mqtt/link_fsm.h"
+#include "agent/mqtt/trial.h"
 #include "agent/pipeline/pipeline.h"
 #include "agent/spool/spool.h"
 #include "config/specifier.h"
@@ -21,22 +22,6 @@
  * as long as there is a current one to go back to.
  */
 struct tg_link;
-
-enum tg_link_identity {
-	TG_LINK_NO_IDENTITY,
-	TG_LINK_ON_CURRENT,
-	TG_LINK_ON_CANDIDATE,
-	TG_LINK_ON_PREVIOUS, /* current is on probation and cannot connect: is it its fault? */
-};
-
-/* What the broker has shown to think of the identity that is in use. */
-enum tg_link_standing {
-	TG_LINK_UNPROVED, /* not yet known: no session has proved itself since it came */
-	TG_LINK_GOOD,
-	TG_LINK_PENDING_ACTIVATION, /* never proved, and closed or refused: just-in-time registration
-				       does so; tried again from 1 s to 5 min */
-	TG_LINK_REFUSED,            /* proved once, and refused now: tried at most once an hour */
-};
 
 #define TG_LINK_REASON_MAX 256
 
@@ -106,5 +91,3 @@ uint64_t tg_link_patience_us(void);
 /* Says goodbye and ends the thread within @timeout_us; a thread that hangs in a library is left behind (-ETIMEDOUT). */
 int tg_link_stop(struct tg_link *l, uint64_t timeout_us) TG_CHECKED;
 struct tg_link *tg_link_free(struct tg_link *l);
-/* "unproved", "good", "pending activation", "refused". Never NULL. */
-const char *tg_link_standing_name(enum tg_link_standing s);

@@ -67,6 +67,8 @@ void tg_link_publish_notes(struct tg_link *l)
 	r = tg_mqtt_publish(l->mqtt, topic, n->json, strlen(n->json), false, TG_COOKIE_NOTE, &why);
 	if (r == 0) {
 		l->note_in_flight = true;
+		if (n->retires)
+			tg_link_commit(l);
 		return;
 	}
 	if (r != -EINVAL && r != -EMSGSIZE)
@@ -96,6 +98,30 @@ bool tg_link_note_lost(struct tg_link *l)
 	       l->status_topic);
 	finish_head(l);
 	return true;
+}
+
+bool tg_link_notes_retire(const struct tg_link *l)
+{
+	for (size_t i = 0; i < l->n_notes; i++)
+		if (l->notes[i].retires)
+			return true;
+	return false;
+}
+
+void tg_link_notes_stay(struct tg_link *l)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->n_notes; i++) {
+		if (l->notes[i].retires && !(i == 0 && l->note_in_flight))
+			free(l->notes[i].json);
+		else
+			l->notes[n++] = l->notes[i];
+	}
+	l->n_notes = n;
+	/* One that is out cannot be taken back, only what follows from it. */
+	if (n)
+		l->notes[0].retires = false;
 }
 
 void tg_link_notes_done(struct tg_link *l)

@@ -30,7 +30,6 @@ static const struct {
 	{ S(GREETING), E(CHANGED), S(CLOSING), A(GOODBYE) },
 	{ S(GREETING), E(STOP), S(STOPPING), A(GOODBYE) },
 
-	{ S(ONLINE), E(GREETED), S(ONLINE), A(NONE) }, /* a later status document */
 	{ S(ONLINE), E(FAILED), S(OFFLINE), A(BACK_OFF) },
 	{ S(ONLINE), E(CHANGED), S(CLOSING), A(GOODBYE) },
 	{ S(ONLINE), E(STOP), S(STOPPING), A(GOODBYE) },

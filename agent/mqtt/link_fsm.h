@@ -7,7 +7,7 @@
  * The states of the link to the broker, as a pure table: no clock, no I/O.
  *
  * OFFLINE waits (for an identity, an id, the back-off); CONNECTING has a
- * handle under way; GREETING has a CONNACK and waits for the status document, which is
+ * handle under way; GREETING has a CONNACK and proves itself by the status document, which is
  * the first publish of every session; ONLINE publishes; CLOSING has said
  * goodbye because something changed and will connect again; STOPPING has said
  * goodbye for good; ENDED is the end of the thread.
@@ -26,7 +26,7 @@ enum tg_link_event {
 	TG_LINK_EV_DUE,       /* the wait is over, and all that a session needs is there */
 	TG_LINK_EV_CONNECTED, /* CONNACK 0 */
 	TG_LINK_EV_FAILED,    /* no CONNACK 0, or the connection ended, or a deadline passed */
-	TG_LINK_EV_GREETED,   /* the status document is out */
+	TG_LINK_EV_GREETED,   /* the broker has acknowledged the status document and the subscriptions */
 	TG_LINK_EV_CHANGED,   /* identity or configuration: this session is of the past */
 	TG_LINK_EV_CLOSED,    /* DISCONNECT is out, or was given up on */
 	TG_LINK_EV_STOP,

@@ -4,6 +4,7 @@
 #include "agent/mqtt/link.h"
 
 #include "agent/mqtt/message.h"
+#include "agent/mqtt/trial.h"
 #include "base/backoff.h"
 #include "base/clock.h"
 
@@ -12,17 +13,20 @@
 #include <stdatomic.h>
 
 /*
- * The link's inside, for its three files: link.c has the thread and what
- * others may ask of it, link_session.c what each step of the state machine
- * does, link_traffic.c what comes from the broker and goes to it. Everything
+ * The link's inside, for its files: link.c has the thread and what others may
+ * ask of it, link_session.c what each step of the state machine does,
+ * link_traffic.c what comes from the broker and goes to it, link_events.c what
+ * the cloud is told, link_identity.c what becomes of identities. Everything
  * runs on the link's thread.
  */
 #define TG_LINK_WINDOW_MAX         256 /* the largest in-flight window that the configuration takes */
 #define TG_LINK_OWN_PUBLISHES      3   /* status, event and goodbye, beside the packs */
 #define TG_LINK_CONNECT_TIMEOUT_US (20 * TG_US_PER_S)
+#define TG_LINK_LOOK_US            (30 * TG_US_PER_S)  /* identities are looked for again */
+#define TG_LINK_RETIRE_AGAIN_US    (300 * TG_US_PER_S) /* an old key that did not go is told to go again */
 
 /* Cookies below 2^32 are never sequence numbers: epochs start at 1. */
-enum { TG_COOKIE_STATUS = 1, TG_COOKIE_GOODBYE, TG_COOKIE_NOTE };
+enum { TG_COOKIE_STATUS = 1, TG_COOKIE_NEWS, TG_COOKIE_GOODBYE, TG_COOKIE_NOTE };
 
 /* An event for the cloud that waits for its PUBACK. */
 struct tg_link_note {
@@ -43,13 +47,17 @@ struct tg_link {
 	char *status; /* the newest document, NULL before the first */
 	bool status_fresh;
 	struct tg_mqtt *mqtt;
+	struct tg_mqtt *past; /* has said its DISCONNECT, freed once the next one is connected */
 	unsigned session;
 	unsigned pick; /* of the broker's addresses: the next one after a TCP failure */
 	struct tg_message message;
 	uint8_t boot_id[16];
 	struct tg_spool_out held; /* could not be published yet; parcel NULL: none */
-	bool subscribed, status_acked, proved;
+	unsigned subscriptions; /* that wait for their SUBACK */
+	bool status_sent, status_acked, echoed, proved;
+	char *echo; /* what was published first in this session, NULL: not to be waited for */
 	bool farewell, leaving; /* `offline` is acknowledged; DISCONNECT is on its way */
+	bool disconnected;      /* it is out */
 	bool missing;           /* an id or an identity: nothing was tried */
 	bool away;              /* told to leave the client id to another */
 	struct tg_link_note notes[TG_LINK_EVENTS];
@@ -59,6 +67,13 @@ struct tg_link {
 	uint64_t session_acks, session_packs; /* acknowledged, published */
 	uint64_t moved_us; /* when the window was empty or one of it was acknowledged */
 	struct tg_backoff backoff;
+	struct tg_trial trial;
+	struct tg_trial_facts facts; /* of this session's end */
+	unsigned generation;         /* that this session uses */
+	unsigned committed;          /* the current one whose forerunner the cloud may have dropped */
+	int64_t life_s;              /* of current */
+	uint64_t looked_us, owed_us, retire_us, probation_since_us;
+	char blame[TG_FAULT_MAX]; /* the last failure under a new identity */
 	char status_topic[TG_MQTT_TOPIC_MAX + 1];
 	struct tg_link_report report;
 };
@@ -87,7 +102,33 @@ void tg_link_note_acked(struct tg_link *l);
 /* The session ended; returns whether an event was in flight, which may be why. */
 bool tg_link_note_lost(struct tg_link *l);
 void tg_link_notes_done(struct tg_link *l);
-/* The old identity is of no more use. */
+/* Whether one waits that retires the previous identity. */
+bool tg_link_notes_retire(const struct tg_link *l);
+/* The previous identity stays after all: drops what says otherwise. */
+void tg_link_notes_stay(struct tg_link *l);
+
+/* Takes in what the disk has of identities. */
+void tg_link_look(struct tg_link *l);
+/* Whether there are identities, and none may be tried yet. */
+bool tg_link_paused(struct tg_link *l, uint64_t now);
+/* When the next attempt may be made, as far as is known. */
+uint64_t tg_link_paused_until(const struct tg_link *l);
+/* Whether another identity than this session's is to be used now. */
+bool tg_link_is_outdated(const struct tg_link *l, uint64_t now);
+/* The identity for this connect: its bundle's path. -ENOENT when there is none. */
+int tg_link_choose(struct tg_link *l, char *bundle, size_t size, struct tg_fault *reterr) TG_CHECKED;
+/*
+ * Judges how a session went or ended and carries out what follows. Returns whether the next connect need not wait for
+ * the back-off.
+ */
+bool tg_link_judge(struct tg_link *l, enum tg_trial_end end);
+/* A verdict that the disk did not take, asked for again. */
+void tg_link_pay(struct tg_link *l, uint64_t now);
+/* Ends a probation that was long enough. */
+void tg_link_watch_probation(struct tg_link *l, uint64_t now);
+/* The cloud may hear from now on that the previous identity goes: it is not gone back to. */
+void tg_link_commit(struct tg_link *l);
+/* The previous identity is of no more use. */
 void tg_link_retire(struct tg_link *l);
 /* For tg_mailbox_new(). */
 void tg_link_drop_out(void *out);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/mqtt/link_internal.h"
 
-#include "identity/generation.h"
-
 #include <tidegate/log.h>
 
 #include <errno.h>
@@ -29,11 +27,12 @@ void tg_link_drop_out(void *out)
 void tg_link_tell(struct tg_link *l)
 {
 	l->reported_us = l->report.progress_us = tg_clock_boot_us();
-	l->report.next_us =
-		l->report.state == TG_LINK_OFFLINE && l->due_us != TG_US_FOREVER ? l->due_us : 0;
+	l->report.next_us = l->report.state == TG_LINK_OFFLINE && l->due_us != TG_US_FOREVER
+				    ? tg_link_paused_until(l)
+				    : 0;
 	l->report.suspended = l->away && l->report.state == TG_LINK_OFFLINE;
 	/* Said until it is here: a report can be lost. */
-	l->report.wants_status = l->report.state == TG_LINK_GREETING && !l->status_fresh;
+	l->report.wants_status = l->report.state == TG_LINK_GREETING && !l->status_fresh && !l->status_sent;
 	l->o.report(l->o.user, &l->report);
 }
 
@@ -46,28 +45,6 @@ void tg_link_note_failure(struct tg_link *l, enum tg_mqtt_cause cause, const cha
 }
 
 /* --- the session ------------------------------------------------------------------------------------------------- */
-
-static int pick_identity(struct tg_link *l, char *bundle, size_t size, struct tg_fault *reterr)
-{
-	struct tg_manifest m;
-	struct tg_fault why;
-	int r;
-
-	l->report.identity = TG_LINK_ON_CANDIDATE;
-	if (tg_generation_read(l->o.state_dir, TG_SLOT_CANDIDATE, &m, &why) == 0)
-		return tg_generation_path(l->o.state_dir, TG_SLOT_CANDIDATE, TG_FILE_BUNDLE, bundle,
-					  size);
-	l->report.identity = TG_LINK_ON_CURRENT;
-	r = tg_generation_read(l->o.state_dir, TG_SLOT_CURRENT, &m, &why);
-	if (r == 0)
-		return tg_generation_path(l->o.state_dir, TG_SLOT_CURRENT, TG_FILE_BUNDLE, bundle,
-					  size);
-	l->report.identity = TG_LINK_NO_IDENTITY;
-	if (r != -ENOENT)
-		return tg_fault_set(reterr, -ENOENT, "the current identity cannot be used: %s",
-				    why.text);
-	return tg_fault_set(reterr, -ENOENT, "no identity yet: the link waits for enrolment");
-}
 
 static int open_session(struct tg_link *l, struct tg_fault *reterr)
 {
@@ -98,7 +75,7 @@ static int open_session(struct tg_link *l, struct tg_fault *reterr)
 		r = tg_specifiers_expand(&l->setup.spec, cfg->mqtt.status_topic, l->status_topic,
 					 sizeof(l->status_topic), reterr);
 	if (r == 0)
-		r = pick_identity(l, bundle, sizeof(bundle), reterr);
+		r = tg_link_choose(l, bundle, sizeof(bundle), reterr);
 	if (r == 0)
 		r = l->o.prepare(l->o.user, reterr);
 	if (r == 0)
@@ -115,7 +92,9 @@ static int connect_now(struct tg_link *l)
 
 	l->connect_us = tg_clock_boot_us();
 	l->deadline_us = l->connect_us + TG_LINK_CONNECT_TIMEOUT_US + GREETING_US;
-	l->subscribed = l->status_acked = l->proved = l->farewell = l->leaving = false;
+	l->status_sent = l->status_acked = l->echoed = l->proved = false;
+	l->farewell = l->leaving = l->disconnected = false;
+	l->facts = (struct tg_trial_facts){ .word = TG_MQTT_WORD_NONE };
 	l->session_acks = l->session_packs = 0;
 	r = open_session(l, &why);
 	l->missing = r == -EAGAIN || r == -ENOENT;
@@ -128,8 +107,14 @@ static int connect_now(struct tg_link *l)
 	return r;
 }
 
+/* Paho ends its threads with the last connection, which takes a second: not between two sessions. */
+static void forget_past(struct tg_link *l)
+{
+	l->past = tg_mqtt_free(l->past);
+}
+
 /* The command topic with '+' for the device: one subscription for all. */
-static int subscribe(struct tg_link *l, struct tg_fault *reterr)
+static int subscribe_to_commands(struct tg_link *l, struct tg_fault *reterr)
 {
 	struct tg_specifiers spec = l->setup.spec;
 	char filter[TG_MQTT_TOPIC_MAX + 1];
@@ -144,8 +129,14 @@ static int subscribe(struct tg_link *l, struct tg_fault *reterr)
 static int greet(struct tg_link *l)
 {
 	struct tg_fault why = { .text = "" };
-	int r = subscribe(l, &why);
+	int r = subscribe_to_commands(l, &why);
 
+	forget_past(l);
+	l->subscriptions = 1;
+	if (r == 0 && l->setup.cfg->mqtt.echo) {
+		r = tg_mqtt_subscribe(l->mqtt, l->status_topic, &why);
+		l->subscriptions++;
+	}
 	l->deadline_us = tg_clock_boot_us() + GREETING_US;
 	/* Whatever document is here was made before this session: ask for one that says "online". */
 	l->status_fresh = false;
@@ -176,12 +167,25 @@ static void forget_session(struct tg_link *l)
 {
 	struct tg_spool_out out;
 
+	forget_past(l);
 	l->mqtt = tg_mqtt_free(l->mqtt);
 	l->note_in_flight = false;
+	free(tg_take(l->echo));
 	tg_parcel_unref(tg_take(l->held.parcel));
 	silence_spool(l);
 	while (tg_mailbox_take(l->out, &out))
 		tg_link_drop_out(&out);
+}
+
+/* The session has ended in order, and the next one follows at once. */
+static void put_session_away(struct tg_link *l)
+{
+	struct tg_mqtt *past = tg_take(l->mqtt);
+
+	if (past)
+		tg_mqtt_mute(past);
+	forget_session(l);
+	l->past = past;
 }
 
 static void goodbye(struct tg_link *l)
@@ -221,37 +225,12 @@ void tg_link_leave_if_settled(struct tg_link *l)
 		tg_link_leave(l);
 }
 
-/* Was it the broker's word on this certificate, and not the network, the clock or us? */
-static bool blames_identity(enum tg_mqtt_cause c)
+static bool judge_end(struct tg_link *l, enum tg_link_state from)
 {
-	return c == TG_MQTT_CAUSE_TLS_REFUSED || c == TG_MQTT_CAUSE_REFUSED ||
-	       c == TG_MQTT_CAUSE_CLOSED;
-}
-
-static void judge_candidate(struct tg_link *l, enum tg_link_state from)
-{
-	struct tg_manifest m;
-	struct tg_fault why;
-	/* Brokers that take a certificate and not what it asks for drop the session behind the CONNACK, or say nothing. */
-	bool dropped = from != TG_LINK_CONNECTING && l->report.cause != TG_MQTT_CAUSE_LOCAL;
-
-	if (l->report.identity != TG_LINK_ON_CANDIDATE || l->proved ||
-	    !(dropped || blames_identity(l->report.cause)))
-		return;
-	/* The first identity has nothing to go back to: it is tried again, as the service may activate it late. */
-	if (tg_generation_read(l->o.state_dir, TG_SLOT_CURRENT, &m, &why) < 0)
-		return;
-	if (tg_generation_roll_back(l->o.state_dir, l->report.error,
-				    tg_clock_wall_us() / (int64_t) TG_US_PER_S, &why) < 0) {
-		tg_log(LOG_ERR, "link", "cannot roll back to the current identity: %s", why.text);
-		return;
-	}
-	l->report.roll_backs++;
-	(void) tg_printable(l->report.roll_back_reason, sizeof(l->report.roll_back_reason),
-			    l->report.error, strlen(l->report.error));
-	tg_event(TG_EV_IDENTITY_ROLLED_BACK, LOG_WARNING,
-		 "The broker refused the new certificate; going on with the current one",
-		 TG_F_REASON, l->report.error, NULL);
+	l->facts.connected = from != TG_LINK_CONNECTING;
+	l->facts.proved = l->proved;
+	l->facts.excused = tg_link_note_lost(l);
+	return tg_link_judge(l, tg_trial_classify(&l->facts));
 }
 
 static void back_off(struct tg_link *l, enum tg_link_state from)
@@ -266,14 +245,17 @@ static void back_off(struct tg_link *l, enum tg_link_state from)
 	if (stable)
 		tg_backoff_reset(&l->backoff);
 	l->due_us = now + tg_backoff_next(&l->backoff, tg_random_u64());
+	if (judge_end(l, from))
+		l->due_us = now;
 	if (from != TG_LINK_CONNECTING && !stable && l->due_us < l->connect_us + KICKED_GAP_US)
 		l->due_us = l->connect_us + KICKED_GAP_US;
-	judge_candidate(l, from);
-	(void) tg_link_note_lost(l);
 	forget_session(l);
+	now = tg_clock_boot_us();
 	if (l->report.failures)
 		tg_log(LOG_WARNING, "link", "%s; trying again in %u s", l->report.error,
-		       (unsigned) ((l->due_us - now) / TG_US_PER_S));
+		       tg_link_paused_until(l) > now
+			       ? (unsigned) ((tg_link_paused_until(l) - now) / TG_US_PER_S)
+			       : 0);
 	if (from != TG_LINK_CONNECTING)
 		tg_event(TG_EV_LINK_LOST, LOG_WARNING, "Connection to the broker lost", TG_F_REASON,
 			 l->report.error, TG_F_ENDPOINT, l->report.endpoint, NULL);
@@ -298,7 +280,10 @@ static int perform(struct tg_link *l, enum tg_link_action action, enum tg_link_s
 		goodbye(l);
 		return 0;
 	case TG_LINK_ACT_AGAIN:
-		forget_session(l);
+		if (from == TG_LINK_CLOSING && l->disconnected)
+			put_session_away(l);
+		else
+			forget_session(l);
 		tg_backoff_reset(&l->backoff);
 		l->due_us = tg_clock_boot_us();
 		return 0;

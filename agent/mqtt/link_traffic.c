@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/mqtt/link_internal.h"
 
-#include "identity/generation.h"
-
 #include <tidegate/log.h>
 
 #include <errno.h>
@@ -10,70 +8,60 @@
 
 #define LOST_US (2 * TG_US_PER_S)
 
+/*
+ * The first one of a session is what the session is judged by. Where its echo is waited for, it goes out when the
+ * broker has confirmed the subscription: what comes back is then this one, and none that was retained.
+ */
 void tg_link_publish_status(struct tg_link *l)
 {
 	struct tg_fault why = { .text = "" };
+	bool first = l->report.state == TG_LINK_GREETING, echo = l->setup.cfg->mqtt.echo;
 
-	if (!l->status_fresh || !l->mqtt)
+	if (!l->status_fresh || !l->mqtt || (first && (l->status_sent || (echo && l->subscriptions))))
 		return;
+	if (first && echo) {
+		l->echo = strdup(l->status);
+		if (!l->echo)
+			return;
+	}
 	if (tg_mqtt_publish(l->mqtt, l->status_topic, l->status, strlen(l->status), true,
-			    TG_COOKIE_STATUS, &why) < 0)
+			    first ? TG_COOKIE_STATUS : TG_COOKIE_NEWS, &why) < 0) {
+		free(tg_take(l->echo));
 		return; /* too many in flight: the next turn tries again */
+	}
 	l->status_fresh = false;
-	tg_link_advance(l, TG_LINK_EV_GREETED);
+	l->status_sent = true;
 }
 
-static void promote(struct tg_link *l)
-{
-	struct tg_fault why;
-
-	if (tg_generation_promote(l->o.state_dir, true, &why) < 0) {
-		tg_log(LOG_ERR, "link", "the new identity works, but cannot be made current: %s",
-		       why.text);
-		return;
-	}
-	l->report.identity = TG_LINK_ON_CURRENT;
-	l->report.promotions++;
-	tg_event(TG_EV_IDENTITY_PROMOTED, LOG_NOTICE,
-		 "The broker took the new certificate; it is current now", TG_F_ENDPOINT,
-		 l->report.endpoint, NULL);
-}
-
-void tg_link_retire(struct tg_link *l)
-{
-	struct tg_fault why;
-
-	if (tg_generation_retire(l->o.state_dir, tg_clock_wall_us() / (int64_t) TG_US_PER_S, &why) < 0) {
-		tg_log(LOG_ERR, "link", "the key of the identity before cannot be removed: %s",
-		       why.text);
-		return;
-	}
-	l->report.retirements++;
-}
-
-/* CONNACK, SUBACK and PUBACK together are the proof that the broker takes this identity. */
+/*
+ * CONNACK, SUBACK and PUBACK together are the proof that the broker takes this identity, and the echo where it is
+ * asked for. Nothing of what has been read goes out before: a broker that acknowledges what it refuses would have it.
+ */
 static void check_proof(struct tg_link *l)
 {
-	if (l->proved || !l->subscribed || !l->status_acked)
+	if (l->report.state != TG_LINK_GREETING || l->subscriptions || !l->status_acked || (l->echo && !l->echoed))
 		return;
 	l->proved = true;
 	l->deadline_us = TG_US_FOREVER;
 	l->report.error[0] = '\0';
 	l->report.cause = TG_MQTT_CAUSE_NONE;
+	free(tg_take(l->echo));
 	tg_event(TG_EV_LINK_UP, LOG_INFO, "Connected to the broker", TG_F_ENDPOINT,
 		 l->report.endpoint, NULL);
-	if (l->report.identity == TG_LINK_ON_CANDIDATE)
-		promote(l);
+	tg_link_advance(l, TG_LINK_EV_GREETED);
+	if (l->report.state == TG_LINK_ONLINE)
+		(void) tg_link_judge(l, TG_TRIAL_PROVED);
 	tg_link_tell(l);
 }
 
 static void on_subscribed(struct tg_link *l, const struct tg_mqtt_event *e)
 {
 	if (e->granted) {
-		l->subscribed = true;
+		l->subscriptions -= l->subscriptions > 0;
 		check_proof(l);
 		return;
 	}
+	l->facts.by_peer = true;
 	tg_link_note_failure(l, TG_MQTT_CAUSE_REFUSED,
 			     e->text[0] ? e->text
 					: "the broker refused the command subscription (policy?)");
@@ -87,6 +75,8 @@ static void on_published(struct tg_link *l, uint64_t cookie)
 		check_proof(l);
 		return;
 	}
+	if (cookie == TG_COOKIE_NEWS)
+		return;
 	if (cookie == TG_COOKIE_NOTE) {
 		tg_link_note_acked(l);
 		return;
@@ -104,11 +94,25 @@ static void on_published(struct tg_link *l, uint64_t cookie)
 	tg_link_leave_if_settled(l);
 }
 
+/* Our own status, of now or of any time before. */
+static void on_echo(struct tg_link *l, const struct tg_mqtt_event *e)
+{
+	if (!l->echo || e->retained || e->payload_len != strlen(l->echo) ||
+	    memcmp(e->payload, l->echo, e->payload_len) != 0)
+		return;
+	l->echoed = true;
+	check_proof(l);
+}
+
 static void on_message(struct tg_link *l, const struct tg_mqtt_event *e)
 {
 	static struct tg_log_limit limit = TG_LOG_LIMIT_INIT;
 	char topic[128];
 
+	if (e->type == TG_MQTT_MESSAGE && strcmp(e->topic, l->status_topic) == 0) {
+		on_echo(l, e);
+		return;
+	}
 	l->report.commands_ignored++;
 	if (!tg_log_allowed(&limit, tg_clock_boot_us(), 3, 60 * TG_US_PER_S))
 		return;
@@ -139,6 +143,8 @@ void tg_link_on_event(struct tg_link *l, const struct tg_mqtt_event *e)
 		note_peer(l, e);
 		/* fall through */
 	case TG_MQTT_LOST:
+		l->facts.word = e->word;
+		l->facts.by_peer = e->by_peer;
 		tg_link_note_failure(l, e->cause, e->text);
 		tg_link_advance(l, TG_LINK_EV_FAILED);
 		return;
@@ -161,6 +167,7 @@ void tg_link_on_event(struct tg_link *l, const struct tg_mqtt_event *e)
 		on_message(l, e);
 		return;
 	case TG_MQTT_DISCONNECTED:
+		l->disconnected = true;
 		if (l->report.state == TG_LINK_CLOSING || l->report.state == TG_LINK_STOPPING)
 			tg_link_advance(l, TG_LINK_EV_CLOSED);
 		return;

@@ -19,8 +19,10 @@ static const char *identity_state(const struct tg_picture *p)
 
 json_t *tg_status_identity(const struct tg_picture *p)
 {
-	const struct tg_manifest *m =
-		p->keeper.has_current ? &p->keeper.current : &p->keeper.candidate;
+	/* The one that the session uses, so that the document of a session on trial tells the new one. */
+	bool trial = p->keeper.has_candidate &&
+		     (!p->keeper.has_current || p->link.identity == TG_LINK_ON_CANDIDATE);
+	const struct tg_manifest *m = trial ? &p->keeper.candidate : &p->keeper.current;
 	int64_t left_s = m->not_after - p->time.believed_s;
 	json_t *o = json_object();
 

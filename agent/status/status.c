@@ -75,6 +75,7 @@ static json_t *link_part(const struct tg_picture *p)
 	tg_member_put(o, "endpoint", tg_member_text(l->endpoint));
 	tg_member_put(o, "client_id", tg_member_text(l->client_id));
 	tg_member_put(o, "identity", json_string(identities[l->identity]));
+	tg_member_put(o, "suspended", json_boolean(l->suspended));
 	tg_member_put(o, "since_s", age(p, l->since_us));
 	tg_member_put(o, "next_s", until(p, l->next_us));
 	tg_member_put(o, "connects", tg_member_number(l->connects));

@@ -236,8 +236,7 @@ const struct tg_config_key tg_config_keys[] = {
 	KEY(MQTT, "rate-limit", rate, mqtt.rate_limit, "100/s", "messages a second, at most",
 	    RANGE(1, 100000)),
 	KEY(MQTT, "echo", yes_no, mqtt.echo, "no",
-	    "trust a new certificate only when the broker returns a message sent under it",
-	    NO_EFFECT_YET),
+	    "trust a session only when the broker returns the status sent in it"),
 
 	KEY(SPOOL, "memory", size, spool.memory, "8M",
 	    "memory for messages that are not acknowledged", RANGE(64 * KIB, GIB)),

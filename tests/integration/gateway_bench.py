@@ -535,7 +535,7 @@ class Scenario(unittest.TestCase):
 
     def wait_drained(self, seconds=30):
         """Until everything that has been read up to now has arrived: that of this start, and of those before."""
-        epoch = max(self.subscriber.numbers()) >> 32
+        epoch = max(self.wait("a first pack", self.subscriber.numbers, seconds)) >> 32
         polls = sum(d["polls"] for d in self.agent.status()["devices"])
 
         def drained():
