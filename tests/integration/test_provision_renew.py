@@ -128,6 +128,19 @@ class Renewal(Provision):
         self.assertEqual(self.read("candidate/key.pem"), self.read("current/key.pem"))
         self.assertNotEqual(self.read("candidate/chain.pem"), self.read("current/chain.pem"))
 
+    def test_the_packaged_provider_renews_too_where_it_can(self):
+        for rekey in ("yes", "no"):
+            self.configure(tpm="openssl-provider = tpm2\n", rotation=f"rekey = {rekey}")
+            done = subprocess.run(self.command("--json", "renew"), capture_output=True, text=True, timeout=120, check=False)
+            lines = [json.loads(line) for line in done.stdout.splitlines()]
+            self.assert_untouched()
+            if done.returncode:
+                self.assertRegex(lines[-2]["text"], "1\\.3\\.0|not installed|tpm2")
+                continue
+            self.assertEqual(lines[-1]["result"], "renewed")
+            self.assertEqual(self.read("candidate/key.pem") == self.read("current/key.pem"), rekey == "no")
+            os.unlink(self.state + "/identity/candidate")
+
     def test_a_changed_rekey_counts_at_once(self):
         current = self.read("current/key.pem")
         self.cloud.ask("hook", verdict="refuse")

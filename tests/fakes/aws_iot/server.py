@@ -8,6 +8,7 @@ while the stand-in runs count from the next handshake on.
 
 import asyncio
 import asyncio.sslproto
+import contextlib
 import json
 import os
 import signal
@@ -333,5 +334,6 @@ class Server:
         await asyncio.gather(*ending, return_exceptions=True)
         await asyncio.sleep(0.05)           # lets transports that were just closed say goodbye
         control.listener.close()
-        os.unlink(self.path("control.sock"))
+        with contextlib.suppress(FileNotFoundError):    # Python 3.13 removes it by itself
+            os.unlink(self.path("control.sock"))
         self.log("stop")
