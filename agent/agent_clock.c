@@ -28,7 +28,7 @@ static void tell_receivers(struct tg_agent *a, const struct tg_time_change *chan
 	/* The status document has the offset, too. */
 	if (!tg_log_allowed(&limit, now, EVENTS_BURST, EVENTS_WINDOW))
 		return;
-	json = tg_status_clock_event(change, a->boot_id, now);
+	json = tg_status_clock_event(change, a->spec.id, a->boot_id, now);
 	if (json && tg_link_event(a->link, json) == 0)
 		json = NULL;
 }

@@ -6,6 +6,7 @@
 #include "config/load.h"
 #include "identity/claim_file.h"
 #include "identity/generation.h"
+#include "wallclock/look.h"
 
 #include <tidegate/identity.h>
 
@@ -42,6 +43,7 @@ static int check_it_may_go(const struct tg_ctl *ctl, const struct tg_config *cfg
 {
 	const char *wanted = wanted_by(cfg);
 	struct tg_fault why = { .text = "" };
+	struct tg_wallclock clock;
 	struct tg_manifest m;
 	char until[32];
 	int r;
@@ -56,7 +58,9 @@ static int check_it_may_go(const struct tg_ctl *ctl, const struct tg_config *cfg
 	if (r < 0)
 		return refuse("the gateway has no certificate of its own in %s yet (%s)",
 			      ctl->state_dir, why.text);
-	if (m.not_after <= tg_clock_wall_us() / (int64_t) TG_US_PER_S)
+	/* A clock that is behind must not make an identity look alive. */
+	(void) tg_wallclock_look(&clock, ctl->state_dir, NULL, &why);
+	if (m.not_after <= tg_wallclock_believed_s(&clock, tg_wallclock_instant()))
 		return refuse("the gateway's own certificate ended %s, and the claim may be needed "
 			      "for another",
 			      tg_clock_iso(m.not_after * (int64_t) TG_US_PER_S, until));

@@ -41,18 +41,20 @@ json_t *tg_status_clock(const struct tg_time_state *s, const uint8_t boot_id[sta
 			 (json_int_t) (s->offset_us / US_PER_MS), "jumps", (json_int_t) s->jumps);
 }
 
-char *tg_status_clock_event(const struct tg_time_change *c, const uint8_t boot_id[static 16],
-			    uint64_t boot_us)
+char *tg_status_clock_event(const struct tg_time_change *c, const char *id,
+			    const uint8_t boot_id[static 16], uint64_t boot_us)
 {
 	bool repaired = c->was.trust == TG_CLOCK_SUSPECT;
+	char now[32], *text;
 	json_t *o = json_pack(
-		"{s:s, s:s, s:I, s:I, s:I, s:s}", "event",
-		repaired ? "clock-repaired" : "clock-set", "boot", boot_text(boot_id).text,
-		"boottime_ms", (json_int_t) (boot_us / TG_US_PER_MS), "offset_ms",
-		(json_int_t) (c->is.offset_us / US_PER_MS), "step_ms",
+		"{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s}", "event",
+		repaired ? "clock-repaired" : "clock-set", "id", id, "time",
+		tg_clock_iso(c->is.offset_us + (int64_t) boot_us, now), "boot",
+		boot_text(boot_id).text, "boottime_ms", (json_int_t) (boot_us / TG_US_PER_MS),
+		"offset_ms", (json_int_t) (c->is.offset_us / US_PER_MS), "step_ms",
 		(json_int_t) (c->step_us / US_PER_MS), "clock", tg_clock_trust_name(c->is.trust));
-	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
 
+	text = o ? json_dumps(o, JSON_COMPACT) : NULL;
 	json_decref(o);
 	return text;
 }

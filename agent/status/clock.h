@@ -16,9 +16,9 @@ struct json_t;
 struct json_t *tg_status_clock(const struct tg_time_state *s, const uint8_t boot_id[static 16]);
 /*
  * For the topic of events: "clock-repaired" when undated packs of this boot can be dated now, "clock-set" when the clock was set
- * that dated packs were dated by. @boot_us: when. Owned text, or NULL without memory.
+ * that dated packs were dated by. @boot_us: when, @id: of the gateway. Owned text, or NULL without memory.
  */
-char *tg_status_clock_event(const struct tg_time_change *c, const uint8_t boot_id[static 16],
-			    uint64_t boot_us);
+char *tg_status_clock_event(const struct tg_time_change *c, const char *id,
+			    const uint8_t boot_id[static 16], uint64_t boot_us);
 /* "suspect", "waiting for synchronisation", "unconfirmed", "synchronised". Never NULL. */
 const char *tg_status_clock_name(const struct tg_time_state *s);

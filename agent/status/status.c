@@ -245,9 +245,10 @@ static const char *identity_word(const struct tg_picture *p)
 
 void tg_status_line(const struct tg_picture *p, char *out, size_t size)
 {
-	(void) snprintf(out, size, "%s; link %s; %zu of %zu devices ok; %llu packs wait%s%s",
+	(void) snprintf(out, size, "%s; link %s; %zu of %zu devices ok; %llu packs wait%s%s%s",
 			identity_word(p), link_state(p), count_health(p, TG_DEVICE_OK),
 			p->fleet->n_devices,
 			(unsigned long long) (p->spool.memory_packs + p->spool.disk_packs),
+			p->time.trust == TG_CLOCK_SUSPECT ? "; clock suspect" : "",
 			p->stuck ? "; stuck: " : "", p->stuck ? p->stuck : "");
 }

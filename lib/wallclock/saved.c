@@ -16,10 +16,9 @@
  *
  * The version, two decimal numbers, 32 hex digits.
  */
-#define VERSION        "1"
-#define LINE_MAX_BYTES 96
-#define WORDS          4
-#define ID_DIGITS      32
+#define VERSION   "1"
+#define WORDS     4
+#define ID_DIGITS 32
 /* The year 10000: nothing that runs has seen it, and every sum stays within 64 bits. */
 #define WALL_MAX_S  INT64_C(253402300800)
 #define BOOT_MAX_US (UINT64_C(1) << 60)
@@ -33,20 +32,26 @@ static int path_of(const char *state_dir, char out[static PATH_MAX], struct tg_f
 	return 0;
 }
 
+size_t tg_saved_time_print(const struct tg_saved_time *t, char out[static TG_SAVED_TIME_LINE])
+{
+	int n = snprintf(out, TG_SAVED_TIME_LINE, VERSION " %" PRId64 " %" PRIu64 " ", t->wall_s,
+			 t->boot_us);
+
+	for (size_t i = 0; i < sizeof(t->boot_id); i++)
+		n += snprintf(out + n, TG_SAVED_TIME_LINE - (size_t) n, "%02x", t->boot_id[i]);
+	out[n++] = '\n';
+	out[n] = '\0';
+	return (size_t) n;
+}
+
 int tg_saved_time_write(const char *state_dir, const struct tg_saved_time *t,
 			struct tg_fault *reterr)
 {
-	char path[PATH_MAX], line[LINE_MAX_BYTES];
+	char path[PATH_MAX], line[TG_SAVED_TIME_LINE];
+	size_t len = tg_saved_time_print(t, line);
 	int r = path_of(state_dir, path, reterr);
-	int n = snprintf(line, sizeof(line), VERSION " %" PRId64 " %" PRIu64 " ", t->wall_s,
-			 t->boot_us);
 
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < sizeof(t->boot_id); i++)
-		n += snprintf(line + n, sizeof(line) - (size_t) n, "%02x", t->boot_id[i]);
-	line[n++] = '\n';
-	return tg_file_replace(AT_FDCWD, path, line, (size_t) n, 0644, reterr);
+	return r < 0 ? r : tg_file_replace(AT_FDCWD, path, line, len, 0644, reterr);
 }
 
 static int hex_digit(char c)
@@ -86,6 +91,18 @@ static int parse_line(char *line, struct tg_saved_time *ret)
 	return 0;
 }
 
+int tg_saved_time_parse(const char *text, size_t len, struct tg_saved_time *ret)
+{
+	char line[TG_SAVED_TIME_LINE];
+
+	/* A line without its end was cut; bytes behind a NUL were never ours. */
+	if (!len || len > sizeof(line) || text[len - 1] != '\n' || memchr(text, '\0', len))
+		return -EBADMSG;
+	memcpy(line, text, len - 1);
+	line[len - 1] = '\0';
+	return parse_line(line, ret);
+}
+
 int tg_saved_time_read(const char *state_dir, struct tg_saved_time *ret, struct tg_fault *reterr)
 {
 	tg_autofree char *text = NULL;
@@ -94,19 +111,12 @@ int tg_saved_time_read(const char *state_dir, struct tg_saved_time *ret, struct 
 	int r = path_of(state_dir, path, reterr);
 
 	if (r == 0)
-		r = tg_file_read(AT_FDCWD, path, LINE_MAX_BYTES, &text, &len, reterr);
-	if (r == -EFBIG || r == -EINVAL)
-		r = -EBADMSG;
-	if (r < 0)
+		r = tg_file_read(AT_FDCWD, path, TG_SAVED_TIME_LINE, &text, &len, reterr);
+	if (r < 0 && r != -EFBIG && r != -EINVAL)
 		return r;
-	/* A line without its end was cut; bytes behind a NUL were never ours. */
-	if (!len || text[len - 1] != '\n' || strlen(text) != len)
-		r = -EBADMSG;
-	if (r == 0) {
-		text[len - 1] = '\0';
-		r = parse_line(text, ret);
-	}
-	return r < 0 ? tg_fault_set(reterr, r, "%s does not hold a saved time", path) : 0;
+	if (r < 0 || tg_saved_time_parse(text, len, ret) < 0)
+		return tg_fault_set(reterr, -EBADMSG, "%s does not hold a saved time", path);
+	return 0;
 }
 
 uint64_t tg_saved_time_boot_us(const struct tg_saved_time *t, const uint8_t boot_id[static 16])

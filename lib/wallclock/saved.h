@@ -3,6 +3,7 @@
 
 #include <tidegate/error.h>
 
+#include <stddef.h>
 #include <stdint.h>
 
 /*
@@ -17,6 +18,12 @@ struct tg_saved_time {
 	uint8_t boot_id[16]; /* ... of this boot */
 };
 
+#define TG_SAVED_TIME_LINE 96 /* bytes, more than any line takes */
+
+/* The line, with its newline, and its length. Never fails. Pure. */
+size_t tg_saved_time_print(const struct tg_saved_time *t, char out[static TG_SAVED_TIME_LINE]);
+/* Reads one line and nothing behind it. Returns 0 or -EBADMSG. Pure. */
+int tg_saved_time_parse(const char *text, size_t len, struct tg_saved_time *ret) TG_CHECKED;
 /* Replaces the file durably. Blocks as long as the disk does. Returns 0 or -errno. */
 int tg_saved_time_write(const char *state_dir, const struct tg_saved_time *t,
 			struct tg_fault *reterr) TG_CHECKED;

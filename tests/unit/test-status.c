@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/status/status.h"
 
+#include "agent/status/clock.h"
+
 #include "base/clock.h"
 #include "tests/unit/test.h"
 
@@ -160,6 +162,62 @@ static void an_expired_and_refused_certificate_is_called_so(void **state)
 	json_decref(o);
 }
 
+static struct tg_time_change repair(enum tg_clock_trust was)
+{
+	return (struct tg_time_change){
+		.was = { .trust = was },
+		.is = { .trust = TG_CLOCK_UNCONFIRMED,
+			.waiting = true,
+			.believed_s = INT64_C(1795219210),
+			.floor_s = INT64_C(1795219200),
+			.source = TG_FLOOR_PEER,
+			.offset_us = INT64_C(1795219200) * (int64_t) TG_US_PER_S,
+			.jumps = 1 },
+		.step_us = INT64_C(63072000) * (int64_t) TG_US_PER_S,
+	};
+}
+
+static void the_clock_says_what_it_goes_by(void **state)
+{
+	struct tg_picture p = picture(0);
+	json_t *o, *clock;
+
+	(void) state;
+	p.time = repair(TG_CLOCK_SUSPECT).is;
+	p.boot_id[15] = 0xab;
+	o = parse(tg_status_json(&p, true));
+	clock = json_object_get(o, "clock");
+	assert_string_equal(text_at(o, "clock", "state"), "waiting for synchronisation");
+	assert_string_equal(text_at(o, "clock", "believed"), "2026-11-21T00:00:10Z");
+	assert_string_equal(text_at(o, "clock", "floor"), "2026-11-21T00:00:00Z");
+	assert_string_equal(text_at(o, "clock", "floor_source"), "broker's certificate");
+	assert_string_equal(text_at(o, "clock", "boot"), "000000000000000000000000000000ab");
+	assert_true(json_is_null(json_object_get(clock, "service")));
+	assert_int_equal(json_integer_value(json_object_get(clock, "offset_ms")), INT64_C(1795219200000));
+	json_decref(o);
+}
+
+static void a_repaired_clock_dates_what_went_out_undated(void **state)
+{
+	struct tg_time_change c = repair(TG_CLOCK_SUSPECT);
+	uint8_t boot[16] = { 0x12 };
+	json_t *o = parse(tg_status_clock_event(&c, "gw7", boot, 5 * TG_US_PER_S));
+
+	(void) state;
+	assert_string_equal(json_string_value(json_object_get(o, "event")), "clock-repaired");
+	assert_string_equal(json_string_value(json_object_get(o, "id")), "gw7");
+	assert_string_equal(json_string_value(json_object_get(o, "time")), "2026-11-21T00:00:05Z");
+	assert_string_equal(json_string_value(json_object_get(o, "boot")), "12000000000000000000000000000000");
+	assert_int_equal(json_integer_value(json_object_get(o, "offset_ms")), INT64_C(1795219200000));
+	assert_int_equal(json_integer_value(json_object_get(o, "boottime_ms")), 5000);
+	assert_int_equal(json_integer_value(json_object_get(o, "step_ms")), INT64_C(63072000000));
+	json_decref(o);
+	c = repair(TG_CLOCK_SYNCHRONISED);
+	o = parse(tg_status_clock_event(&c, "gw7", boot, 5 * TG_US_PER_S));
+	assert_string_equal(json_string_value(json_object_get(o, "event")), "clock-set");
+	json_decref(o);
+}
+
 static void the_line_for_systemd_begins_with_what_is_wrong_with_the_identity(void **state)
 {
 	struct tg_picture p = renewing();
@@ -281,6 +339,8 @@ int main(void)
 		cmocka_unit_test(a_failed_step_of_enrolment_is_named_and_the_token_is_not),
 		cmocka_unit_test(the_next_renewal_has_time_and_reason),
 		cmocka_unit_test(an_expired_and_refused_certificate_is_called_so),
+		cmocka_unit_test(the_clock_says_what_it_goes_by),
+		cmocka_unit_test(a_repaired_clock_dates_what_went_out_undated),
 		cmocka_unit_test(the_line_for_systemd_begins_with_what_is_wrong_with_the_identity),
 		cmocka_unit_test(a_certificate_that_the_broker_refused_fails_the_trial),
 		cmocka_unit_test(what_failed_before_the_start_is_told_until_something_has_succeeded),
