@@ -52,7 +52,7 @@ struct world {
 	int64_t remaining_then;       /* at last_end, as the gateway saw it */
 	uint64_t life_attempts, life_reboots, life_broker;
 	int64_t clock_error; /* greatest one in this life, in seconds */
-	bool expiry_seen;
+	bool expiry_seen, last_failed;
 	int64_t good_since; /* nothing is in the way of a renewal since then; NEVER: something is */
 	struct {
 		int64_t from, to;
@@ -237,7 +237,7 @@ static void check_start(struct world *w)
 	if (by_age && (double) seen < earliest_s(w))
 		violated(w, "renewed early", seen, (int64_t) earliest_s(w));
 	/* A clock that is set ahead can make the next one due at once. */
-	if (since < S64(1) && (w->attempts.failures || w->wall_off == 0))
+	if (since < S64(1) && (w->last_failed || w->wall_off == 0))
 		violated(w, "no pause between two attempts", since, 0);
 	if (w->current.number && p->credential == TG_CREDENTIAL_CLAIM) {
 		w->r->claims++;
@@ -317,6 +317,7 @@ static void end_helper(struct world *w)
 		take_certificate(w);
 	f = facts(w);
 	w->last_end = w->now;
+	w->last_failed = w->outcome != TG_ENROL_OK;
 	w->remaining_then = w->current.not_after - f.believed_s;
 	if (w->outcome != TG_ENROL_OK)
 		tg_attempts_failed(&w->attempts, w->outcome, f.now_us, draw(w));
@@ -371,6 +372,7 @@ static void fail_with_broker(struct world *w)
 {
 	w->life_broker++;
 	w->last_end = w->now;
+	w->last_failed = true;
 	w->remaining_then = w->current.not_after - facts(w).believed_s;
 	tg_attempts_rolled_back(&w->attempts, facts(w).now_us, draw(w));
 }
