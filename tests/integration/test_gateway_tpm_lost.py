@@ -12,6 +12,8 @@ from tpm_scenario import TpmScenario
 
 
 class TpmLost(TpmScenario):
+    ON_KEY_LOST = "hold"
+
     def replace(self):
         """Another TPM at the same place; the old one's state is kept."""
         self.tpm.kill()
@@ -90,6 +92,45 @@ class TpmLost(TpmScenario):
         self.assertEqual(status["link"]["client_id"], status["id"])
         # What was read before arrives as well.
         self.assertEqual({p.base_name.split(":")[0] for p in self.subscriber.packs()}, {gateway, status["id"]})
+
+    def claims(self, words):
+        """Without a word of the operator: one new certificate, told once, and every reading arrives."""
+        self.wait("a new identity", lambda: self.agent.status()["identity"].get("generation") == 2
+                  and self.agent.status()["identity"]["state"].startswith("current"), 60)
+        status = self.wait_online()
+        self.tpm_state("ok")
+        self.assertEqual(len(self.cloud.issued()), 2)
+        self.assertEqual(self.events(words), 1)
+        self.assertEqual(self.events("The TPM answers again"), 1)
+        self.assert_promise(self.wait_drained())
+        return status
+
+    def forget_the_claim_that_was_used(self):
+        """The claim is shown once an hour at most, and the agent that has just enrolled with it knows."""
+        self.assertEqual(self.agent.stop(), 0)
+        self.agent.start()
+        self.connects = self.wait_online()["link"]["connects"]
+
+    def set_claim(self):
+        self.config["rotation"]["on-key-lost"] = "claim"
+        self.write_config()
+        self.assertEqual(self.agent.ctl("reload")[0], 0)
+
+    def test_cleared_and_the_configuration_says_claim(self):
+        gateway = self.agent.status()["id"]
+        self.set_claim()
+        self.forget_the_claim_that_was_used()
+        clear(self.tools)
+        self.assertEqual(self.claims("The TPM was cleared")["id"], gateway)
+
+    def test_replaced_and_the_configuration_says_claim_later(self):
+        self.forget_the_claim_that_was_used()
+        self.replace()
+        self.is_lost("replaced", "another TPM than before")
+        self.is_held("another TPM than before")
+        self.set_claim()
+        status = self.claims("another TPM than before")
+        self.assertEqual(status["id"], status["tpm"]["id"])
 
     def test_an_evicted_parent_is_put_back(self):
         self.tools.run("tpm2_evictcontrol", "-Q", "-c", "0x81000001")

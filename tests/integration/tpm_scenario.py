@@ -9,11 +9,14 @@ from tpm_bench import Proxy, Tools
 
 
 class TpmScenario(Scenario):
+    ON_KEY_LOST = "claim"       # so that a fault which is taken for a loss costs a certificate, and is seen
+
     def setUp(self):
         super().setUp()
         self.proxy = self.part(Proxy(self.tpm.dir))
         self.tools = Tools(self.tpm.tcti, self.tpm.dir)
         self.config["tpm"] = {"tcti": self.proxy.tcti, "timeout": "1s"}
+        self.config["rotation"] = {"on-key-lost": self.ON_KEY_LOST}
         self.write_config()
         self.agent.start()
         status = self.wait_online()
