@@ -127,3 +127,14 @@ def complaints_of_session(gateway):
     if list(sessions.values()) != [entry["id"]]:
         return [f"sessions at the broker: {sessions}"]
     return []
+
+
+def complaints_of_old(gateway, old):
+    """The certificate that was replaced: switched off by the service, which the gateway tells until it is acknowledged."""
+    def active():
+        return [c["id"] for c in gateway.cloud.issued() if c["id"] in old and c["status"] == "ACTIVE"]
+    try:
+        wait_for("the old certificate's end", lambda: not active(), 5)
+    except AssertionError:
+        return [f"the old certificate is still active: {active()}"]
+    return []

@@ -32,9 +32,9 @@ from power_cut_cuts import PHASES, Bench, Job, Row  # noqa: E402
 
 FULL_MIN = 300              # cut points that an exhaustion has at least
 MISSED_MAX = 0.05           # of the points may lie on a way that the second run does not take
-SAMPLE, BY_CHANCE = 24, 6   # cuts of a phase without --full
-PAIRS = {True: (10, 8), False: (2, 3)}      # full: how many first cuts, and second ones for each
-UNSYNCED = {True: 12, False: 3}             # for each phase
+SAMPLE, BY_CHANCE = 18, 4   # cuts of a phase without --full
+PAIRS = {True: (10, 8), False: (2, 2)}      # full: how many first cuts, and second ones for each
+UNSYNCED = {True: 12, False: 2}             # for each phase
 
 
 def words_for(point):
