@@ -41,6 +41,8 @@ static const struct {
 	"look for a policy, an attachment or an issuer that is missing at the broker; the "        \
 	"gateway goes on with what it had"
 
+#define GONE_LOOKS 15 /* an agent that has been restarted does not know why any more */
+
 static unsigned step_number(const char *name)
 {
 	for (unsigned i = 0; name && i < TG_STEP_COUNT_; i++) {
@@ -66,7 +68,9 @@ const char *tg_progress_step_text(const char *step)
 
 void tg_progress_begin(struct tg_progress *p, const struct tg_progress_look *look)
 {
-	*p = (struct tg_progress){ .attempts = look->attempts, .base = look->current };
+	*p = (struct tg_progress){ .attempts = look->attempts,
+				   .base = look->current,
+				   .roll_backs = look->roll_backs };
 	/* `enroll` may find one on trial already. */
 	if (!look->current)
 		p->candidate = look->candidate;
@@ -105,10 +109,8 @@ static int feed_trial(struct tg_progress *p, const struct tg_progress_look *look
 		return 0;
 	if (look->current != p->candidate) {
 		/* The reason comes from another thread of the agent, and may be a moment late. */
-		if (!p->gone) {
-			p->gone = true;
+		if (look->roll_backs == p->roll_backs && ++p->gone < GONE_LOOKS)
 			return 0;
-		}
 		return fail(&(struct tg_progress_news){ .kind = TG_PROGRESS_FAILED,
 							.step = p->promoted ? "probation" : "trial",
 							.text = look->rejected,
@@ -116,7 +118,7 @@ static int feed_trial(struct tg_progress *p, const struct tg_progress_look *look
 							.generation = look->current },
 			    tell, user);
 	}
-	p->gone = false;
+	p->gone = 0;
 	if (!p->promoted) {
 		p->promoted = true;
 		news.kind = TG_PROGRESS_PROMOTED;

@@ -23,7 +23,8 @@ struct tg_progress_look {
 	const char *error_step, *error_class, *error_text;
 	long long current, candidate; /* generations; 0: none */
 	bool probation;
-	const char *rejected; /* why the newest generation was given up */
+	long long roll_backs; /* since the agent's start */
+	const char *rejected; /* why the last of them */
 };
 
 enum tg_progress_kind {
@@ -48,10 +49,11 @@ struct tg_progress_news {
 typedef void (*tg_progress_fn)(void *user, const struct tg_progress_news *news);
 
 struct tg_progress {
-	long long attempts, base; /* as they were when it was ordered */
-	unsigned steps;           /* told so far */
-	long long candidate;      /* the new generation, 0 as long as there is none */
-	bool tried, again, promoted, probation, gone;
+	long long attempts, base, roll_backs; /* as they were when it was ordered */
+	unsigned steps;                       /* told so far */
+	long long candidate;                  /* the new generation, 0 as long as there is none */
+	unsigned gone;                        /* looks at which it was gone, without a word why */
+	bool tried, again, promoted, probation;
 };
 
 /* @look is one from before the order. Never fails. */

@@ -56,6 +56,7 @@ static void look_at(struct wait *w, json_t *data, struct tg_progress_look *ret)
 		.current = tg_ctl_number(r, "current", 0),
 		.candidate = tg_ctl_number(r, "candidate", 0),
 		.probation = json_is_true(json_object_get(r, "probation")),
+		.roll_backs = tg_ctl_number(r, "roll_backs", 0),
 		.rejected = tg_ctl_text(r, "rejected", NULL),
 	};
 	w->next_s = tg_ctl_number(e, "next_s", -1);
