@@ -231,9 +231,11 @@ static int promote(struct tg_link *l)
 	l->retire_us = 0;
 	tg_link_look(l);
 	(void) snprintf(number, sizeof(number), "%u", new.number);
-	tg_event(TG_EV_IDENTITY_PROMOTED, LOG_NOTICE,
-		 "The broker took the new certificate; it is current now", TG_F_ENDPOINT,
-		 l->report.endpoint, TG_F_GENERATION, number, TG_F_CERT_SERIAL, new.serial, NULL);
+	tg_event(renewal ? TG_EV_RENEWED : TG_EV_IDENTITY_PROMOTED, LOG_NOTICE,
+		 renewal ? "The broker took the new certificate; it is current now, on probation"
+			 : "The broker took the certificate; it is current now",
+		 TG_F_ENDPOINT, l->report.endpoint, TG_F_GENERATION, number, TG_F_CERT_SERIAL,
+		 new.serial, NULL);
 	if (renewal)
 		tell_cloud(l, TG_CERTIFICATE_RENEWED, &old, &new, NULL, false);
 	return 0;
