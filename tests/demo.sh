@@ -5,7 +5,8 @@
 #
 # The main job on one machine, everything real but the cloud: a TPM (swtpm), an AWS IoT stand-in to enrol with, mosquitto
 # that demands client certificates, a Modbus device with moving values. The gateway makes its key in the TPM, enrols by
-# claim, and its readings arrive at a subscriber of their own. Ends by itself with 0; --keep leaves it running.
+# claim, and its readings arrive at a subscriber of their own. Then it renews key and certificate while readings go on,
+# and the old certificate ends. Ends by itself with 0; --keep leaves it running.
 #
 # Run as root on Debian 12 or 13: installs what is missing with apt, starts no service, listens on loopback only.
 
@@ -124,6 +125,11 @@ write_config() {
 		claim-certificate = $work/cloud/claim.pem
 		claim-key = $work/cloud/claim.key
 		template = tidegate-fleet
+		rotation-template = tidegate-rotation
+
+		[rotation]
+		# Short, so that the demo sees the end of it.
+		probation = 5s
 
 		[mqtt]
 		endpoint = localhost
@@ -171,7 +177,7 @@ start_agent() {
 start_subscriber() {
 	background readings mosquitto_sub -h localhost -p "$broker_port" --cafile "$work/pki/ca.pem" \
 		--cert "$work/pki/subscriber.pem" --key "$work/pki/subscriber.key" -i demo-subscriber -v \
-		-t 'tidegate/+/boiler' -t 'tidegate/+/status'
+		-t 'tidegate/+/boiler' -t 'tidegate/+/status' -t 'tidegate/+/status/events'
 	wait_for 10 "the subscriber" grep -q demo-subscriber "$logs/mosquitto.log"
 }
 
@@ -187,6 +193,46 @@ values_move() {
 }
 
 subject_in_log() { grep -q "CN=AWS IoT Certificate\|AWS IoT Certificate" "$logs/mosquitto.log"; }
+
+# --- the renewal ----------------------------------------------------------------------------------------------------------
+
+json() { /usr/bin/python3 -c "import json, sys; data = json.load(sys.stdin); print($1)"; }
+
+# What `tidegate renew --wait` tells, as it tells it: step() would keep it for the log.
+renew() {
+	ctl renew --wait | tee "$logs/renew.log" | sed 's/^/          /'
+	[ "${PIPESTATUS[0]}" = 0 ]
+}
+
+renewed() { [ "$(ctl --json identity | json 'data["identity"]["generation"]')" = 2 ]; }
+another_serial() { [ "$(ctl --json identity --history | json 'len({g["serial"] for g in data})')" = 2 ]; }
+more_readings() { [ "$(readings)" -ge $((readings_before + 5)) ]; }
+event() { sed -n 's,^tidegate/[^/]*/status/events ,,p' "$logs/readings.log" | grep "\"event\":\"$1\"" | head -n 1; }
+was_told() { [ -n "$(event "$1")" ]; }
+
+# Every number that the gateway has given to a reading is there, from the first to the last.
+no_reading_lost() {
+	grep '/boiler ' "$logs/readings.log" | grep -o '"_seq","v":[0-9]*' | grep -o '[0-9]*$' | sort -nu |
+		awk 'NR > 1 && $1 != last + 1 { print "missing behind", last; bad = 1 } { last = $1 } END { exit bad || NR < 5 }'
+}
+
+old_key_gone() {
+	local first=$work/state/identity/generations/000001
+	[ -s "$first/chain.pem" ] && [ ! -e "$first/key.pem" ] && [ ! -e "$first/bundle.pem" ]
+}
+
+# At AWS a rule and a function do this when they hear the event (packaging/aws); this broker is not the cloud's, so the
+# demo plays their part: the stand-in switches off what the event calls old.
+end_old_certificate() {
+	local id
+	id=$(event certificate-retired | json 'data["old"]["certificate_id"]') && [ -n "$id" ] &&
+		cloud "{\"op\": \"certificate\", \"id\": \"$id\", \"status\": \"INACTIVE\"}"
+}
+
+cloud() { /usr/bin/python3 "$top/tests/fakes/aws_iot.py" --dir "$work/cloud" --control "$1"; }
+one_active() {
+	[ "$(cloud '{"op": "status"}' | json 'sum(c["origin"] == "csr" and c["status"] == "ACTIVE" for c in data["certificates"])')" = 1 ]
+}
 
 # --- the story ------------------------------------------------------------------------------------------------------------
 
@@ -216,12 +262,28 @@ ctl read boiler | sed 's/^/          /'
 say "tidegate status:"
 ctl status | sed 's/^/          /'
 
+readings_before=$(readings)
+say "a new key and a new certificate while readings go on: tidegate renew --wait"
+renew || { bad "the renewal"; ctl status; tail -n 20 "$logs/tidegated.log"; exit 1; }
+step "the gateway uses another certificate" renewed || exit 1
+step "with another serial number" another_serial || { ctl identity --history; exit 1; }
+step "readings go on arriving" wait_for 30 "five more readings" more_readings || { ctl status; exit 1; }
+step "none of them was lost" no_reading_lost || exit 1
+step "the old key is gone from the disk" wait_for 15 "its end" old_key_gone || exit 1
+step "the gateway has told what has happened" wait_for 15 "the event" was_told certificate-retired || exit 1
+event certificate-retired | cut -c1-220 | sed 's/^/          /'
+step "the cloud switches the old certificate off" end_old_certificate || exit 1
+step "one certificate is active" one_active || exit 1
+say "tidegate identity --history:"
+ctl identity --history | sed 's/^/          /'
+
 if [ $keep = yes ]; then
 	say "it goes on until ^C. Look at it from another shell:"
 	cat <<-END
 		          export TIDEGATE_SOCKET=$work/run/tidegate-control.sock
 		          $build/agent/tidegate status
 		          $build/agent/tidegate watch
+		          $build/agent/tidegate renew --wait
 		          tail -f $logs/tidegated.log
 		          mosquitto_sub -h localhost -p $broker_port --cafile $work/pki/ca.pem \\
 		              --cert $work/pki/subscriber.pem --key $work/pki/subscriber.key -v -t 'tidegate/#'
@@ -231,4 +293,4 @@ if [ $keep = yes ]; then
 fi
 
 step "the gateway stops in order" end_process "$pid_agent" || exit 1
-good "done: a key that cannot leave the TPM, an enrolled certificate, readings over mutually authenticated TLS"
+good "done: a key that cannot leave the TPM, an enrolled certificate and its successor, readings over mutually authenticated TLS"

@@ -127,7 +127,7 @@ class Renew(RotationScenario):
 
 
 class RunsOut(RotationScenario):
-    LIFE = 25
+    LIFE = 15
 
     def test_a_certificate_that_runs_out_is_told_once_each_way(self):
         self.start_agent()
