@@ -113,31 +113,42 @@ int tg_step_key_take(struct tg_enrolment *e, struct tg_fault *reterr)
 	return r < 0 ? r : use_provider(e, reterr);
 }
 
+static bool is_current_usable(struct tg_enrolment *e)
+{
+	tg_autofree char *pem = NULL;
+
+	return tg_generation_text(e->state_dir, TG_SLOT_CURRENT, TG_FILE_KEY, &pem, NULL) == 0 &&
+	       tg_step_key_check(e, pem, NULL) == 0;
+}
+
 /*
  * Whether the pending key is one that this order may have. A key that has come into use is no new
  * one; what another order left may be such a key, if it was cut after its end.
  */
-static bool is_fit(const struct tg_enrolment *e)
+static bool is_fit(struct tg_enrolment *e)
 {
 	bool current = is_key_of(e, TG_SLOT_CURRENT, e->key_pem);
 
-	if (e->order.kind == TG_ORDER_RENEW && current == e->config->rotation.rekey)
-		return false;
-	return !e->anew || e->order.kind == TG_ORDER_RENEW ||
-	       (!current && !is_key_of(e, TG_SLOT_CANDIDATE, e->key_pem));
+	if (wants_same_key(e))
+		return current || !is_current_usable(e);
+	if (e->order.kind == TG_ORDER_RENEW)
+		return !current;
+	return !e->anew || (!current && !is_key_of(e, TG_SLOT_CANDIDATE, e->key_pem));
 }
 
 int tg_step_key_keep(struct tg_enrolment *e, struct tg_fault *reterr)
 {
 	int r = tg_pending_read(e->state_dir, TG_FILE_KEY, &e->key_pem, reterr);
 
+	if (r == 0 && !is_fit(e))
+		r = -ENOENT;
+	/* Last, as a TPM that has just failed is blamed for what fails next. */
 	if (r == 0)
 		r = tg_step_key_check(e, e->key_pem, reterr);
 	if (r == -ESTALE || r == -EBADMSG)
 		tg_progress_note(e->progress, "the key of the last attempt: %s; making another",
 				 reterr->text);
-	if (r == -ENOENT || r == -EFBIG || r == -EINVAL || r == -ESTALE || r == -EBADMSG ||
-	    (r == 0 && !is_fit(e))) {
+	if (r == -ENOENT || r == -EFBIG || r == -EINVAL || r == -ESTALE || r == -EBADMSG) {
 		free(tg_take(e->key_pem));
 		return TG_STEP_GONE;
 	}

@@ -193,6 +193,43 @@ class Provision(unittest.TestCase):
         os.unlink(identity + "/candidate")
 
 
+class Renewal(Provision):
+    """Each test begins with a gateway that has enrolled and whose identity is current."""
+
+    def setUp(self):
+        super().setUp()
+        self.enrol()
+        self.promote()
+        self.base = self.read("current/bundle.pem")
+
+    def configure(self, rotation="", **changes):
+        super().configure(**{"rotation-template": "tidegate-rotation", **changes})
+        with open(self.dir + "/tidegate.conf", "a", encoding="utf-8") as file:
+            file.write(f"\n[rotation]\n{rotation}\n")
+
+    def renew(self, *arguments):
+        steps, result = self.enrol("renew", *arguments)
+        self.assert_untouched()
+        return steps, result
+
+    def refusal(self, *arguments):
+        """The step that failed in a renewal that must fail; the current identity is what it was."""
+        failed = self.failure("renew", *arguments)
+        self.assert_untouched()
+        self.assertFalse(os.path.lexists(self.state + "/identity/candidate"))
+        return failed
+
+    def assert_untouched(self):
+        self.assertEqual(self.read("current/bundle.pem"), self.base)
+
+    def assert_renewed(self, result, generation=2):
+        self.assertEqual(result["result"], "renewed")
+        self.assertEqual(result["generation"], generation)
+        self.assertEqual(os.readlink(self.state + "/identity/candidate"), f"generations/{generation:06}")
+        self.assertFalse(os.path.exists(self.state + "/identity/pending"))
+        self.assert_no_secrets()
+
+
 def main(doc):
     """Runs the tests of the calling script with the helper that its command line names."""
     if len(sys.argv) < 2:

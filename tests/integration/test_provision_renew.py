@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""tidegate-provision renew against swtpm and the AWS IoT stand-in: a new generation beside the current one, and every way it may fail.
+"""tidegate-provision renew against swtpm and the AWS IoT stand-in: a new generation beside the current one, whatever cuts it short.
 
 usage: test_provision_renew.py PATH-OF-TIDEGATE-PROVISION [unittest arguments]
 """
@@ -8,50 +8,12 @@ usage: test_provision_renew.py PATH-OF-TIDEGATE-PROVISION [unittest arguments]
 import json
 import os
 import shutil
-import socket
-import ssl
 import subprocess
-import time
 
-from provision_bench import STEPS, Provision, main, run, wait_for
+from provision_bench import STEPS, Renewal, main, run
 
 
-class Renewal(Provision):
-    """Each test begins with a gateway that has enrolled and whose identity is current."""
-
-    def setUp(self):
-        super().setUp()
-        self.enrol()
-        self.promote()
-        self.base = self.read("current/bundle.pem")
-
-    def configure(self, rotation="", **changes):
-        super().configure(**{"rotation-template": "tidegate-rotation", **changes})
-        with open(self.dir + "/tidegate.conf", "a", encoding="utf-8") as file:
-            file.write(f"\n[rotation]\n{rotation}\n")
-
-    def renew(self, *arguments):
-        steps, result = self.enrol("renew", *arguments)
-        self.assert_untouched()
-        return steps, result
-
-    def refusal(self, *arguments):
-        """The step that failed in a renewal that must fail; the current identity is what it was."""
-        failed = self.failure("renew", *arguments)
-        self.assert_untouched()
-        self.assertFalse(os.path.lexists(self.state + "/identity/candidate"))
-        return failed
-
-    def assert_untouched(self):
-        self.assertEqual(self.read("current/bundle.pem"), self.base)
-
-    def assert_renewed(self, result, generation=2):
-        self.assertEqual(result["result"], "renewed")
-        self.assertEqual(result["generation"], generation)
-        self.assertEqual(os.readlink(self.state + "/identity/candidate"), f"generations/{generation:06}")
-        self.assertFalse(os.path.exists(self.state + "/identity/pending"))
-        self.assert_no_secrets()
-
+class Renew(Renewal):
     def test_makes_a_candidate_with_the_current_certificate_and_leaves_the_current_one(self):
         steps, result = self.renew()
         self.assertEqual([s["step"] for s in steps], STEPS)
@@ -162,149 +124,16 @@ class Renewal(Provision):
         failed = self.refusal()
         self.assertEqual((failed["step"], failed["class"]), ("request", "local"))
         self.assertIn("the key of generation 1", failed["text"])
+        self.cloud.ask("hook", verdict="refuse")
+        for _ in range(2):      # whose fault it is is told as well when the TPM was asked for a key that it has not
+            self.assertEqual(self.refusal("--credential", "claim")["class"], "refused")
+        key = self.pending_key()
+        self.cloud.ask("hook", verdict="packaged")
         _, result = self.renew("--credential", "claim")
         self.assert_renewed(result)
-        self.assertNotEqual(self.read("candidate/key.pem"), self.read("current/key.pem"))
-
-    # --- refusals --------------------------------------------------------------------------------------
-
-    def test_a_refusal_by_the_hook_is_shown_and_resumed_with_the_same_certificate(self):
-        self.cloud.ask("hook", verdict="refuse")
-        failed = self.refusal()
-        self.assertEqual((failed["step"], failed["class"], failed["status"]), ("registered", "refused", 403))
-        self.assertIn("RegisterThing refused: 403 AccessDenied: Access denied by the pre-provisioning hook", failed["text"])
-        journal = self.journal()
-        self.assertEqual((journal["kind"], journal["credential"], journal["base"]), ("renew", "current", 1))
-        self.assertEqual((journal["step"], journal["error"]["class"]), ("issued", "refused"))
-        key = self.pending_key()
-        self.refusal()
-        self.cloud.ask("hook", verdict="packaged")
-        steps, result = self.renew()
-        self.assertEqual([s["step"] for s in steps if s["state"] == "kept"], ["key", "csr", "issued"])
-        self.assert_renewed(result)
         self.assertEqual(self.read("candidate/key.pem"), key)
+        self.assertNotEqual(key, self.read("current/key.pem"))
         self.assertEqual(len(self.cloud.issued()), 2)
-
-    def test_the_hook_refuses_to_renew_for_another_gateway(self):
-        self.configure(**{"parameter.SerialNumber": "another"})
-        failed = self.refusal()
-        self.assertEqual((failed["step"], failed["class"], failed["status"]), ("registered", "refused", 403))
-
-    def test_a_refused_client_id_is_told_apart_and_the_own_one_works(self):
-        refusals = {"connack 2": {"name": "connack", "code": 2}, "connack 5": {"name": "connack", "code": 5},
-                    "connack 7": {"name": "connack", "code": 7}, "closed": {"name": "connect-drop"}}
-        for what, fault in refusals.items():
-            with self.subTest(what):
-                self.cloud.ask("fault", client="*-renew", **fault)
-                failed = self.refusal()
-                self.assertEqual((failed["step"], failed["class"]), ("request", "id-refused"))
-                self.assertRegex(failed["text"], "rotation-client-id '[0-9a-f]{16}-renew'")
-                self.assertEqual(self.journal()["error"]["class"], "id-refused")
-        key = self.pending_key()
-        # What is no verdict on the client id is none.
-        self.cloud.ask("fault", name="connack", code=3)
-        self.assertEqual(self.refusal()["class"], "retry")
-        # The agent has left its session, and the helper has its client id.
-        policy = self.cloud.gateway_policy()
-        policy["Statement"][0]["Resource"].pop()
-        self.cloud.ask("policy", name="TidegateGateway", document=policy)
-        self.assertEqual(self.refusal()["class"], "id-refused")
-        _, result = self.renew("--client-id", "own")
-        self.assert_renewed(result)
-        self.assertEqual(self.read("candidate/key.pem"), key)
-        old = json.loads(self.read("current/manifest"))
-        self.assertEqual([s["client"] for s in self.cloud.events("connect", certificate=old["certificate_id"])],
-                         [old["thing"]])
-
-    def test_refused_under_its_own_id_it_is_not_the_client_id(self):
-        self.cloud.ask("fault", name="connack", code=5)
-        self.assertEqual(self.refusal("--client-id", "own")["class"], "refused")
-
-    def test_a_certificate_that_is_not_active_any_more(self):
-        [certificate] = self.cloud.issued()
-        self.cloud.ask("certificate", id=certificate["id"], status="INACTIVE")
-        self.assertIn(self.refusal()["class"], ("refused", "retry", "id-refused"))
-        self.assert_renewed(self.renew("--credential", "claim")[1])
-
-    def test_nobody_listening_and_no_answer_are_for_a_retry(self):
-        self.cloud.ask("fault", name="reply-error", api="create", statusCode=429)
-        self.assertEqual(self.refusal()["class"], "retry")
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.configure(port=s.getsockname()[1])
-            failed = self.refusal()
-        self.assertEqual((failed["step"], failed["class"]), ("request", "retry"))
-
-    # --- hostile answers -------------------------------------------------------------------------------
-
-    def test_a_certificate_that_is_no_good_is_refused_and_the_next_one_is_asked_for_with_the_same_key(self):
-        reasons = {"other-key": "our key", "expired": "it ended", "future": "it begins", "short": "of its life",
-                   "ca": "authority", "server-only": "clientAuth", "no-signature": "key usage", "broken-chain": "signature",
-                   "many": "longer", "huge": "longer", "truncated": "cut short", "garbage": "cannot be read",
-                   "empty": "no certificate", "again": "our key"}
-        key = None
-        for how, word in reasons.items():
-            with self.subTest(how=how):
-                self.cloud.ask("fault", name="certificate", how=how)
-                failed = self.refusal("--clock-synchronised")
-                self.assertEqual((failed["step"], failed["class"]), ("issued", "bad-answer"))
-                self.assertIn(word, failed["text"])
-                error = self.journal()["error"]
-                self.assertEqual((error["class"], error["step"], error["text"]), ("bad-answer", "issued", failed["text"]))
-                key = key or self.pending_key()
-                self.assertEqual(self.pending_key(), key)
-        self.assertEqual(self.cloud.events("provisioning", api="register", template="tidegate-rotation"), [])
-        _, result = self.renew()
-        self.assert_renewed(result)
-        self.assertEqual(self.read("candidate/key.pem"), key)
-
-    def test_the_certificate_that_is_to_be_renewed_is_no_new_one(self):
-        self.configure(rotation="rekey = no")
-        self.cloud.ask("fault", name="certificate", how="again")
-        failed = self.refusal()
-        self.assertEqual((failed["step"], failed["class"]), ("issued", "bad-answer"))
-        self.assertIn("to be renewed", failed["text"])
-        self.assert_renewed(self.renew()[1])
-
-    def test_what_cannot_be_known_at_aws_is_left_to_the_broker(self):
-        """The service chooses subject and issuer, and tells neither beforehand."""
-        for number, how in enumerate(("other-subject", "other-issuer"), 2):
-            self.cloud.ask("fault", name="certificate", how=how)
-            self.assert_renewed(self.renew()[1], number)
-            os.unlink(self.state + "/identity/candidate")
-
-    def test_certificates_of_two_minutes_work_and_of_seconds_do_not(self):
-        self.cloud.ask("set", name="certificate_life", value=120)
-        self.assert_renewed(self.renew()[1])
-        os.unlink(self.state + "/identity/candidate")
-        self.cloud.ask("set", name="certificate_life", value=9)
-        self.assertIn("of its life", self.refusal()["text"])
-
-    def test_a_pending_certificate_whose_life_ran_out_is_asked_for_again(self):
-        self.cloud.ask("set", name="certificate_life", value=12)
-        self.cloud.ask("hook", verdict="refuse")
-        self.refusal()
-        key = self.pending_key()
-        self.cloud.ask("set", name="certificate_life", value=0)
-        self.cloud.ask("hook", verdict="packaged")
-        wait_for(lambda: time.time() > self.not_after("pending/chain.pem") - 9)
-        steps, result = self.renew()
-        self.assertEqual([s["step"] for s in steps if s["state"] == "kept"], ["key", "csr"])
-        self.assert_renewed(result)
-        self.assertEqual(self.read("candidate/key.pem"), key)
-
-    def not_after(self, name):
-        text = run("openssl", "x509", "-in", f"{self.state}/identity/{name}", "-noout", "-enddate").stdout
-        return ssl.cert_time_to_seconds(text.strip().removeprefix("notAfter="))
-
-    def test_answers_that_are_no_answers_are_refused(self):
-        for api, step in (("create", "issued"), ("register", "registered")):
-            for fault in ("reply-garbage", "reply-cut", "reply-wrong-types", "reply-oversized"):
-                with self.subTest(api=api, fault=fault):
-                    self.cloud.ask("fault", name=fault, api=api)
-                    failed = self.refusal()
-                    self.assertEqual((failed["step"], failed["class"]), (step, "bad-answer"))
-        self.assert_renewed(self.renew()[1])
 
     # --- cuts, and orders that change -----------------------------------------------------------------
 
