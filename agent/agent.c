@@ -131,7 +131,8 @@ static void watch_expiry(struct tg_agent *a, const struct tg_picture *p)
 		.generation = p->keeper.has_current ? p->keeper.current.number : 0,
 		.not_before = p->keeper.current.not_before,
 		.not_after = p->keeper.current.not_after,
-		.believed_s = p->time.believed_s,
+		/* A clock that was just set by who knows whom makes no alarm. */
+		.believed_s = p->time.waiting ? p->time.floor_s : p->time.believed_s,
 		.failing = p->keeper.failures > 0 || p->keeper.state == TG_KEEPER_STUCK ||
 			   p->keeper.state == TG_KEEPER_HOLDING ||
 			   p->keeper.reason == TG_RENEWAL_NO_METHOD,

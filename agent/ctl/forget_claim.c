@@ -79,8 +79,9 @@ static bool forget(const struct tg_ctl *ctl, json_t *list, const char *what, con
 {
 	static const char *const results[] = { [TG_CLAIM_REMOVED] = "removed",
 					       [TG_CLAIM_ABSENT] = "was not there",
-					       [TG_CLAIM_UNLINKED] = "link removed; what it named "
-								     "is still there" };
+					       /* One string, in parentheses: clang would look for a comma. */
+					       [TG_CLAIM_UNLINKED] = ("link removed; what it named "
+								      "is still there") };
 	struct tg_fault why = { .text = "" };
 	int r = tg_claim_file_remove(path, &why), synced = 0;
 	const char *result;

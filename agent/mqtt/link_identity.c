@@ -15,9 +15,10 @@
  */
 #define OWED_US (60 * TG_US_PER_S) /* until the disk is asked again to take a verdict */
 
-static int64_t wall_s(void)
+/* A clock that is wrong must not make history. */
+static int64_t now_s(const struct tg_link *l)
 {
-	return tg_clock_wall_us() / (int64_t) TG_US_PER_S;
+	return l->o.believed_s(l->o.clock_user);
 }
 
 static enum tg_slot slot_of(enum tg_link_identity identity)
@@ -182,7 +183,7 @@ void tg_link_retire(struct tg_link *l)
 {
 	struct tg_fault why;
 
-	if (tg_generation_retire(l->o.state_dir, wall_s(), &why) < 0) {
+	if (tg_generation_retire(l->o.state_dir, now_s(l), &why) < 0) {
 		tg_log(LOG_ERR, "link", "the key of the identity before cannot be removed: %s",
 		       why.text);
 		return;
@@ -269,7 +270,7 @@ static int roll_back(struct tg_link *l)
 	struct tg_fault why = { .text = "" };
 	bool known = read_slot(l, TG_SLOT_CURRENT, &kept) &&
 		     read_slot(l, TG_SLOT_CANDIDATE, &rejected);
-	int r = tg_generation_roll_back(l->o.state_dir, l->blame, wall_s(), &why);
+	int r = tg_generation_roll_back(l->o.state_dir, l->blame, now_s(l), &why);
 
 	if (r < 0) {
 		tg_log(LOG_ERR, "link", "cannot roll back to the current identity: %s", why.text);
@@ -289,7 +290,7 @@ static int demote(struct tg_link *l)
 	struct tg_fault why = { .text = "" };
 	bool known = read_slot(l, TG_SLOT_PREVIOUS, &kept) &&
 		     read_slot(l, TG_SLOT_CURRENT, &rejected);
-	int r = tg_generation_demote(l->o.state_dir, l->blame, wall_s(), &why);
+	int r = tg_generation_demote(l->o.state_dir, l->blame, now_s(l), &why);
 
 	if (r < 0) {
 		tg_log(LOG_ERR, "link", "cannot go back to the identity before: %s", why.text);

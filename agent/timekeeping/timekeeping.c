@@ -20,7 +20,6 @@
 struct tg_timekeeping {
 	tg_timekeeping_changed_fn changed;
 	void *user;
-	uint64_t started_us;
 	struct tg_wallclock clock;
 	struct tg_instant seen; /* at the last refresh */
 	struct tg_time_state state;
@@ -47,6 +46,7 @@ static struct tg_time_state state_at(const struct tg_timekeeping *t, struct tg_i
 {
 	struct tg_time_state s = {
 		.trust = tg_wallclock_judge(&t->clock, now),
+		.waiting = tg_wallclock_waits(&t->clock, now),
 		.believed_s = tg_wallclock_believed_s(&t->clock, now),
 		.floor_s = tg_wallclock_floor_s(&t->clock, now.boot_us),
 		.source = tg_wallclock_floor_source(&t->clock),
@@ -55,8 +55,6 @@ static struct tg_time_state state_at(const struct tg_timekeeping *t, struct tg_i
 		.jumps = t->state.jumps,
 	};
 
-	s.waiting = s.trust == TG_CLOCK_UNCONFIRMED &&
-		    now.boot_us < t->started_us + TG_TIMEKEEPING_PATIENCE_US;
 	return s;
 }
 
@@ -123,6 +121,7 @@ void tg_timekeeping_refresh(struct tg_timekeeping *t)
 
 	if (c.step_us) {
 		t->state.jumps++;
+		tg_wallclock_was_set(&t->clock, c.step_us, now);
 		tg_timesync_clock_set(t->sync, now.wall_us / US);
 	}
 	tg_timesync_turn(t->sync, now.boot_us);
@@ -203,7 +202,6 @@ static int start(struct tg_timekeeping *t, sd_event *loop, const char *state_dir
 	if (tg_wallclock_look(&t->clock, state_dir, NULL, &why) < 0)
 		tg_log(LOG_WARNING, "clock", "%s; going on without", why.text);
 	t->seen = tg_wallclock_instant();
-	t->started_us = t->seen.boot_us;
 	r = tg_timesaver_new(state_dir, tg_wallclock_floor_s(&t->clock, t->seen.boot_us),
 			     &t->saver);
 	if (r == 0)

@@ -19,9 +19,6 @@
  */
 struct tg_timekeeping;
 
-/* A clock without a sync service is no longer waited for after so long. */
-#define TG_TIMEKEEPING_PATIENCE_US (UINT64_C(600) * 1000000)
-
 struct tg_time_state {
 	enum tg_clock_trust trust;
 	/* Not suspect, not synchronised, and not for long: what is planned by the clock should wait. */

@@ -50,7 +50,7 @@ void tg_wallclock_init(struct tg_wallclock *w, int64_t release_s, struct tg_inst
 {
 	struct tg_floor first = floor_at(TG_FLOOR_RELEASE, release_s * US, now.boot_us);
 
-	*w = (struct tg_wallclock){ .proof = first, .hearsay = first };
+	*w = (struct tg_wallclock){ .proof = first, .hearsay = first, .unsure_us = now.boot_us };
 }
 
 bool tg_wallclock_raise(struct tg_wallclock *w, enum tg_floor_source source, int64_t wall_s,
@@ -97,6 +97,20 @@ void tg_wallclock_synchronise(struct tg_wallclock *w, bool synchronised, struct 
 	w->hearsay = floor_at(TG_FLOOR_CLOCK, now.wall_us, now.boot_us);
 	if (w->proof.offset_us > w->hearsay.offset_us)
 		w->proof.offset_us = w->hearsay.offset_us;
+}
+
+void tg_wallclock_was_set(struct tg_wallclock *w, int64_t step_us, struct tg_instant now)
+{
+	w->synchronised = false;
+	/* Small steps are how some hosts keep their guests in time, again and again. */
+	if (step_us > TG_WALL_SLACK_US || step_us < -TG_WALL_SLACK_US)
+		w->unsure_us = now.boot_us;
+}
+
+bool tg_wallclock_waits(const struct tg_wallclock *w, struct tg_instant now)
+{
+	return tg_wallclock_judge(w, now) == TG_CLOCK_UNCONFIRMED &&
+	       now.boot_us < w->unsure_us + TG_WALL_PATIENCE_US;
 }
 
 int64_t tg_wallclock_floor_offset_us(const struct tg_wallclock *w)

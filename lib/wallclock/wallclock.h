@@ -26,7 +26,9 @@
 #define TG_WALL_SLACK_US                                                                           \
 	(INT64_C(300) * 1000000) /* a clock is slewed, and authorities' clocks differ */
 #define TG_WALL_AHEAD_US (INT64_C(25) * 365 * 86400 * 1000000)
-#define TG_WALL_JUMP_US  INT64_C(500000) /* between two looks; slewing does 0.5 ms a second */
+/* A clock that no service vouches for is waited for so long, from the start or since it was set. */
+#define TG_WALL_PATIENCE_US (UINT64_C(600) * 1000000)
+#define TG_WALL_JUMP_US     INT64_C(500000) /* between two looks; slewing does 0.5 ms a second */
 
 /* Both clocks at one instant. */
 struct tg_instant {
@@ -56,6 +58,8 @@ struct tg_floor {
 struct tg_wallclock {
 	struct tg_floor proof, hearsay;
 	bool synchronised;
+	uint64_t
+		unsure_us; /* CLOCK_BOOTTIME of the start, or when the clock was set to another time */
 };
 
 /* @release_s: the first proof. */
@@ -71,6 +75,11 @@ bool tg_wallclock_raise(struct tg_wallclock *w, enum tg_floor_source source, int
  * both directions.
  */
 void tg_wallclock_synchronise(struct tg_wallclock *w, bool synchronised, struct tg_instant now);
+
+/* Somebody has set the clock by @step_us: nothing that was said of it before counts, until it is said again. */
+void tg_wallclock_was_set(struct tg_wallclock *w, int64_t step_us, struct tg_instant now);
+/* Unconfirmed, and not for long: what is planned by the clock should go by the floor. */
+bool tg_wallclock_waits(const struct tg_wallclock *w, struct tg_instant now);
 
 enum tg_clock_trust tg_wallclock_judge(const struct tg_wallclock *w, struct tg_instant now);
 /* The higher floor: its distance to CLOCK_BOOTTIME, the time now, where it comes from. */

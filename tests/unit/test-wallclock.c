@@ -155,6 +155,38 @@ static void a_clock_that_is_set_has_jumped(void **state)
 	assert_int_equal(tg_instant_jump_us(at(RELEASE, 10), at(RELEASE + DAY, 10 + DAY)), 0);
 }
 
+static void a_clock_that_nobody_confirms_is_waited_for_but_not_for_ever(void **state)
+{
+	struct tg_wallclock w = released(100);
+
+	(void) state;
+	assert_true(tg_wallclock_waits(&w, at(RELEASE + DAY, 100)));
+	assert_true(tg_wallclock_waits(&w, at(RELEASE + DAY, 699)));
+	assert_false(tg_wallclock_waits(&w, at(RELEASE + DAY, 700)));
+	/* Suspect is not waited for, nor is one that is synchronised. */
+	assert_false(tg_wallclock_waits(&w, at(0, 100)));
+	tg_wallclock_synchronise(&w, true, at(RELEASE + DAY, 200));
+	assert_false(tg_wallclock_waits(&w, at(RELEASE + DAY, 200)));
+}
+
+static void a_clock_that_is_set_to_another_time_is_waited_for_anew(void **state)
+{
+	struct tg_wallclock w = released(100);
+	struct tg_instant later = at(RELEASE + DAY + 2 * YEAR, 5000);
+
+	(void) state;
+	tg_wallclock_synchronise(&w, true, at(RELEASE + DAY, 4999));
+	tg_wallclock_was_set(&w, 2 * YEAR * US, later);
+	assert_int_equal(tg_wallclock_judge(&w, later), TG_CLOCK_UNCONFIRMED);
+	assert_true(tg_wallclock_waits(&w, later));
+	/* Meanwhile plans go by what was certain. */
+	assert_int_equal(tg_wallclock_floor_s(&w, later.boot_us), RELEASE + DAY + 1);
+	/* A host that steps its guest by a second each minute keeps nothing from happening. */
+	for (int64_t s = 5000; s < 10000; s += 60)
+		tg_wallclock_was_set(&w, US, at(RELEASE + DAY + 2 * YEAR, s));
+	assert_false(tg_wallclock_waits(&w, at(RELEASE + DAY + 2 * YEAR, 5600)));
+}
+
 /* The real time goes on; the clock is set anywhere, proofs are true, hearsay is not. */
 static void whatever_happens_the_believed_time_is_a_lower_bound(void **state)
 {
@@ -241,6 +273,8 @@ int main(void)
 		cmocka_unit_test(a_synchronised_clock_does_not_correct_a_proof),
 		cmocka_unit_test(a_clock_that_is_slewed_is_not_suspect),
 		cmocka_unit_test(a_clock_that_is_set_has_jumped),
+		cmocka_unit_test(a_clock_that_nobody_confirms_is_waited_for_but_not_for_ever),
+		cmocka_unit_test(a_clock_that_is_set_to_another_time_is_waited_for_anew),
 		cmocka_unit_test(whatever_happens_the_believed_time_is_a_lower_bound),
 		cmocka_unit_test(a_synchronised_clock_that_is_right_is_believed_whatever_was_saved),
 		cmocka_unit_test(both_clocks_are_read_at_one_instant),
