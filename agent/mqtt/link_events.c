@@ -13,7 +13,7 @@
  * and given up, so that it cannot keep the gateway from its readings.
  */
 #define EVENTS_SUFFIX "/events"
-#define TRIES_MAX     3 /* sessions that ended while the event was in flight */
+#define TRIES_MAX     2 /* sessions that ended while the event was in flight; one where it has been denied before */
 
 static struct tg_link_note *head(struct tg_link *l)
 {
@@ -81,7 +81,7 @@ void tg_link_note_acked(struct tg_link *l)
 {
 	if (!l->note_in_flight)
 		return;
-	l->note_in_flight = false;
+	l->note_in_flight = l->notes_denied = false;
 	finish_head(l);
 }
 
@@ -90,8 +90,9 @@ bool tg_link_note_lost(struct tg_link *l)
 	if (!l->note_in_flight)
 		return false;
 	l->note_in_flight = false;
-	if (++l->notes[0].tries < TRIES_MAX)
+	if (!l->notes_denied && ++l->notes[0].tries < TRIES_MAX)
 		return true;
+	l->notes_denied = true;
 	tg_log(LOG_WARNING, "link",
 	       "the broker ends the session whenever an event is published to %s" EVENTS_SUFFIX
 	       " (policy?); giving this event up",

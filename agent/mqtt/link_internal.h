@@ -63,6 +63,7 @@ struct tg_link {
 	struct tg_link_note notes[TG_LINK_EVENTS];
 	size_t n_notes;
 	bool note_in_flight; /* the first of them */
+	bool notes_denied;   /* the broker has ended sessions for one, and taken none since */
 	uint64_t connect_us, deadline_us, due_us, reported_us;
 	uint64_t session_acks, session_packs; /* acknowledged, published */
 	uint64_t moved_us; /* when the window was empty or one of it was acknowledged */

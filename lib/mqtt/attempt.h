@@ -44,6 +44,7 @@ struct tg_mqtt_attempt {
 	int64_t peer_not_before; /* of a chain that was accepted; else 0 */
 	bool alerted;       /* the broker sent a fatal alert ... */
 	uint8_t alert;      /* ... of this number (RFC 8446 section 6) */
+	bool ended_by_peer; /* as against a time-out, or an end of our own */
 	bool tpm;           /* a provider's reason began with "TPM" */
 	char tls_text[160]; /* OpenSSL's first reason, or the TPM's */
 
@@ -62,11 +63,6 @@ void tg_mqtt_attempt_end(struct tg_mqtt_attempt *a);
 /* Shuts the TCP connection down in both directions, if there is one: the broker sees an end without
  * DISCONNECT. Any thread. */
 void tg_mqtt_attempt_kill(struct tg_mqtt_attempt *a);
-/*
- * Whether the other side ended the connection (FIN or RST), as against one that we gave up on or that
- * timed out. Any thread; before _release().
- */
-bool tg_mqtt_attempt_ended_by_peer(struct tg_mqtt_attempt *a);
 /* Closes kill_fd: the connection is Paho's to close. Any thread. */
 void tg_mqtt_attempt_release(struct tg_mqtt_attempt *a);
 

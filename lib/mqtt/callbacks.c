@@ -155,7 +155,7 @@ void tg_mqtt_on_lost(void *context, char *cause)
 		(void) snprintf(why, sizeof(why), "the broker ended TLS: %s (alert %u)",
 				tg_mqtt_alert_text(m->attempt.alert), m->attempt.alert);
 	say(&e, m, why);
-	e.by_peer = tg_mqtt_attempt_ended_by_peer(&m->attempt);
+	e.by_peer = m->attempt.ended_by_peer;
 	tg_mqtt_attempt_release(&m->attempt);
 	tg_mqtt_lock(m);
 	if (m->state == TG_MQTT_STATE_UP || m->state == TG_MQTT_STATE_LEAVING) {

@@ -18,11 +18,11 @@
 #include <time.h>
 
 /*
- * THIS FILE DEFINES SIX FUNCTIONS THAT BELONG TO OTHER LIBRARIES.
+ * THIS FILE DEFINES SEVEN FUNCTIONS THAT BELONG TO OTHER LIBRARIES.
  *
  * The Paho library offers no socket options, no bound on DNS, no minimum TLS
  * version, no verification parameters and no reason when a connect fails. But
- * it calls connect(), getaddrinfo(), getsockopt(), poll(), SSL_CTX_new() and SSL_write()
+ * it calls connect(), getaddrinfo(), getsockopt(), poll(), SSL_CTX_new(), SSL_read() and SSL_write()
  * through the dynamic linker, which looks in the executable first. So the
  * executable defines them:
  *
@@ -34,6 +34,7 @@
  *			thread waits for reading alone, a second at a time
  *	SSL_CTX_new()	TLS 1.2 or better and our own judgement of the peer
  *			(tls.c)
+ *	SSL_read()	keeps whether it was the broker that ended the connection
  *	SSL_write()	when CONNECT cannot be written because the broker has
  *			hung up, reads the alert that says why
  *
@@ -69,6 +70,7 @@ static int (*next_getaddrinfo)(const char *, const char *, const struct addrinfo
 static int (*next_getsockopt)(int, int, int, void *, socklen_t *);
 static int (*next_poll)(struct pollfd *, nfds_t, int);
 static SSL_CTX *(*next_ssl_ctx_new)(const SSL_METHOD *);
+static int (*next_ssl_read)(SSL *, void *, int);
 static int (*next_ssl_write)(SSL *, const void *, int);
 static uintptr_t paho_begin, paho_end; /* where the library is mapped */
 static pthread_once_t bind_once = PTHREAD_ONCE_INIT;
@@ -115,6 +117,7 @@ static void bind_all(void)
 	bind_next(&next_getsockopt, "getsockopt");
 	bind_next(&next_poll, "poll");
 	bind_next(&next_ssl_ctx_new, "SSL_CTX_new");
+	bind_next(&next_ssl_read, "SSL_read");
 	bind_next(&next_ssl_write, "SSL_write");
 	if (paho)
 		(void) dl_iterate_phdr(find_paho, paho);
@@ -343,6 +346,47 @@ EXPORTED SSL_CTX *SSL_CTX_new(const SSL_METHOD *method)
 	return ctx;
 }
 
+/* --- SSL_read ----------------------------------------------------------------------------- */
+
+/* Whether a failed call says that the other side has ended the connection, and not that it timed out. */
+static bool is_peers_end(SSL *ssl, int r, int error)
+{
+	switch (SSL_get_error(ssl, r)) {
+	case SSL_ERROR_ZERO_RETURN:
+	case SSL_ERROR_SSL: /* an alert, or an end without one */
+		return true;
+	case SSL_ERROR_SYSCALL:
+		return error == 0 || error == ECONNRESET || error == EPIPE;
+	default:
+		return false;
+	}
+}
+
+static void note_end(SSL *ssl, int r)
+{
+	int error = errno, fd = SSL_get_fd(ssl);
+	struct tg_mqtt_attempt *a;
+
+	if (is_peers_end(ssl, r, error)) {
+		(void) pthread_mutex_lock(&registry_lock);
+		for (a = registry; a; a = a->next)
+			if (a->fd == fd)
+				a->ended_by_peer = true;
+		(void) pthread_mutex_unlock(&registry_lock);
+	}
+	errno = error;
+}
+
+EXPORTED int SSL_read(SSL *ssl, void *data, int len)
+{
+	bool paho = from_paho(__builtin_return_address(0));
+	int r = next_ssl_read(ssl, data, len);
+
+	if (paho && r <= 0)
+		note_end(ssl, r);
+	return r;
+}
+
 /* --- SSL_write ---------------------------------------------------------------------------- */
 
 /*
@@ -357,8 +401,10 @@ EXPORTED int SSL_write(SSL *ssl, const void *data, int len)
 
 	if (paho)
 		atomic_fetch_add_explicit(&seen_ssl_write, 1, memory_order_relaxed);
-	if (paho && r <= 0)
+	if (paho && r <= 0) {
+		note_end(ssl, r);
 		tg_mqtt_tls_last_words(ssl, r);
+	}
 	return r;
 }
 
@@ -392,32 +438,6 @@ static void drop_connection(struct tg_mqtt_attempt *a, bool kill)
 	if (kill)
 		(void) shutdown(fd, SHUT_RDWR);
 	(void) close(fd);
-}
-
-bool tg_mqtt_attempt_ended_by_peer(struct tg_mqtt_attempt *a)
-{
-	struct tcp_info info = { .tcpi_state = 0 };
-	socklen_t len = sizeof(info);
-	int r = -1;
-
-	(void) pthread_mutex_lock(&registry_lock);
-	if (a->id && a->kill_fd >= 0)
-		r = next_getsockopt(a->kill_fd, IPPROTO_TCP, TCP_INFO, &info, &len);
-	(void) pthread_mutex_unlock(&registry_lock);
-	if (r < 0)
-		return false;
-	switch (info.tcpi_state) {
-	case TCP_CLOSE_WAIT:
-	case TCP_LAST_ACK:
-	case TCP_CLOSING:
-	case TCP_TIME_WAIT:
-		return true;
-	case TCP_CLOSE:
-		/* Reset; or given up on, behind data that was sent again and again. */
-		return info.tcpi_retransmits == 0 && info.tcpi_probes == 0;
-	default:
-		return false;
-	}
 }
 
 void tg_mqtt_attempt_release(struct tg_mqtt_attempt *a)
