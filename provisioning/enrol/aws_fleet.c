@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,11 +24,12 @@
  * so neither is checked; that the answer came from the configured endpoint is what TLS has proved.
  */
 
-#define TOKEN_BEGIN   12 /* enough to know the token by */
-#define CONNECT_US    (30 * TG_US_PER_S)
-#define CALL_US       (30 * TG_US_PER_S) /* the hook alone may take 5 s */
-#define KEEP_ALIVE_US (60 * TG_US_PER_S)
-#define VALUE_MAX     1024 /* bytes of a template parameter, expanded */
+#define TOKEN_BEGIN      12 /* enough to know the token by */
+#define CONNECT_US       (30 * TG_US_PER_S)
+#define CONNECT_PAUSE_MS 11000 /* between two CONNECTs of one client id; AWS takes one in 10 s */
+#define CALL_US          (30 * TG_US_PER_S) /* the hook alone may take 5 s */
+#define KEEP_ALIVE_US    (60 * TG_US_PER_S)
+#define VALUE_MAX        1024 /* bytes of a template parameter, expanded */
 
 static const char *endpoint(const struct tg_config *c)
 {
@@ -56,6 +58,11 @@ static void claim_id(const struct tg_enrolment *e, char *out, size_t size)
 	(void) snprintf(out, size, "enrol-%s-%08" PRIx32, e->names.tpm, (uint32_t) tg_random_u64());
 }
 
+static bool is_for_renewals(const struct tg_credential *c)
+{
+	return c->which == TG_CREDENTIAL_CURRENT && !c->own_client_id;
+}
+
 /*
  * The service says nothing of its policy: a client id that it does not take is refused by CONNACK,
  * or the connection is closed in its place. The agent, whose session with the same certificate
@@ -67,10 +74,30 @@ static int id_refused(struct tg_enrolment *e, const struct tg_credential *c, int
 	bool refused = cause == TG_MQTT_CAUSE_CLOSED ||
 		       (cause == TG_MQTT_CAUSE_REFUSED && r == -EPERM);
 
-	if (c->which != TG_CREDENTIAL_CURRENT || c->own_client_id || !refused)
+	if (!is_for_renewals(c) || !refused)
 		return r;
 	(void) tg_fault_prefix(reterr, "rotation-client-id '%s'", c->client_id);
 	return tg_failure_refused(e, TG_ENROL_ID_REFUSED, 0, "");
+}
+
+/*
+ * Being closed without a word may as well be an accident, or the service's answer to two CONNECTs of
+ * one client id that are too near to each other: it counts when it happens again.
+ */
+static int connect_patiently(struct tg_enrolment *e, const struct tg_credential *c,
+			     const struct tg_mqtt_options *o, struct tg_mqtt_once **ret,
+			     struct tg_fault *reterr)
+{
+	enum tg_mqtt_cause cause;
+	int r = tg_mqtt_once_open(o, in(CONNECT_US), &cause, ret, reterr);
+
+	if (r < 0 && is_for_renewals(c) && cause == TG_MQTT_CAUSE_CLOSED) {
+		tg_progress_note(e->progress, "%s; trying once more in %d s", reterr->text,
+				 CONNECT_PAUSE_MS / 1000);
+		(void) poll(NULL, 0, CONNECT_PAUSE_MS);
+		r = tg_mqtt_once_open(o, in(CONNECT_US), &cause, ret, reterr);
+	}
+	return r < 0 ? id_refused(e, c, r, cause, reterr) : 0;
 }
 
 static int connect_session(struct tg_enrolment *e, const struct tg_credential *credential,
@@ -78,7 +105,6 @@ static int connect_session(struct tg_enrolment *e, const struct tg_credential *c
 {
 	const struct tg_config *c = e->config;
 	bool by_claim = credential->which == TG_CREDENTIAL_CLAIM;
-	enum tg_mqtt_cause cause;
 	char id[64];
 	struct tg_mqtt_options o = {
 		.host = c->enrolment.aws.endpoint,
@@ -94,11 +120,9 @@ static int connect_session(struct tg_enrolment *e, const struct tg_credential *c
 		.connect_timeout_us = CONNECT_US,
 		.verify_at = tg_enrolment_now_s(e),
 	};
-	int r;
 
 	claim_id(e, id, sizeof(id));
-	r = tg_mqtt_once_open(&o, in(CONNECT_US), &cause, ret, reterr);
-	return r < 0 ? id_refused(e, credential, r, cause, reterr) : 0;
+	return connect_patiently(e, credential, &o, ret, reterr);
 }
 
 /* Where the operator's files are to blame, it is said which. */

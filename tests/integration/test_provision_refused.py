@@ -41,7 +41,7 @@ class Refused(Renewal):
 
     def test_a_refused_client_id_is_told_apart_and_the_own_one_works(self):
         refusals = {"connack 2": {"name": "connack", "code": 2}, "connack 5": {"name": "connack", "code": 5},
-                    "connack 7": {"name": "connack", "code": 7}, "closed": {"name": "connect-drop"}}
+                    "connack 7": {"name": "connack", "code": 7}, "closed, twice": {"name": "connect-drop", "count": 2}}
         for what, fault in refusals.items():
             with self.subTest(what):
                 self.cloud.ask("fault", client="*-renew", **fault)
@@ -64,6 +64,10 @@ class Refused(Renewal):
         old = json.loads(self.read("current/manifest"))
         self.assertEqual([s["client"] for s in self.cloud.events("connect", certificate=old["certificate_id"])],
                          [old["thing"]])
+
+    def test_closed_once_it_is_tried_once_more(self):
+        self.cloud.ask("fault", name="connect-drop", client="*-renew")
+        self.assert_renewed(self.renew()[1])
 
     def test_refused_under_its_own_id_it_is_not_the_client_id(self):
         self.cloud.ask("fault", name="connack", code=5)
