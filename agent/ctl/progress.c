@@ -26,8 +26,9 @@ static const struct {
 	enum tg_enrol_class class;
 	const char *text;
 } advices[] = {
-	{ TG_ENROL_RETRY, "the service could not be reached or was busy; nothing needs to be done "
-			  "if that ends" },
+	{ TG_ENROL_RETRY,
+	  "if the service was away or busy, nothing needs to be done; else the reason says where to "
+	  "look" },
 	{ TG_ENROL_REFUSED, "the service says no: look at its policies, its template and its "
 			    "provisioning hook" },
 	{ TG_ENROL_BAD_ANSWER, "what came back cannot be used: tell those who run the service" },

@@ -196,6 +196,11 @@ static void standing(struct screen *s, json_t *o, json_t *rotation)
 				"again by itself");
 		line_end(s);
 	}
+	if (tg_ctl_number(rotation, "candidate", 0) && tg_ctl_number(rotation, "current", 0)) {
+		put(s, TG_PLAIN, "generation %lld is on trial with the broker, generation %lld is kept",
+		    tg_ctl_number(rotation, "candidate", 0), tg_ctl_number(rotation, "current", 0));
+		line_end(s);
+	}
 	if (!json_is_true(json_object_get(rotation, "probation")))
 		return;
 	put(s, TG_PLAIN, "on probation: the generation before it is kept for the moment");

@@ -8,12 +8,13 @@
 
 #define DAY_S 86400
 
-static const char *identity_state(const struct tg_picture *p)
+/* Of the generation that is told: @trial, it is the candidate. */
+static const char *identity_state(const struct tg_picture *p, bool trial)
 {
+	if (trial)
+		return "candidate on trial";
 	if (p->keeper.has_current)
 		return p->keeper.has_candidate ? "current, with a candidate on trial" : "current";
-	if (p->keeper.has_candidate)
-		return "candidate on trial";
 	return p->keeper.damaged ? "damaged" : "none";
 }
 
@@ -26,7 +27,7 @@ json_t *tg_status_identity(const struct tg_picture *p)
 	int64_t left_s = m->not_after - p->time.believed_s;
 	json_t *o = json_object();
 
-	tg_member_put(o, "state", json_string(identity_state(p)));
+	tg_member_put(o, "state", json_string(identity_state(p, trial)));
 	if (!p->keeper.has_current && !p->keeper.has_candidate) {
 		tg_member_put(o, "error", tg_member_text(p->identity_lost));
 		return o;

@@ -148,6 +148,26 @@ static void the_next_renewal_has_time_and_reason(void **state)
 	json_decref(o);
 }
 
+static void state_and_certificate_are_of_the_identity_that_the_session_uses(void **state)
+{
+	struct tg_picture p = renewing();
+	json_t *o;
+
+	(void) state;
+	p.keeper.has_candidate = true;
+	p.keeper.candidate.number = 8;
+	p.link.identity = TG_LINK_ON_CANDIDATE;
+	o = parse(tg_status_json(&p, true));
+	assert_string_equal(text_at(o, "identity", "state"), "candidate on trial");
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(o, "identity"), "generation")), 8);
+	json_decref(o);
+	p.link.identity = TG_LINK_ON_CURRENT;
+	o = parse(tg_status_json(&p, true));
+	assert_string_equal(text_at(o, "identity", "state"), "current, with a candidate on trial");
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(o, "identity"), "generation")), 7);
+	json_decref(o);
+}
+
 static void an_expired_and_refused_certificate_is_called_so(void **state)
 {
 	struct tg_picture p = renewing();
@@ -338,6 +358,7 @@ int main(void)
 		cmocka_unit_test(a_missing_tpm_and_a_broken_link_say_why),
 		cmocka_unit_test(a_failed_step_of_enrolment_is_named_and_the_token_is_not),
 		cmocka_unit_test(the_next_renewal_has_time_and_reason),
+		cmocka_unit_test(state_and_certificate_are_of_the_identity_that_the_session_uses),
 		cmocka_unit_test(an_expired_and_refused_certificate_is_called_so),
 		cmocka_unit_test(the_clock_says_what_it_goes_by),
 		cmocka_unit_test(a_repaired_clock_dates_what_went_out_undated),
