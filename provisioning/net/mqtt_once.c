@@ -30,7 +30,8 @@ static int errno_of_cause(const struct tg_mqtt_event *e)
 	case TG_MQTT_CAUSE_TLS_PEER:
 		return -ECONNABORTED;
 	case TG_MQTT_CAUSE_TLS_REFUSED:
-		return -EPERM;
+		/* Closed without a word: something in front of a service that is down does that, too. */
+		return e->word == TG_MQTT_WORD_REFUSED ? -EPERM : -ECONNRESET;
 	case TG_MQTT_CAUSE_REFUSED:
 		/* CONNACK 3: the server is not available just now. */
 		return e->code == 3 ? -ECONNRESET : -EPERM;

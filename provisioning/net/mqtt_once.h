@@ -18,7 +18,7 @@
  *	-ETIMEDOUT	no answer in time
  *	-ECONNRESET	the broker ended the connection
  *	-ECONNABORTED	the broker's certificate does not verify
- *	-EPERM		the broker refused our certificate, client id or subscription
+ *	-EPERM		the broker refused our certificate, client id or subscription, in words
  *	-EMSGSIZE	an answer that is too long
  *	-ENOENT		our own files; the text names them
  *	-EIO		the key could not sign

@@ -79,6 +79,24 @@ class Refused(Renewal):
         self.assertIn(self.refusal()["class"], ("refused", "retry", "id-refused"))
         self.assert_renewed(self.renew("--credential", "claim")[1])
 
+    def test_one_that_has_expired_is_refused_in_words(self):
+        self.cloud.ask("set", name="certificate_life", value=15)
+        self.assert_renewed(self.renew()[1])
+        self.promote()
+        self.base = self.read("current/bundle.pem")
+        self.cloud.ask("set", name="certificate_life", value=0)
+        wait_for(lambda: time.time() > self.not_after("current/chain.pem"))
+        failed = self.refusal()
+        self.assertEqual((failed["step"], failed["class"]), ("request", "refused"))
+        self.assertIn("certificate expired", failed["text"])
+        self.assert_renewed(self.renew("--credential", "claim")[1], 3)
+
+    def test_closed_without_a_word_in_the_handshake_is_for_a_retry(self):
+        for fault in ("accept-drop", "tls-drop"):
+            self.cloud.ask("fault", name=fault, count=4)
+            self.assertIn(self.refusal()["class"], ("retry", "id-refused") if fault == "tls-drop" else ("retry",))
+            self.cloud.ask("clear")
+
     def test_nobody_listening_and_no_answer_are_for_a_retry(self):
         self.cloud.ask("fault", name="reply-error", api="create", statusCode=429)
         self.assertEqual(self.refusal()["class"], "retry")
