@@ -33,12 +33,25 @@ static void tell_receivers(struct tg_agent *a, const struct tg_time_change *chan
 		json = NULL;
 }
 
+/* A broker that our clock was against is not kept waiting for the end of a back-off once the clock is another one. */
+static void retry_link(struct tg_agent *a, const struct tg_time_change *change)
+{
+	static struct tg_log_limit limit = TG_LOG_LIMIT_INIT;
+
+	if (!change->step_us || a->link_report.state != TG_LINK_OFFLINE ||
+	    a->link_report.cause != TG_MQTT_CAUSE_TLS_PEER)
+		return;
+	if (tg_log_allowed(&limit, tg_clock_boot_us(), EVENTS_BURST, EVENTS_WINDOW))
+		(void) !tg_link_identity_changed(a->link);
+}
+
 void tg_agent_on_clock(void *user, const struct tg_time_change *change)
 {
 	struct tg_agent *a = user;
 
 	tell_receivers(a, change);
 	tg_keeper_clock_changed(a->keeper);
+	retry_link(a, change);
 	a->status_due = true;
 }
 
