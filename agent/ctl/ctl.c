@@ -18,6 +18,8 @@ static int explain(const struct tg_ctl *ctl, int error)
 {
 	const char *advice = "is the agent running? Try 'systemctl status tidegate'";
 
+	if (ctl->quiet)
+		return TG_EXIT_FAILED;
 	if (error == EACCES)
 		advice = "are you in group 'tidegate'?";
 	(void) fprintf(stderr, "tidegate: cannot talk to the agent at %s: %s; %s\n", ctl->socket,
@@ -106,7 +108,8 @@ json_t *tg_ctl_ask(const struct tg_ctl *ctl, json_t *request, int *ret_code, FIL
 	}
 	answer = tg_ctl_next(f);
 	if (!answer) {
-		(void) fprintf(stderr, "tidegate: the agent hung up without an answer\n");
+		if (!ctl->quiet)
+			(void) fputs("tidegate: the agent hung up without an answer\n", stderr);
 		*ret_code = TG_EXIT_FAILED;
 		return NULL;
 	}

@@ -19,6 +19,7 @@ struct tg_ctl {
 	bool history;          /* identity --history */
 	bool wait;             /* renew --wait, enroll --wait */
 	bool json;             /* print what the agent said, as it is */
+	bool quiet;            /* nothing is said of an agent that does not answer: it is asked again */
 	bool terminal;         /* standard output is one */
 	bool colour;           /* and colours are wanted */
 	int argc;              /* behind the verb */

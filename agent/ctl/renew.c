@@ -249,6 +249,7 @@ static int order(struct tg_ctl *ctl, const char *cmd, const char *noun)
 		return TG_EXIT_OK;
 	(void) sigaction(SIGINT, &sa, NULL);
 	(void) sigaction(SIGTERM, &sa, NULL);
+	ctl->quiet = true;
 	return wait_for_end(&w, &p);
 }
 
