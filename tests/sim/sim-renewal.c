@@ -60,8 +60,10 @@ static const struct sim_case cases[] = {
 	  .power_cuts = true,
 	  .life_min_s = HOUR,
 	  .promise = RARELY },
-	{ .name = "broker refuses half", .broker = 0.5 },
-	{ .name = "broker refuses most", .broker = 0.95, .claim = true },
+	{ .name = "broker refuses half", .broker = 0.5, .drops = 0.2 },
+	{ .name = "dropped in probation", .drops = 0.9995 },
+	{ .name = "broker away", .mute = true, .claim = true, .promise = FREE },
+	{ .name = "broker refuses most", .broker = 0.95, .drops = 0.4, .claim = true },
 	{ .name = "everything at once",
 	  .outage = OUTAGE_WAVE,
 	  .duty = 0.3,
@@ -70,6 +72,8 @@ static const struct sim_case cases[] = {
 	  .reboot_every = 8,
 	  .power_cuts = true,
 	  .broker = 0.3,
+	  .drops = 0.2,
+	  .mute = true,
 	  .claim = true,
 	  .backdated = true,
 	  .life_min_s = HOUR,
@@ -95,8 +99,8 @@ static struct {
 
 static void note_worst(size_t l, const struct sim_case *c, const struct sim_result *r)
 {
-	if (c->promise != STRICT || c->broker > 0 || c->outage == OUTAGE_LONG ||
-	    r->worst_left >= worst[l].share)
+	if (c->promise != STRICT || c->broker > 0 || c->drops > 0 || c->mute ||
+	    c->outage == OUTAGE_LONG || r->worst_left >= worst[l].share)
 		return;
 	worst[l].share = r->worst_left;
 	worst[l].s = r->worst_left_s;
@@ -216,7 +220,7 @@ int main(int argc, char **argv)
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--full") == 0) {
 			max_lives = LIVES_FULL;
-			runs = 2;
+			runs = 1;
 		} else if (tg_parse_u64(argv[i], &seed) < 0) {
 			(void) fprintf(stderr, "usage: sim-renewal [--full] [SEED]\n");
 			return 2;

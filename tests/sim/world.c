@@ -49,10 +49,13 @@ struct world {
 
 	/* what the checks need */
 	int64_t last_end, last_claim; /* NEVER: none in this boot */
+	unsigned tried_expired;       /* a number; in this boot */
 	int64_t remaining_then;       /* at last_end, as the gateway saw it */
 	uint64_t life_attempts, life_reboots, life_broker;
+	int64_t overdue;     /* the successor was, in seconds */
 	int64_t clock_error; /* greatest one in this life, in seconds */
-	bool expiry_seen, last_failed;
+	unsigned expired;    /* number of the last one that was seen to */
+	bool last_failed;
 	int64_t good_since; /* nothing is in the way of a renewal since then; NEVER: something is */
 	struct {
 		int64_t from, to;
@@ -139,6 +142,28 @@ static struct tg_renewal_facts facts(const struct world *w)
 	};
 }
 
+/* The earliest time that the manual allows, by other arithmetic than the rules': jitter and share of life from notBefore on. */
+static double earliest_s(const struct world *w)
+{
+	double life = (double) (w->current.not_after - w->current.not_before);
+	double at = life * (w->policy.renew_at_ppm - (double) w->policy.jitter_ppm) / 1e6;
+	double age = (double) w->policy.max_age_s * (1 - w->policy.jitter_ppm / 1e6);
+
+	return (double) w->current.not_before + fmin(at, age) - 2;
+}
+
+/* And the latest, in the same way: of what was left when it came, whatever the clock said then. */
+static double latest_s(const struct world *w)
+{
+	double from = fmin((double) w->current.made, (double) seconds(w->now));
+	double base = fmax((double) w->current.not_before,
+			   from < (double) w->current.not_after ? from : 0);
+	double at = ((double) w->current.not_after - base) * w->policy.renew_at_ppm / 1e6;
+
+	return base +
+	       fmin(at, fmax((double) w->policy.max_age_s, 2 * (double) w->policy.probation_s)) + 2;
+}
+
 /* When the current certificate is due for somebody whose clock is right. */
 static int64_t due_s(const struct world *w)
 {
@@ -160,16 +185,9 @@ static void know(struct world *w)
 	f = facts(w);
 	f.believed_s = seconds(w->now);
 	w->known.due = tg_renewal_due(&w->policy, &f, &why);
-}
-
-/* The earliest time that the manual allows, by other arithmetic than the rules': jitter and share of life from notBefore on. */
-static double earliest_s(const struct world *w)
-{
-	double life = (double) (w->current.not_after - w->current.not_before);
-	double at = life * (w->policy.renew_at_ppm - (double) w->policy.jitter_ppm) / 1e6;
-	double age = (double) w->policy.max_age_s * (1 - w->policy.jitter_ppm / 1e6);
-
-	return (double) w->current.not_before + fmin(at, age) - 2;
+	if (w->current.number &&
+	    ((double) w->known.due < earliest_s(w) || (double) w->known.due > latest_s(w)))
+		violated(w, "due at the wrong time", w->known.due, (int64_t) latest_s(w));
 }
 
 /* --- enrolment service ------------------------------------------------------------------------------------------ */
@@ -247,7 +265,11 @@ static void check_start(struct world *w)
 		if (w->last_claim != NEVER && w->now - w->last_claim < S64(HOUR))
 			violated(w, "the claim was used twice in an hour", w->now - w->last_claim,
 				 0);
+		if (p->reason == TG_RENEWAL_EXPIRED && w->tried_expired != w->current.number)
+			violated(w, "the claim came before the expired certificate", 0, 0);
 		w->last_claim = w->now;
+	} else if (p->expired) {
+		w->tried_expired = w->current.number;
 	}
 	if (w->candidate.number && seconds(w->now) < w->candidate.not_after && w->wall_off <= 0)
 		violated(w, "renewed beside a candidate", 0, 0);
@@ -276,8 +298,9 @@ static void start_helper(struct world *w)
 	w->outcome = TG_ENROL_OK;
 	if (!up) {
 		w->outcome = TG_ENROL_RETRY;
-		lasts = w->c->hangs ? between(w, S64(20), S64(60))
-				    : between(w, S64(1) / 10, S64(1));
+		lasts = between(w, S64(1) / 10, S64(1));
+		if (w->c->hangs) /* now and then for ever */
+			lasts = draw(w) % 10 ? between(w, S64(20), S64(60)) : S64(DAY);
 	} else if (w->plan.credential == TG_CREDENTIAL_CURRENT && w->c->claim &&
 		   seconds(w->now) >= w->current.not_after) {
 		w->outcome = TG_ENROL_REFUSED;
@@ -306,6 +329,8 @@ static void take_certificate(struct world *w)
 	}
 	w->candidate = c;
 	w->verdict_at = w->now + between(w, S64(1) / 5, slowly(w, S64(3)));
+	if (w->c->mute && chance(w) < 0.05)
+		w->verdict_at += between(w, 0, 3 * S64(w->life_s));
 }
 
 static void end_helper(struct world *w)
@@ -323,13 +348,28 @@ static void end_helper(struct world *w)
 		tg_attempts_failed(&w->attempts, w->outcome, f.now_us, draw(w));
 }
 
-static void note_life(struct world *w)
+/* A successor has come: how close was it? */
+static void note_left(struct world *w)
 {
-	int64_t left = w->current.not_after - seconds(w->now),
-		life = w->current.not_after - w->current.not_before;
+	int64_t left = w->current.not_after - seconds(w->now);
+	double share = (double) left / (double) (w->current.not_after - w->current.not_before);
+
+	if (left >= 0 && share < w->r->worst_left) {
+		w->r->worst_left = share;
+		w->r->worst_left_s = left;
+	}
+	w->overdue = left < 0 ? -left : 0;
+	if (w->overdue > w->r->longest_gap_s)
+		w->r->longest_gap_s = w->overdue;
+}
+
+/* It has passed its probation: what did it take? */
+static void close_life(struct world *w)
+{
+	double life = (double) (w->current.not_after - w->current.not_before);
 	/* By the caps of the pauses, with half as much again for chance: see renewal.c. */
-	double bound = 100 + 50 * log(1 + (double) life / 10) + (double) life / 7200.0 +
-		       20.0 * (double) w->life_reboots + (left < 0 ? (double) -left / 1800 : 0);
+	double bound = 100 + 50 * log(1 + life / 10) + life / 7200.0 +
+		       20.0 * (double) w->life_reboots + (double) w->overdue / 1800;
 
 	w->r->lives++;
 	if (w->life_attempts > w->r->most_attempts)
@@ -337,15 +377,8 @@ static void note_life(struct world *w)
 	if ((double) w->life_attempts > bound)
 		violated(w, "too many attempts in one life", (int64_t) w->life_attempts,
 			 (int64_t) bound);
-	if (left >= 0 && (double) left / (double) life < w->r->worst_left) {
-		w->r->worst_left = (double) left / (double) life;
-		w->r->worst_left_s = left;
-	}
-	if (left < 0 && -left > w->r->longest_gap_s)
-		w->r->longest_gap_s = -left;
 	w->life_attempts = w->life_reboots = w->life_broker = 0;
-	w->clock_error = 0;
-	w->expiry_seen = false;
+	w->clock_error = w->overdue = 0;
 }
 
 static void promote(struct world *w)
@@ -353,9 +386,11 @@ static void promote(struct world *w)
 	int64_t quarter = (w->candidate.not_after - w->candidate.not_before) / 4;
 
 	if (w->current.number)
-		note_life(w);
+		note_left(w);
 	else
 		w->life_attempts = 0;
+	if (w->probation_end != NEVER)
+		close_life(w);
 	w->previous = w->current;
 	w->current = w->candidate;
 	w->candidate = (struct certificate){ .number = 0 };
@@ -381,7 +416,8 @@ static void fail_with_broker(struct world *w)
 static void judge(struct world *w)
 {
 	w->verdict_at = NEVER;
-	if (w->current.number && chance(w) < w->c->broker) {
+	if (w->current.number &&
+	    (chance(w) < w->c->broker || seconds(w->now) >= w->candidate.not_after)) {
 		w->candidate = (struct certificate){ .number = 0 };
 		fail_with_broker(w);
 		return;
@@ -391,16 +427,17 @@ static void judge(struct world *w)
 
 static void end_probation(struct world *w)
 {
+	struct certificate previous = w->previous;
+
 	w->probation_end = NEVER;
-	/* Dropped in the middle of it. */
-	if (w->previous.number && seconds(w->now) < w->previous.not_after &&
-	    chance(w) < w->c->broker / 2) {
-		w->current = w->previous;
-		fail_with_broker(w);
-	} else if (chance(w) < w->c->broker / 50) {
-		w->refused_since = w->now;
-	}
 	w->previous = (struct certificate){ .number = 0 };
+	if (seconds(w->now) < previous.not_after && chance(w) < w->c->drops) {
+		w->current = previous;
+		return fail_with_broker(w);
+	}
+	close_life(w);
+	if (chance(w) < w->c->broker / 50)
+		w->refused_since = w->now;
 }
 
 /* --- time and power --------------------------------------------------------------------------------------------- */
@@ -419,6 +456,7 @@ static void start(struct world *w)
 	w->attempts = (struct tg_attempts) TG_ATTEMPTS_NONE;
 	w->helper_end = NEVER;
 	w->last_end = w->last_claim = NEVER;
+	w->tried_expired = 0;
 	if (w->candidate.number)
 		w->verdict_at = w->now + between(w, S64(1), S64(10));
 	w->sync_at = w->c->clock == CLOCK_GOOD || w->c->clock == CLOCK_STEPS
@@ -470,16 +508,18 @@ static void check_wait(struct world *w)
 		allowed;
 	bool due = w->current.number && !w->candidate.number && seconds(w->now) >= due_s(w);
 
-	if (p->act == TG_RENEWAL_REST && !w->candidate.number)
+	if (p->act == TG_RENEWAL_REST &&
+	    (!w->candidate.number || (w->wall_off == 0 && !facts(w).clock_waits &&
+				      seconds(w->now) > w->candidate.not_after + 700)))
 		violated(w, "at rest without a reason", (int64_t) p->reason, 0);
 	if (!due || w->wall_off != 0 || w->clock_error > 2 || w->last_end == NEVER ||
-	    facts(w).clock_waits)
+	    p->reason == TG_RENEWAL_CLOCK)
 		return;
 	allowed = w->remaining_then / 10 < 6 * HOUR ? w->remaining_then / 10 : 6 * HOUR;
 	if ((p->expired || w->refused_since != NEVER) && allowed < HOUR + 700)
 		allowed = HOUR + 700;
 	if (allowed < 1)
-		allowed = 1;
+		allowed = facts(w).clock_waits ? 6 * HOUR : 1;
 	if (next - w->last_end > S64(allowed + 2) && next > w->now)
 		violated(w, "idle though due", (next - w->last_end) / 1000000, allowed);
 }
@@ -491,9 +531,10 @@ static void check_expiry(struct world *w)
 
 	if (llabs(error) > w->clock_error)
 		w->clock_error = llabs(error);
-	if (!w->current.number || w->expiry_seen || w->now < S64(w->current.not_after))
+	if (!w->current.number || w->expired == w->current.number ||
+	    w->now < S64(w->current.not_after))
 		return;
-	w->expiry_seen = true;
+	w->expired = w->current.number;
 	w->r->expired++;
 	there = reachable(w);
 	/* With a lying clock or a broker that refuses it is not the service alone that counts. */
@@ -509,7 +550,8 @@ static void check_expiry(struct world *w)
 static void check_recovery(struct world *w)
 {
 	bool good = w->wall_off == 0 && is_up(w, w->now) && w->refused_since == NEVER &&
-		    w->c->broker == 0 && w->c->outage != OUTAGE_TOSS && w->c->outage != OUTAGE_WAVE;
+		    w->c->broker == 0 && w->c->drops == 0 && !w->c->mute &&
+		    w->c->outage != OUTAGE_TOSS && w->c->outage != OUTAGE_WAVE;
 
 	if (!good)
 		w->good_since = NEVER;
@@ -531,7 +573,7 @@ static int64_t next_event(const struct world *w)
 		t = earliest(t, w->boot + (int64_t) w->plan.look_us);
 	t = earliest(t, earliest(w->probation_end, w->reboot_at));
 	t = earliest(t, earliest(w->sync_at, w->step_at));
-	if (!w->expiry_seen && w->current.number)
+	if (w->expired != w->current.number)
 		t = earliest(t, S64(w->current.not_after));
 	return t > w->now ? t : w->now;
 }

@@ -40,8 +40,10 @@ struct sim_case {
 	enum clock_kind clock;
 	int64_t reboot_every; /* parts of the life from start to start; 0: none */
 	bool power_cuts;      /* off for long, too: up to a life */
-	double broker; /* probability that a certificate fails with the broker: refused, or dropped in probation */
-	bool claim; /* on-expiry = on-refused = claim */
+	double broker; /* probability that it refuses a certificate; rarely, for good later */
+	double drops;  /* probability that it drops one in its probation */
+	bool mute;     /* it cannot be reached for a while now and then, up to three lives */
+	bool claim;    /* on-expiry = on-refused = claim */
 	bool backdated;
 	int64_t max_age_s; /* 0: 90 days */
 	/* of the lives that this case is for */
