@@ -101,7 +101,8 @@ static const char *find_stuck(struct tg_agent *a, uint64_t now)
 		a->lost_us = 0;
 	else if (!a->lost_us)
 		a->lost_us = now;
-	else if (now > tg_us_add(a->lost_us, MQTT_PATIENCE_US))
+	/* A TPM that hangs keeps it for a signature's time-out, and is no reason to restart. */
+	else if (now > tg_us_add(a->lost_us, MQTT_PATIENCE_US + a->cfg->tpm.timeout_us))
 		return "MQTT library";
 	if (now > tg_us_add(a->spool_state.progress_us, SPOOL_PATIENCE_US))
 		return "spool";

@@ -57,6 +57,8 @@ static void no_finalize(TSS2_TCTI_CONTEXT *ctx)
 	(void) ctx;
 }
 
+static const TPM2B_PUBLIC ek_like = { .publicArea = { .type = TPM2_ALG_ECC, .nameAlg = TPM2_ALG_SHA256 } };
+
 /* What every job is made of. All may fail; none may crash, or take an answer beyond its end. */
 static void use(struct tg_tpm_conn *c)
 {
@@ -66,9 +68,14 @@ static void use(struct tg_tpm_conn *c)
 	ESYS_TR tr = ESYS_TR_NONE;
 
 	(void) !tg_tpm_srk_check(c, 0x81000001, NULL);
+	if (c->leftovers.n > 0)
+		(void) !tg_tpm_conn_ready(c, NULL);
 	if (tg_tpm_conn_load(c, &blob, &tr, NULL) == 0)
 		tg_tpm_conn_flush(c, tr);
 	(void) tg_tpm_conn_transients(c, &list);
+	tr = ESYS_TR_NONE;
+	if (tg_tpm_srk_create(c, ESYS_TR_PASSWORD, &tr, NULL) == 0)
+		tg_tpm_conn_flush(c, tr);
 	tr = ESYS_TR_NONE;
 	if (tg_tpm_ek_create(c, &tr, &pub, NULL) == 0) {
 		Esys_Free(pub);
@@ -90,6 +97,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct tg_tpm_conn c;
 
 	tg_tpm_conn_init(&c, "liar");
+	/* As if an earlier job had ended badly: what is listed is read and compared. */
+	tg_tpm_leftover_primary(&c.leftovers, &ek_like);
 	if (Esys_Initialize(&c.esys, (TSS2_TCTI_CONTEXT *) &l, NULL))
 		return 0;
 	/* The deadline has passed: nothing is repeated. */
