@@ -15,6 +15,7 @@ from power_cut_bench import Gateway
 from power_cut_judge import Ledger, complaints_of_disk, complaints_of_lockout, complaints_of_old, complaints_of_session, complaints_of_tpm
 
 SETTLE_S = 60       # a gateway that has not settled by then never will
+PAUSE_S = 0.1       # without a call
 TRIES = 3           # to get to a point that is not on every way
 LINGER_S = 4        # behind what can be seen from outside: for the end of a probation, and for tidying up
 
@@ -142,8 +143,13 @@ class Bench:
 
     def rest(self):
         """Ends the agent where it does nothing; it looks after its key now and then, and keeps the time."""
+        def pauses():
+            # Points are noted before their call is made: nothing may be on its way.
+            before = read_text(self.gateway.points)
+            time.sleep(PAUSE_S)
+            return self.gateway.is_at_rest() and read_text(self.gateway.points) == before
         try:
-            wait_for("a pause", self.gateway.is_at_rest, 5)
+            wait_for("a pause", pauses, 5)
         except AssertionError:
             pass        # the judge will say what is there
         self.gateway.process.kill()

@@ -204,14 +204,17 @@ def perform(options, parent):
             jobs = [Job(name, [at]) for name in names for at in options.at]
         else:
             jobs = [job for name in names for job in jobs_for(pool, name, options, chance)]
-        for some in pool.imap(rows_of, jobs):
+        for n, some in enumerate(pool.imap(rows_of, jobs), 1):
             for row in some:
                 tell(row)
             rows += some
+            if n % 100 == 0:
+                print(f"{n} of {len(jobs)}: {jobs[n - 1].kind()}, {time.monotonic() - begin:.0f} s", flush=True)
         pool.close()
         pool.join()
     finally:
         pool.terminate()
+        pool.join()
     lines = table([r for r in rows if not r.job.no_sync])
     print(*lines, sep="\n")
     if options.table:
