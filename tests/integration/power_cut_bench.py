@@ -41,6 +41,13 @@ def run(*command):
         raise OSError(f"{' '.join(command)}: {done.stderr.strip()}")
 
 
+def listens(path):
+    """Whether a Unix socket takes connections; its file is there a little earlier."""
+    accepts = "00010000"        # __SO_ACCEPTCON
+    found = (line.split() for line in read_text("/proc/net/unix").splitlines() if line.endswith(" " + path))
+    return any(words[3] == accepts for words in found)
+
+
 class Disk:
     """The gateway's file system. A cut leaves it mounted and dead; power_on() is what the next boot does."""
 
@@ -98,7 +105,7 @@ class Chip:
             ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={self.dir}/state", "--server", f"type=unixio,path={self.socket}",
              "--ctrl", f"type=unixio,path={self.socket}.ctrl", "--flags", "not-need-init,startup-clear"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=lead)
-        wait_for("the TPM", lambda: os.path.exists(self.socket) and os.path.exists(self.socket + ".ctrl"))
+        wait_for("the TPM", lambda: listens(self.socket) and listens(self.socket + ".ctrl"))
 
     def power_off(self):
         """The whole group: what still runs of the gateway, too."""
