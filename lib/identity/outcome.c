@@ -39,7 +39,7 @@ void tg_outcome_print(const struct tg_outcome *o, struct tg_buffer *out)
 
 static int parse_members(const struct json_t *doc, struct tg_outcome *o, struct tg_fault *reterr)
 {
-	char state[16];
+	char state[16], reason[TG_OUTCOME_REASON];
 	int64_t v = 0;
 	int r = tg_json_int(doc, "version", VERSION, VERSION, &v, reterr);
 
@@ -48,9 +48,10 @@ static int parse_members(const struct json_t *doc, struct tg_outcome *o, struct 
 	if (r == 0)
 		r = tg_json_int(doc, "time", TIME_MIN, TIME_MAX, &o->time, reterr);
 	if (r == 0)
-		r = tg_json_text(doc, "reason", o->reason, sizeof(o->reason), reterr);
+		r = tg_json_text(doc, "reason", reason, sizeof(reason), reterr);
 	if (r < 0)
 		return r;
+	tg_printable(o->reason, sizeof(o->reason), reason, strlen(reason));
 	for (size_t i = TG_OUTCOME_RETIRED; i < TG_ARRAY_SIZE(names); i++)
 		if (strcmp(state, names[i]) == 0)
 			o->state = (enum tg_outcome_state) i;
