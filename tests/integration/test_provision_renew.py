@@ -209,6 +209,27 @@ class Renew(Renewal):
         self.assertNotEqual(self.read("candidate/key.pem"), self.read("current/key.pem"))
         self.assertNotEqual(self.read("candidate/chain.pem"), self.read("current/chain.pem"))
 
+    def test_a_pending_renewal_of_a_generation_that_was_given_up_begins_anew_with_its_key(self):
+        self.renew()
+        identity = self.state + "/identity"
+        first = self.base
+        # Promoted, on probation, renewed in vain; then the broker drops it and the first one is back.
+        os.rename(identity + "/current", identity + "/previous")
+        os.rename(identity + "/candidate", identity + "/current")
+        self.base = self.read("current/bundle.pem")
+        self.cloud.ask("hook", verdict="refuse")
+        self.refusal()
+        key, certificate = self.pending_key(), self.journal()["certificate_id"]
+        self.assertEqual(self.journal()["base"], 2)
+        os.rename(identity + "/previous", identity + "/current")
+        self.base = first
+        self.cloud.ask("hook", verdict="packaged")
+        steps, result = self.renew()
+        self.assertEqual([s["step"] for s in steps if s["state"] == "kept"], ["key"])
+        self.assert_renewed(result, 3)
+        self.assertEqual((result["base"], self.read("candidate/key.pem")), (1, key))
+        self.assertNotEqual(json.loads(self.read("candidate/manifest"))["certificate_id"], certificate)
+
     def test_the_next_renewal_is_of_the_new_generation(self):
         for number in (2, 3):
             self.assert_renewed(self.renew()[1], number)
