@@ -99,5 +99,25 @@ class DroppedLater(Rows):
         self.row("dropped after a second", "(?i)drop|clos|ended|lost", "session-drop", seconds=1)
 
 
+class TriesAgain(Rows):
+    """By itself, and the sooner the less is left of the certificate."""
+
+    LIFE = 40
+    ROTATION = {"renew-at": "40%"}
+
+    def test_the_schedule_goes_on_behind_a_roll_back(self):
+        self.cloud.ask("fault", name="connack", code=5, certificate="next", count=-1)
+        self.wait("a certificate that is refused", lambda: self.newest() == 2 and "rejected" in self.outcome(2), 60)
+        self.assertLess(self.next_attempt_s(), 10)
+        self.cloud.ask("set", name="certificate_life", value=86400)
+        self.wait_generation(3)
+        first = min(e["time"] for e in self.record.all("connect", certificate=self.id_of(3)))
+        self.assertLess(first, self.end_of(1), "while the first one was good")
+        self.wait_retired(1)
+        self.assert_identity_is_one(3)
+        self.assert_nothing_lost()
+        self.assert_one_session_at_a_time()
+
+
 if __name__ == "__main__":
     main()
