@@ -60,8 +60,15 @@ void tg_agent_keep_floor(struct tg_agent *a)
 	static const enum tg_slot slots[] = { TG_SLOT_CURRENT, TG_SLOT_CANDIDATE };
 	struct tg_manifest m;
 
+	/*
+	 * A candidate only where there is nothing else: the first one may be all that is known of
+	 * the time. Beside a current one, an authority that dates it wrong would move the clock of
+	 * a gateway for good, although no broker ever takes what it issued.
+	 */
 	for (size_t i = 0; i < TG_ARRAY_SIZE(slots); i++) {
-		if (tg_generation_read(a->o->state_dir, slots[i], &m, NULL) == 0)
-			tg_timekeeping_raise_floor(a->time, TG_FLOOR_CERTIFICATE, m.not_before);
+		if (tg_generation_read(a->o->state_dir, slots[i], &m, NULL) < 0)
+			continue;
+		tg_timekeeping_raise_floor(a->time, TG_FLOOR_CERTIFICATE, m.not_before);
+		return;
 	}
 }
