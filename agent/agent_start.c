@@ -356,6 +356,7 @@ int tg_agent_run(const struct tg_agent_options *o, bool *ret_hurry)
 	if (!*ret_hurry) {
 		release(a);
 		free(a);
+		*ret_hurry = tg_tpm_threads() > 0;
 	}
 	return code;
 }

@@ -61,6 +61,8 @@ struct tg_tpm {
 static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct tg_tpm *all;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+/* Of every object, those included that hang and have lost theirs. */
+static _Atomic unsigned threads;
 
 static void init_conds(struct tg_tpm *t)
 {
@@ -112,6 +114,7 @@ static void after_fork_child(void)
 		(void) pthread_mutex_unlock(&t->lock);
 	}
 	(void) pthread_mutex_unlock(&all_lock);
+	atomic_store(&threads, 0);
 }
 
 static void install_fork_handlers(void)
@@ -425,6 +428,7 @@ static void *thread_main(void *arg)
 	}
 	tg_tpm_conn_close(&w->conn);
 	forget_worker(w);
+	atomic_fetch_sub(&threads, 1);
 	return NULL;
 }
 
@@ -464,6 +468,7 @@ static int start_worker(struct tg_tpm *t, struct tg_fault *reterr)
 		free(w);
 		return tg_fault_set(reterr, r, "cannot start the TPM thread: %s", strerror(-r));
 	}
+	atomic_fetch_add(&threads, 1);
 	w->next = t->workers;
 	t->workers = t->worker = w;
 	t->refs++;
@@ -548,4 +553,9 @@ int tg_tpm_job_run(struct tg_tpm *t, struct tg_tpm_job *job, struct tg_fault *re
 	}
 	(void) pthread_mutex_unlock(&t->lock);
 	return r;
+}
+
+unsigned tg_tpm_threads(void)
+{
+	return atomic_load(&threads);
 }

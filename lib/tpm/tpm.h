@@ -53,6 +53,11 @@ int tg_tpm_new(const struct tg_tpm_options *o, struct tg_tpm **ret, struct tg_fa
 /* Accepts NULL. Waits for a job under way up to the time-out, then leaves a hung thread behind, detached. */
 struct tg_tpm *tg_tpm_free(struct tg_tpm *t);
 TG_DEFINE_CLEANUP(struct tg_tpm *, tg_tpm_free)
+/*
+ * Threads of all objects that have not ended. When some are left behind at the end of the process, it has to end by _exit():
+ * one that wakes up would find OpenSSL taken down.
+ */
+unsigned tg_tpm_threads(void);
 
 struct tg_tpm_state {
 	bool hung;		  /* a job has been with the TPM for longer than the time-out */

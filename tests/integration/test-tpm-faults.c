@@ -478,6 +478,7 @@ static void a_hung_thread_is_left_behind_at_the_end(void **state)
 	struct bench *b = *state;
 	struct tg_tpm *t = open_tpm(b->swtpm.tcti, TG_US_PER_S);
 	struct tg_fault f;
+	unsigned before = tg_tpm_threads();
 	uint64_t start;
 
 	swtpm_freeze(&b->swtpm);
@@ -485,9 +486,13 @@ static void a_hung_thread_is_left_behind_at_the_end(void **state)
 	start = tg_clock_boot_us();
 	tg_tpm_free(t);
 	assert_true(tg_clock_boot_us() - start < 3 * TG_US_PER_S);
+	assert_int_equal(tg_tpm_threads(), before + 1);
 	/* The thread wakes up, finds itself alone and tidies away. */
 	swtpm_thaw(&b->swtpm);
 	nothing_left(b);
+	for (int i = 0; i < 500 && tg_tpm_threads() > before; i++)
+		pause_ms(10);
+	assert_int_equal(tg_tpm_threads(), before);
 }
 
 static void a_tpm_that_is_not_there_is_enodev(void **state)
