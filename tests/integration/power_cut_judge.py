@@ -117,15 +117,18 @@ def complaints_of_disk(state):
 
 
 def complaints_of_session(gateway):
-    """The broker knows the gateway by the certificate that is current."""
+    """The broker knows the gateway by the certificate that is current; soon, as the disk knows of a roll-back before the session."""
+    def sessions():
+        return {client: c["certificate"] for client, c in gateway.cloud.ask("status")["connections"].items()}
     status = gateway.cloud.ask("status")
-    sessions = {client: c["certificate"] for client, c in status["connections"].items()}
     manifest = json.loads(read_text(gateway.disk.state + "/identity/current/manifest") or "{}")
     entry = next((c for c in status["certificates"] if c["id"] == manifest.get("fingerprint")), None)
     if not entry or entry["status"] != "ACTIVE":
         return [f"the service holds the current certificate for {entry and entry['status']}"]
-    if list(sessions.values()) != [entry["id"]]:
-        return [f"sessions at the broker: {sessions}"]
+    try:
+        wait_for("the session", lambda: list(sessions().values()) == [entry["id"]], 10)
+    except AssertionError:
+        return [f"sessions at the broker: {sessions()}"]
     return []
 
 
