@@ -33,10 +33,18 @@ void tg_attempts_begun(struct tg_attempts *a, enum tg_enrol_credential credentia
 	a->own_id_due = false;
 	a->about = a->current;
 	a->credential = credential;
-	if (credential == TG_CREDENTIAL_CLAIM)
+	if (credential == TG_CREDENTIAL_CLAIM) {
+		a->claim_before_us = a->claim_us;
 		a->claim_us = now_us;
-	else if (expired)
+	} else if (expired) {
 		a->expired_tried = true;
+	}
+}
+
+bool tg_attempts_unanswered(const struct tg_attempts *a)
+{
+	return a->failures && !a->rolled_back &&
+	       (a->class == TG_ENROL_RETRY || a->class == TG_ENROL_LOCAL);
 }
 
 static void count(struct tg_attempts *a, enum tg_enrol_class class, uint64_t now_us,
@@ -60,6 +68,8 @@ void tg_attempts_failed(struct tg_attempts *a, enum tg_enrol_class class, uint64
 	count(a, class, now_us, chance);
 	if (a->credential == TG_CREDENTIAL_CURRENT)
 		a->current_refused = class == TG_ENROL_REFUSED;
+	else if (tg_attempts_unanswered(a))
+		a->claim_us = a->claim_before_us;
 }
 
 void tg_attempts_rolled_back(struct tg_attempts *a, uint64_t now_us, uint64_t chance)
@@ -73,6 +83,7 @@ void tg_attempts_forgive(struct tg_attempts *a)
 {
 	*a = (struct tg_attempts){
 		.claim_us = a->claim_us,
+		.claim_before_us = a->claim_before_us,
 		.seen = a->seen,
 		.current = a->current,
 		.about = a->about,
@@ -84,6 +95,8 @@ void tg_attempts_see(struct tg_attempts *a, unsigned current, bool on_probation)
 	/* A start in the middle of a probation: what follows is its verdict. */
 	if (!a->seen)
 		a->about = on_probation ? current - 1 : current;
+	else if (current != a->current)
+		a->expired_tried = false;
 	a->seen = true;
 	a->current = current;
 	/* Numbers only grow: a smaller one is that of a predecessor which is back. */

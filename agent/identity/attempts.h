@@ -20,7 +20,8 @@ struct tg_attempts {
 	uint64_t ended_us;                   /* the end of the last failure */
 	enum tg_enrol_credential credential; /* of the last attempt */
 	uint64_t chance;                     /* uniform; drawn at the last failure */
-	uint64_t claim_us;                   /* begin of the last attempt with the claim; 0: none */
+	uint64_t claim_us; /* begin of the last attempt with the claim that was answered, or is under way; 0: none */
+	uint64_t claim_before_us; /* of the one before that */
 	bool rolled_back;     /* the last failure was the broker's, not the service's */
 	bool current_refused; /* the service has refused the current certificate */
 	bool expired_tried;   /* the current certificate has been tried since it expired */
@@ -55,6 +56,9 @@ void tg_attempts_see(struct tg_attempts *a, unsigned current, bool on_probation)
 /* What the next pauses depend on has changed (configuration, an order): try again without one. When the claim was used is
  * remembered. Never fails. */
 void tg_attempts_forgive(struct tg_attempts *a);
+
+/* Whether no answer came of the last attempt, which failed: the service was not bothered. Never fails. */
+bool tg_attempts_unanswered(const struct tg_attempts *a);
 
 /* The lower bound of every pause between two attempts. */
 #define TG_ATTEMPT_PAUSE_MIN_US UINT64_C(1000000)

@@ -16,8 +16,8 @@
 #define YOUNGEST_S    10  /* whatever max-age says: a slip of the pen would be a loop */
 #define CLOCK_GRACE_S 600 /* for the clock to be confirmed: as long as timekeeping waits for that */
 #define RETRY_CAP_US  (6 * HOUR_S * TG_US_PER_S)
-/* Without an identity nothing is published: what the network cures by itself is asked again soon. */
-#define FIRST_CAP_US (600 * TG_US_PER_S)
+/* Without an identity that serves nothing is published: what the network cures by itself is asked again soon. */
+#define SOON_CAP_US (600 * TG_US_PER_S)
 #define SLOW_US      (HOUR_S * TG_US_PER_S) /* between two uses of the claim, or of what is refused */
 #define TRIAL_US                                                                                   \
 	(HOUR_S *                                                                                  \
@@ -188,7 +188,13 @@ static uint64_t slowly_us(const struct tg_attempts *a, uint64_t since_us)
 	return tg_us_add(since_us, SLOW_US + tg_chance_us(a->chance, SLOW_SPREAD_US));
 }
 
-/* The claim can do more than any certificate: once an hour, whatever becomes of it, and first not before @from_us. */
+/* After an attempt that nobody answered: with a network that is late, an hour would be one of readings. */
+static uint64_t soon_us(const struct tg_attempts *a)
+{
+	return tg_us_add(a->ended_us, tg_attempts_pause_us(a, SOON_CAP_US));
+}
+
+/* The claim can do more than any certificate: not within an hour of an answer, and first not before @from_us. */
 static uint64_t claim_at_us(const struct tg_renewal_facts *f, const struct tg_attempts *a,
 			    uint64_t from_us)
 {
@@ -196,9 +202,11 @@ static uint64_t claim_at_us(const struct tg_renewal_facts *f, const struct tg_at
 	uint64_t at =
 		tg_us_add(from, TG_ATTEMPT_PAUSE_MIN_US + tg_chance_us(f->seed, CLAIM_SPREAD_US));
 
-	if (!a->claim_us)
-		return at;
-	return slowly_us(a, a->claim_us) > at ? slowly_us(a, a->claim_us) : at;
+	if (a->claim_us && slowly_us(a, a->claim_us) > at)
+		at = slowly_us(a, a->claim_us);
+	if (a->credential == TG_CREDENTIAL_CLAIM && tg_attempts_unanswered(a) && soon_us(a) > at)
+		at = soon_us(a);
+	return at;
 }
 
 static struct tg_renewal_plan with_claim(const struct tg_renewal_facts *f,
@@ -220,7 +228,7 @@ static enum tg_renewal_reason retry_reason(const struct tg_attempts *a)
 static struct tg_renewal_plan decide_first(const struct tg_renewal_facts *f,
 					   const struct tg_attempts *a)
 {
-	uint64_t cap = a->class == TG_ENROL_RETRY ? FIRST_CAP_US : RETRY_CAP_US;
+	uint64_t cap = a->class == TG_ENROL_RETRY ? SOON_CAP_US : RETRY_CAP_US;
 	uint64_t at = tg_us_add(a->ended_us, tg_attempts_pause_us(a, cap));
 
 	if (!a->failures)
@@ -239,7 +247,8 @@ static struct tg_renewal_plan decide_expired(const struct tg_renewal_policy *p,
 			tg_us_add(a->ended_us, a->failures ? TG_ATTEMPT_PAUSE_MIN_US : 0));
 	if (p->on_expiry == TG_ON_FAILURE_CLAIM)
 		return with_claim(f, a, TG_RENEWAL_EXPIRED, a->ended_us);
-	return with_current(f, a, TG_RENEWAL_EXPIRED, slowly_us(a, a->ended_us));
+	return with_current(f, a, TG_RENEWAL_EXPIRED,
+			    tg_attempts_unanswered(a) ? soon_us(a) : slowly_us(a, a->ended_us));
 }
 
 static struct tg_renewal_plan decide_due(const struct tg_renewal_policy *p,

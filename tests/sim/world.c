@@ -48,14 +48,16 @@ struct world {
 	int64_t refused_since; /* by the broker, for good; NEVER: it does not */
 
 	/* what the checks need */
-	int64_t last_end, last_claim; /* NEVER: none in this boot */
+	int64_t last_end, last_claim; /* NEVER: none in this boot; of claims those that were answered */
+	int64_t claim_begun;
 	unsigned tried_expired;       /* a number; in this boot */
 	int64_t remaining_then;       /* at last_end, as the gateway saw it */
 	uint64_t life_attempts, life_reboots, life_broker;
 	int64_t overdue;     /* the successor was, in seconds */
+	int64_t seemed, seen_at; /* how long it seemed to have expired in this life; up to when that is counted */
 	int64_t clock_error; /* greatest one in this life, in seconds */
 	unsigned expired;    /* number of the last one that was seen to */
-	bool last_failed;
+	bool last_failed, unheard; /* unheard: no answer came */
 	int64_t good_since; /* nothing is in the way of a renewal since then; NEVER: something is */
 	struct {
 		int64_t from, to;
@@ -263,11 +265,10 @@ static void check_start(struct world *w)
 		    (!p->expired && w->refused_since == NEVER && !w->attempts.current_refused))
 			violated(w, "the claim was used", 0, 0);
 		if (w->last_claim != NEVER && w->now - w->last_claim < S64(HOUR))
-			violated(w, "the claim was used twice in an hour", w->now - w->last_claim,
-				 0);
+			violated(w, "the claim was used within an hour of an answer",
+				 w->now - w->last_claim, 0);
 		if (p->reason == TG_RENEWAL_EXPIRED && w->tried_expired != w->current.number)
 			violated(w, "the claim came before the expired certificate", 0, 0);
-		w->last_claim = w->now;
 	} else if (p->expired) {
 		w->tried_expired = w->current.number;
 	}
@@ -291,6 +292,8 @@ static void start_helper(struct world *w)
 	check_start(w);
 	tg_attempts_begun(&w->attempts, w->plan.credential, w->plan.own_id, w->plan.expired,
 			  f.now_us);
+	if (w->plan.credential == TG_CREDENTIAL_CLAIM)
+		w->claim_begun = w->now;
 	w->r->attempts++;
 	if (w->current.number && w->life_attempts == 0 && w->r->lives < SIM_RENEWALS)
 		w->r->begun[w->r->lives] = w->now;
@@ -343,6 +346,9 @@ static void end_helper(struct world *w)
 	f = facts(w);
 	w->last_end = w->now;
 	w->last_failed = w->outcome != TG_ENROL_OK;
+	w->unheard = w->outcome == TG_ENROL_RETRY;
+	if (!w->unheard && w->plan.credential == TG_CREDENTIAL_CLAIM)
+		w->last_claim = w->claim_begun;
 	w->remaining_then = w->current.not_after - f.believed_s;
 	if (w->outcome != TG_ENROL_OK)
 		tg_attempts_failed(&w->attempts, w->outcome, f.now_us, draw(w));
@@ -369,7 +375,8 @@ static void close_life(struct world *w)
 	double life = (double) (w->current.not_after - w->current.not_before);
 	/* By the caps of the pauses, with half as much again for chance: see renewal.c. */
 	double bound = 100 + 50 * log(1 + life / 10) + life / 7200.0 +
-		       20.0 * (double) w->life_reboots + (double) w->overdue / 1800;
+		       20.0 * (double) w->life_reboots + (double) w->overdue / 1800 +
+		       (double) seconds(w->seemed) / 200;
 
 	w->r->lives++;
 	if (w->life_attempts > w->r->most_attempts)
@@ -378,7 +385,7 @@ static void close_life(struct world *w)
 		violated(w, "too many attempts in one life", (int64_t) w->life_attempts,
 			 (int64_t) bound);
 	w->life_attempts = w->life_reboots = w->life_broker = 0;
-	w->clock_error = w->overdue = 0;
+	w->clock_error = w->overdue = w->seemed = 0;
 }
 
 static void promote(struct world *w)
@@ -408,6 +415,7 @@ static void fail_with_broker(struct world *w)
 	w->life_broker++;
 	w->last_end = w->now;
 	w->last_failed = true;
+	w->unheard = false;
 	w->remaining_then = w->current.not_after - facts(w).believed_s;
 	tg_attempts_rolled_back(&w->attempts, facts(w).now_us, draw(w));
 }
@@ -501,6 +509,13 @@ static void step(struct world *w)
 	w->sync_at = w->now + between(w, S64(10), S64(w->life_s) / 10);
 }
 
+/* An answered claim is not to be seen again for an hour, whatever has failed since. */
+static bool claim_rests(const struct world *w)
+{
+	return w->plan.credential == TG_CREDENTIAL_CLAIM && w->last_claim != NEVER &&
+	       w->now - w->last_claim < S64(HOUR + 700);
+}
+
 static void check_wait(struct world *w)
 {
 	const struct tg_renewal_plan *p = &w->plan;
@@ -516,7 +531,9 @@ static void check_wait(struct world *w)
 	    p->reason == TG_RENEWAL_CLOCK)
 		return;
 	allowed = w->remaining_then / 10 < 6 * HOUR ? w->remaining_then / 10 : 6 * HOUR;
-	if ((p->expired || w->refused_since != NEVER) && allowed < HOUR + 700)
+	if (p->expired && w->unheard && !claim_rests(w) && allowed < 600)
+		allowed = 600;
+	else if ((p->expired || w->refused_since != NEVER) && allowed < HOUR + 700)
 		allowed = HOUR + 700;
 	if (allowed < 1)
 		allowed = facts(w).clock_waits ? 6 * HOUR : 1;
@@ -600,6 +617,9 @@ static void look(struct world *w)
 	struct tg_renewal_facts f;
 
 	know(w);
+	if (w->plan.expired)
+		w->seemed += w->now - w->seen_at;
+	w->seen_at = w->now;
 	if (w->helper_end != NEVER)
 		return;
 	tg_attempts_see(&w->attempts, w->current.number, w->probation_end != NEVER);

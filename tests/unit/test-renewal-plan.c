@@ -167,15 +167,26 @@ static void failures_are_those_of_the_certificate_that_was_current(void **state)
 	assert_int_equal(a.failures, 1);
 }
 
-static void when_the_claim_was_used_is_never_forgotten(void **state)
+static void when_the_claim_was_answered_is_never_forgotten(void **state)
 {
-	struct tg_attempts a = failed(3, TG_ENROL_RETRY, TG_CREDENTIAL_CLAIM, BOOT, 0);
+	struct tg_attempts a = failed(3, TG_ENROL_REFUSED, TG_CREDENTIAL_CLAIM, BOOT, 0);
 
 	(void) state;
 	tg_attempts_see(&a, 8, false);
 	assert_true(a.claim_us == BOOT);
 	tg_attempts_forgive(&a);
 	assert_true(a.claim_us == BOOT);
+	/* What nobody answered changes nothing about that. */
+	tg_attempts_begun(&a, TG_CREDENTIAL_CLAIM, false, true, BOOT + US(HOUR));
+	assert_true(a.claim_us == BOOT + US(HOUR));
+	tg_attempts_failed(&a, TG_ENROL_RETRY, BOOT + US(HOUR + 1), 0);
+	assert_true(a.claim_us == BOOT);
+	/* The refusal of a client id is an answer, whatever becomes of the second half. */
+	tg_attempts_begun(&a, TG_CREDENTIAL_CLAIM, false, true, BOOT + US(2 * HOUR));
+	tg_attempts_failed(&a, TG_ENROL_ID_REFUSED, BOOT + US(2 * HOUR), 0);
+	tg_attempts_begun(&a, TG_CREDENTIAL_CLAIM, true, true, BOOT + US(2 * HOUR + 9));
+	tg_attempts_failed(&a, TG_ENROL_RETRY, BOOT + US(2 * HOUR + 9), 0);
+	assert_true(a.claim_us == BOOT + US(2 * HOUR));
 }
 
 /* --- due or not ------------------------------------------------------------------------------- */
@@ -333,7 +344,7 @@ static void an_expired_certificate_is_tried_once_and_then_hourly(void **state)
 	assert_true(plan.expired);
 	assert_int_equal(plan.credential, TG_CREDENTIAL_CURRENT);
 	tg_attempts_begun(&a, plan.credential, false, plan.expired, f.now_us);
-	tg_attempts_failed(&a, TG_ENROL_RETRY, f.now_us, UINT64_MAX);
+	tg_attempts_failed(&a, TG_ENROL_REFUSED, f.now_us, UINT64_MAX);
 	plan = plan_of(&p, &f, &a);
 	assert_int_equal(plan.credential, TG_CREDENTIAL_CURRENT);
 	assert_int_equal(plan.reason, TG_RENEWAL_EXPIRED);
@@ -357,11 +368,59 @@ static void the_claim_follows_on_the_expired_certificate_where_it_may(void **sta
 	assert_in_range(plan.next_us, f.now_us + US(1), f.now_us + US(11));
 	f.now_us = plan.next_us;
 	tg_attempts_begun(&a, TG_CREDENTIAL_CLAIM, false, true, f.now_us);
-	tg_attempts_failed(&a, TG_ENROL_RETRY, f.now_us + US(40), UINT64_MAX);
+	tg_attempts_failed(&a, TG_ENROL_BAD_ANSWER, f.now_us + US(40), UINT64_MAX);
 	f.now_us += US(40);
 	plan = plan_of(&p, &f, &a);
 	assert_int_equal(plan.credential, TG_CREDENTIAL_CLAIM);
 	assert_in_range(plan.next_us, f.now_us - US(40) + US(HOUR), f.now_us + US(HOUR + 600));
+}
+
+static void that_it_was_tried_is_said_of_one_certificate_only(void **state)
+{
+	struct tg_attempts a = failed(1, TG_ENROL_REFUSED, TG_CREDENTIAL_CURRENT, BOOT, 0);
+
+	(void) state;
+	tg_attempts_see(&a, 8, true);
+	tg_attempts_begun(&a, TG_CREDENTIAL_CURRENT, false, true, BOOT);
+	tg_attempts_see(&a, 8, true);
+	assert_true(a.expired_tried);
+	/* Dropped in its probation: the one before is back, and nobody has shown it to the service. */
+	tg_attempts_see(&a, 7, false);
+	assert_false(a.expired_tried);
+}
+
+/* Back from its box, a gateway is often up before its network is: that must not cost an hour of readings. */
+static void what_nobody_answered_does_not_cost_an_expired_gateway_an_hour(void **state)
+{
+	static const enum tg_enrol_class mute[] = { TG_ENROL_RETRY, TG_ENROL_LOCAL };
+
+	(void) state;
+	for (unsigned i = 0; i < 4; i++) {
+		struct tg_renewal_policy p = policy();
+		struct tg_renewal_facts f = at_age(LIFE + 5);
+		struct tg_attempts a = TG_ATTEMPTS_NONE;
+		enum tg_enrol_credential with = (enum tg_enrol_credential)(i / 2);
+		uint64_t last = 0;
+
+		p.on_expiry = with == TG_CREDENTIAL_CLAIM ? TG_ON_FAILURE_CLAIM : TG_ON_FAILURE_HOLD;
+		tg_attempts_begun(&a, TG_CREDENTIAL_CURRENT, false, true, f.now_us);
+		tg_attempts_failed(&a, mute[i % 2], f.now_us, UINT64_MAX);
+		for (unsigned n = 0; n < 40; n++) {
+			struct tg_renewal_plan plan = plan_of(&p, &f, &a);
+
+			assert_int_equal(plan.credential, with);
+			assert_in_range(plan.next_us, f.now_us + US(1), f.now_us + US(600));
+			last = plan.next_us - f.now_us;
+			f.now_us = plan.next_us;
+			tg_attempts_begun(&a, with, false, true, f.now_us);
+			tg_attempts_failed(&a, mute[i % 2], f.now_us, UINT64_MAX);
+		}
+		/* It has backed off all the same; and an answer ends the hurry. */
+		assert_true(last > US(290));
+		tg_attempts_begun(&a, with, false, true, f.now_us);
+		tg_attempts_failed(&a, TG_ENROL_REFUSED, f.now_us, 0);
+		assert_true(plan_of(&p, &f, &a).next_us >= f.now_us + US(HOUR));
+	}
 }
 
 static void the_claim_follows_on_a_refusal_by_the_broker_where_it_may(void **state)
@@ -668,7 +727,7 @@ int main(void)
 		cmocka_unit_test(a_refusal_is_repeated_far_more_slowly_than_a_network_fault),
 		cmocka_unit_test(pauses_spread_over_a_growing_range),
 		cmocka_unit_test(failures_are_those_of_the_certificate_that_was_current),
-		cmocka_unit_test(when_the_claim_was_used_is_never_forgotten),
+		cmocka_unit_test(when_the_claim_was_answered_is_never_forgotten),
 		cmocka_unit_test(waits_until_it_is_due_and_runs_then),
 		cmocka_unit_test(looks_again_within_the_hour),
 		cmocka_unit_test(a_jump_either_way_moves_the_plan),
@@ -679,6 +738,8 @@ int main(void)
 		cmocka_unit_test(never_stops),
 		cmocka_unit_test(an_expired_certificate_is_tried_once_and_then_hourly),
 		cmocka_unit_test(the_claim_follows_on_the_expired_certificate_where_it_may),
+		cmocka_unit_test(that_it_was_tried_is_said_of_one_certificate_only),
+		cmocka_unit_test(what_nobody_answered_does_not_cost_an_expired_gateway_an_hour),
 		cmocka_unit_test(the_claim_follows_on_a_refusal_by_the_broker_where_it_may),
 		cmocka_unit_test(what_the_broker_refuses_is_shown_to_the_service_hourly_at_most),
 		cmocka_unit_test(the_claim_follows_on_a_refusal_by_the_service_where_it_may),
