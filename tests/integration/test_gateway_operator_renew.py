@@ -22,6 +22,8 @@ def told(out):
 
 
 class Renew(RotationScenario):
+    ROTATION = {"probation": "5s"}      # long enough to be seen on a busy machine
+
     def setUp(self):
         super().setUp()
         self.start_agent()
@@ -34,6 +36,13 @@ class Renew(RotationScenario):
         self.addCleanup(process.kill)
         return process
 
+    def assert_events(self, *texts):
+        """What the journal is told, in this order and once each."""
+        said = self.agent.said()
+        self.assertEqual([said.count(f"event: {text}") for text in texts], [1] * len(texts))
+        places = [said.index(f"event: {text}") for text in texts]
+        self.assertEqual(places, sorted(places))
+
     def history(self):
         """number: (state, reason) of each generation."""
         return {g["number"]: (g["state"], g["reason"])
@@ -44,6 +53,8 @@ class Renew(RotationScenario):
         self.assertEqual((code, error), (0, ""))
         self.assertEqual(told(out), STEPS + ["trial", "promotion", "probation", "done"])
         self.assertEqual({n: state for n, (state, _) in self.history().items()}, {2: "current", 1: "retired"})
+        self.assert_events("A new identity is there", "The broker took the certificate", "The next identity is there",
+                           "The broker took the new certificate")
         status = self.agent.status()
         self.assertEqual((status["rotation"]["current"], status["rotation"]["probation"]), (2, False))
         self.assertEqual(status["identity"]["standing"], "good")
@@ -85,6 +96,7 @@ class Renew(RotationScenario):
         state, reason = self.history()[2]
         self.assertEqual(state, "rejected")
         self.assertTrue(reason)
+        self.assert_events("The broker took the certificate", "The next identity is there", "The new certificate is given up")
         self.assertRegex(self.agent.ctl("status")[1], "step trial refused: ")
 
     def test_a_second_order_is_told_of_the_first(self):
