@@ -83,27 +83,12 @@ uint64_t tg_link_paused_until(const struct tg_link *l)
 	return at > l->due_us ? at : l->due_us;
 }
 
-static unsigned number_of(const struct tg_link *l, enum tg_link_identity identity)
-{
-	switch (identity) {
-	case TG_LINK_NO_IDENTITY:
-		return 0;
-	case TG_LINK_ON_CURRENT:
-		return l->trial.slots.current;
-	case TG_LINK_ON_CANDIDATE:
-		return l->trial.slots.candidate;
-	case TG_LINK_ON_PREVIOUS:
-		return l->trial.slots.previous;
-	}
-	return 0;
-}
-
 bool tg_link_is_outdated(const struct tg_link *l, uint64_t now)
 {
 	uint64_t at;
 	enum tg_link_identity best = tg_trial_pick(&l->trial, now, &at);
 
-	return best != TG_LINK_NO_IDENTITY && number_of(l, best) != l->generation;
+	return best != TG_LINK_NO_IDENTITY && tg_trial_generation(&l->trial, best) != l->generation;
 }
 
 int tg_link_choose(struct tg_link *l, char *bundle, size_t size, struct tg_fault *reterr)
@@ -115,7 +100,7 @@ int tg_link_choose(struct tg_link *l, char *bundle, size_t size, struct tg_fault
 
 	tg_link_look(l);
 	l->report.identity = tg_trial_pick(&l->trial, tg_clock_boot_us(), &at);
-	l->generation = number_of(l, l->report.identity);
+	l->generation = l->trial.shown = tg_trial_generation(&l->trial, l->report.identity);
 	if (l->report.identity != TG_LINK_NO_IDENTITY)
 		return tg_generation_path(l->o.state_dir, slot_of(l->report.identity),
 					  TG_FILE_BUNDLE, bundle, size);
@@ -218,6 +203,9 @@ static int promote(struct tg_link *l)
 
 	if (!read_slot(l, TG_SLOT_CANDIDATE, &new))
 		return -ENOENT;
+	/* Another than the one that has proved itself. */
+	if (new.number != l->generation)
+		return -ESTALE;
 	if (renewal)
 		retire_early(l, &old);
 	r = tg_generation_promote(l->o.state_dir, false, &why);
@@ -340,13 +328,17 @@ static void tell_standing(const struct tg_link *l, enum tg_link_standing was)
 
 bool tg_link_judge(struct tg_link *l, enum tg_trial_end end)
 {
-	enum tg_link_standing was = l->trial.standing;
+	enum tg_link_standing was;
 	enum tg_link_identity used = l->report.identity;
 	struct tg_trial_verdict v;
 	uint64_t now = tg_clock_boot_us();
-	bool on_new = used == TG_LINK_ON_CANDIDATE ||
-		      (used == TG_LINK_ON_CURRENT && l->trial.slots.previous);
+	bool on_new;
 
+	/* The helper may have written another candidate since. */
+	tg_link_look(l);
+	was = l->trial.standing;
+	on_new = used == TG_LINK_ON_CANDIDATE ||
+		 (used == TG_LINK_ON_CURRENT && l->trial.slots.previous);
 	if (end != TG_TRIAL_PROVED && on_new)
 		memcpy(l->blame, l->report.error, sizeof(l->blame));
 	v = tg_trial_judge(&l->trial, used, end, now, tg_random_u64());

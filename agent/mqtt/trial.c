@@ -24,6 +24,7 @@ enum rule {
 	RULE_PROMOTE,
 	RULE_ROLL_BACK,
 	RULE_DEMOTE,
+	RULE_ASK,       /* previous is asked at once, and current goes when that one connects */
 	RULE_STEP_BACK, /* current is asked at once whether it is the network */
 	RULE_COUNT,     /* the same of a current on probation, after so many */
 	RULE_RETURN,    /* previous fares no better: the new one has its next tries */
@@ -62,11 +63,11 @@ static const enum rule rules[ROLES][TG_TRIAL_ENDS] = {
 	},
 	[ROLE_FRESH] = {
 		END(PROVED) = RULE(GOOD),
-		END(REFUSED) = RULE(DEMOTE),
-		END(UNFIT) = RULE(DEMOTE),
+		END(REFUSED) = RULE(ASK),
+		END(UNFIT) = RULE(ASK),
 		END(CLOSED) = RULE(COUNT),
 		END(FAILED) = RULE(COUNT),
-		END(DROPPED) = RULE(DEMOTE),
+		END(DROPPED) = RULE(ASK),
 		END(LOST) = RULE(RETRY),
 	},
 	[ROLE_PREVIOUS] = {
@@ -159,6 +160,21 @@ enum tg_link_identity tg_trial_pick(const struct tg_trial *t, uint64_t now_us, u
 	return TG_LINK_NO_IDENTITY;
 }
 
+unsigned tg_trial_generation(const struct tg_trial *t, enum tg_link_identity identity)
+{
+	switch (identity) {
+	case TG_LINK_NO_IDENTITY:
+		return 0;
+	case TG_LINK_ON_CURRENT:
+		return t->slots.current;
+	case TG_LINK_ON_CANDIDATE:
+		return t->slots.candidate;
+	case TG_LINK_ON_PREVIOUS:
+		return t->slots.previous;
+	}
+	return 0;
+}
+
 static enum role role_of(const struct tg_trial *t, enum tg_link_identity used)
 {
 	switch (used) {
@@ -210,6 +226,11 @@ static void apply(struct tg_trial *t, enum rule rule, uint64_t now_us, uint64_t 
 		*v = (struct tg_trial_verdict){ TG_TRIAL_DEMOTE, true };
 		t->failures = 0;
 		return;
+	case RULE_ASK:
+		/* Previous may have ended, or lost its key: the only one that works must not go for it. */
+		t->failures = TG_TRIAL_FAILURES;
+		v->at_once = true;
+		return;
 	case RULE_STEP_BACK:
 		/* A current that is not due for long cannot tell: the candidate goes on alone. */
 		t->unconfirmed = v->at_once = now_us >= t->current_us;
@@ -249,6 +270,11 @@ struct tg_trial_verdict tg_trial_judge(struct tg_trial *t, enum tg_link_identity
 	enum role role = role_of(t, used);
 
 	assert((unsigned) end < TG_TRIAL_ENDS);
+	/* Another has taken its place meanwhile, which must not be judged by it. */
+	if (t->shown && t->shown != tg_trial_generation(t, used)) {
+		v.at_once = true;
+		return v;
+	}
 	apply(t, rules[role][end], now_us, rnd, &v);
 	if (end == TG_TRIAL_PROVED)
 		t->standing = TG_LINK_GOOD;

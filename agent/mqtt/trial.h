@@ -13,7 +13,8 @@
  *
  * A *definite* failure is the broker's own word, or its conduct once it had
  * accepted us. An *indefinite* one could be the network: it counts against an
- * identity only when the other one connects right after it.
+ * identity only when the other one connects right after it. A current on
+ * probation goes for neither before the previous one has connected.
  *
  * Pure: no clock, no I/O, no allocation. Times are microseconds on
  * CLOCK_BOOTTIME.
@@ -72,6 +73,7 @@ struct tg_trial_slots {
 struct tg_trial {
 	struct tg_trial_slots slots;
 	enum tg_link_standing standing;
+	unsigned shown;    /* the generation that the broker was shown last; 0: not known */
 	unsigned tries;    /* of the candidate */
 	unsigned failures; /* of a current on probation, in a row */
 	unsigned closed;   /* of a current, in a row */
@@ -102,9 +104,11 @@ struct tg_trial_verdict {
 	enum tg_trial_act act;
 	bool at_once; /* the next connect need not wait for the back-off */
 };
+/* The number of the generation that @identity stands for; 0 for none. Never fails. */
+unsigned tg_trial_generation(const struct tg_trial *t, enum tg_link_identity identity);
 /*
  * What follows from @end of a session or attempt under @used; counts it. @rnd is uniform: those who are refused
- * together do not come back together. Never fails.
+ * together do not come back together. Nothing when the slot has another generation now than was shown. Never fails.
  */
 struct tg_trial_verdict tg_trial_judge(struct tg_trial *t, enum tg_link_identity used,
 				       enum tg_trial_end end, uint64_t now_us, uint64_t rnd);

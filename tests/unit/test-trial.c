@@ -264,7 +264,7 @@ static void what_the_disk_does_not_take_is_asked_for_later(void **state)
 
 /* --- on probation ------------------------------------------------------------------------------------------------ */
 
-static void a_broker_that_drops_or_refuses_a_new_current_demotes_it(void **state)
+static void a_broker_that_drops_or_refuses_a_new_current_is_shown_the_old_one(void **state)
 {
 	static const enum tg_trial_end ends[] = { TG_TRIAL_DROPPED, TG_TRIAL_UNFIT,
 						  TG_TRIAL_REFUSED };
@@ -274,13 +274,52 @@ static void a_broker_that_drops_or_refuses_a_new_current_demotes_it(void **state
 		struct world w = with(8, 0, 7);
 		struct tg_trial_verdict v = end(&w, TG_LINK_ON_CURRENT, ends[i]);
 
-		assert_int_equal(v.act, TG_TRIAL_DEMOTE);
+		assert_int_equal(v.act, TG_TRIAL_NOTHING);
 		assert_true(v.at_once);
+		assert_int_equal(pick(&w), TG_LINK_ON_PREVIOUS);
+		assert_int_equal(end(&w, TG_LINK_ON_PREVIOUS, TG_TRIAL_PROVED).act, TG_TRIAL_DEMOTE);
 		assert_int_equal(w.disk.current, 7);
 		/* The old one has been good all the time. */
 		assert_int_equal(pick(&w), TG_LINK_ON_CURRENT);
 		(void) end(&w, TG_LINK_ON_CURRENT, TG_TRIAL_DROPPED);
 		assert_int_equal(w.disk.current, 7);
+	}
+}
+
+/* It has expired, its key was lost, or it is refused as well. */
+static void the_new_one_stays_where_the_old_one_is_of_no_use(void **state)
+{
+	static const enum tg_trial_end ends[] = { TG_TRIAL_FAILED, TG_TRIAL_REFUSED, TG_TRIAL_CLOSED };
+
+	(void) state;
+	for (size_t i = 0; i < TG_ARRAY_SIZE(ends); i++) {
+		struct world w = with(8, 0, 7);
+
+		(void) end(&w, TG_LINK_ON_CURRENT, TG_TRIAL_PROVED);
+		(void) end(&w, TG_LINK_ON_CURRENT, TG_TRIAL_DROPPED);
+		assert_int_equal(end(&w, TG_LINK_ON_PREVIOUS, ends[i]).act, TG_TRIAL_NOTHING);
+		assert_int_equal(w.disk.current, 8);
+		assert_int_equal(pick(&w), TG_LINK_ON_CURRENT);
+		(void) end(&w, TG_LINK_ON_CURRENT, TG_TRIAL_PROVED);
+		assert_int_equal(w.demoted, 0);
+	}
+}
+
+static void a_candidate_is_not_judged_by_the_one_before_it(void **state)
+{
+	static const enum tg_trial_end ends[] = { TG_TRIAL_REFUSED, TG_TRIAL_UNFIT, TG_TRIAL_PROVED };
+
+	(void) state;
+	for (size_t i = 0; i < TG_ARRAY_SIZE(ends); i++) {
+		struct world w = with(7, 8, 0);
+
+		w.t.shown = tg_trial_generation(&w.t, TG_LINK_ON_CANDIDATE);
+		/* The helper, while the broker still makes up its mind. */
+		w.disk.candidate = 9;
+		tg_trial_look(&w.t, &w.disk);
+		assert_int_equal(end(&w, TG_LINK_ON_CANDIDATE, ends[i]).act, TG_TRIAL_NOTHING);
+		assert_int_equal(w.disk.candidate, 9);
+		assert_int_equal(pick(&w), TG_LINK_ON_CANDIDATE);
 	}
 }
 
@@ -427,6 +466,9 @@ static void check(const struct world *before, const struct world *w, enum tg_lin
 		assert_true(v.at_once);
 		assert_true(next == TG_LINK_ON_CURRENT || next == TG_LINK_ON_PREVIOUS);
 	}
+	/* What works goes only for what has just been seen to work. */
+	if (v.act == TG_TRIAL_DEMOTE)
+		assert_true(used == TG_LINK_ON_PREVIOUS && e == TG_TRIAL_PROVED);
 	/* The network alone costs no identity. */
 	if (e == TG_TRIAL_FAILED || e == TG_TRIAL_CLOSED || e == TG_TRIAL_LOST)
 		assert_int_equal(v.act, TG_TRIAL_NOTHING);
@@ -515,7 +557,9 @@ int main(void)
 		cmocka_unit_test(a_candidate_beside_a_refused_current_goes_on_alone),
 		cmocka_unit_test(a_new_candidate_is_not_held_to_the_old_ones_failures),
 		cmocka_unit_test(what_the_disk_does_not_take_is_asked_for_later),
-		cmocka_unit_test(a_broker_that_drops_or_refuses_a_new_current_demotes_it),
+		cmocka_unit_test(a_broker_that_drops_or_refuses_a_new_current_is_shown_the_old_one),
+		cmocka_unit_test(the_new_one_stays_where_the_old_one_is_of_no_use),
+		cmocka_unit_test(a_candidate_is_not_judged_by_the_one_before_it),
 		cmocka_unit_test(two_failed_connects_ask_the_old_one_and_it_decides),
 		cmocka_unit_test(an_old_one_that_fares_no_better_says_nothing),
 		cmocka_unit_test(a_current_that_is_refused_is_tried_once_an_hour),
