@@ -144,6 +144,18 @@ static void watch_expiry(struct tg_agent *a, const struct tg_picture *p)
 		tell_expiry(level, p);
 }
 
+static void tend_claim(struct tg_agent *a, const struct tg_picture *p)
+{
+	const struct tg_claim_facts f = {
+		.has_current = p->keeper.has_current,
+		.good = p->link.standing == TG_LINK_GOOD,
+		.expired = p->keeper.expired,
+		.key_lost = p->tpm.key_lost,
+	};
+
+	tg_claim_tend(&a->claim, a->cfg, tg_claim_is_proved(&f), p->now_us);
+}
+
 /* Once a second; the picture of it does for all. */
 static void look_around(struct tg_agent *a)
 {
@@ -151,7 +163,7 @@ static void look_around(struct tg_agent *a)
 	char line[sizeof(a->line)];
 
 	tg_agent_picture(a, &p);
-	tg_claim_tend(&a->claim, a->cfg, p.keeper.has_current, p.now_us);
+	tend_claim(a, &p);
 	watch_expiry(a, &p);
 	tg_status_line(&p, line, sizeof(line));
 	if (strcmp(line, a->line) == 0)

@@ -54,6 +54,11 @@ static void forget_both(struct tg_claim *c, const struct tg_config *cfg)
 		tg_log(LOG_WARNING, "claim", "the claim is still present: %s", c->error);
 }
 
+bool tg_claim_is_proved(const struct tg_claim_facts *f)
+{
+	return f->has_current && f->good && !f->expired && !f->key_lost;
+}
+
 void tg_claim_tend(struct tg_claim *c, const struct tg_config *cfg, bool proved, uint64_t now_us)
 {
 	const char *certificate = cfg->enrolment.aws.claim_certificate;

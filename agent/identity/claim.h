@@ -16,7 +16,7 @@
  */
 enum tg_claim_state {
 	TG_CLAIM_NONE,      /* the configuration names none */
-	TG_CLAIM_NEEDED,    /* no certificate has been proved yet */
+	TG_CLAIM_NEEDED,    /* no certificate has been proved yet, or none is good any more */
 	TG_CLAIM_KEPT,      /* it may stay, or is in the TPM and wanted again */
 	TG_CLAIM_FORGOTTEN, /* not there (any more) */
 	TG_CLAIM_STILL,     /* it should have gone and is still there: see error */
@@ -29,9 +29,17 @@ struct tg_claim {
 };
 #define TG_CLAIM_NULL { 0 }
 
+/* What tells whether the gateway can do without its claim. */
+struct tg_claim_facts {
+	bool has_current; /* a certificate of its own */
+	bool good;        /* the broker has taken it since the start */
+	bool expired, key_lost;
+};
+/* Whether it can. An identity that has ended, or may have, needs a claim that somebody has just put there. Pure. */
+bool tg_claim_is_proved(const struct tg_claim_facts *f);
 /*
- * Looks, at most every half minute, what has become of the claim's files, and removes them where that is due. @proved: there is a
- * current identity. Logs what it has removed, and once what it could not. Clear next_us after a change to be heard at once.
+ * Looks, at most every half minute, what has become of the claim's files, and removes them where that is due. @proved:
+ * tg_claim_is_proved(). Logs what it has removed, and once what it could not. Clear next_us after a change to be heard at once.
  */
 void tg_claim_tend(struct tg_claim *c, const struct tg_config *cfg, bool proved, uint64_t now_us);
 /* "none", "needed", "kept", "forgotten", "still present". Never NULL. */

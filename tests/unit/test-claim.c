@@ -76,6 +76,22 @@ static void it_goes_when_a_certificate_is_proved_and_not_before(void **state)
 	assert_int_equal(access(key, F_OK), -1);
 }
 
+static void what_has_ended_or_may_have_proves_nothing(void **state)
+{
+	const struct tg_claim_facts good = { .has_current = true, .good = true };
+	struct tg_claim_facts expired = good, lost = good, unseen = good, none = good;
+
+	(void) state;
+	expired.expired = lost.key_lost = true;
+	/* As after a start: nobody has tried yet whether the TPM still knows the key. */
+	unseen.good = none.has_current = false;
+	assert_true(tg_claim_is_proved(&good));
+	assert_false(tg_claim_is_proved(&expired));
+	assert_false(tg_claim_is_proved(&lost));
+	assert_false(tg_claim_is_proved(&unseen));
+	assert_false(tg_claim_is_proved(&none));
+}
+
 static void it_stays_unless_told_to_go(void **state)
 {
 	struct tg_config cfg = config(false);
@@ -141,6 +157,7 @@ int main(void)
 #define CASE(f) cmocka_unit_test_setup_teardown(f, make_dir, remove_dir)
 	const struct CMUnitTest tests[] = {
 		CASE(it_goes_when_a_certificate_is_proved_and_not_before),
+		CASE(what_has_ended_or_may_have_proves_nothing),
 		CASE(it_stays_unless_told_to_go),
 		CASE(one_that_is_wanted_again_stays),
 		CASE(one_that_cannot_go_is_told_with_what_to_do),
