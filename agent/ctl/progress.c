@@ -93,31 +93,42 @@ static int fail(const struct tg_progress_news *news, tg_progress_fn tell, void *
 	return -1;
 }
 
+static void tell_trial(struct tg_progress *p, tg_progress_fn tell, void *user)
+{
+	if (p->tried)
+		return;
+	p->tried = true;
+	/* Steps of the journal, which goes when the generation is there. */
+	tell_steps(p, TG_STEP_COUNT_ - 1, tell, user);
+	tell(user, &(struct tg_progress_news){ .kind = TG_PROGRESS_TRIAL,
+					       .generation = p->candidate });
+}
+
+static int fail_trial(const struct tg_progress *p, const struct tg_progress_look *look,
+		      tg_progress_fn tell, void *user)
+{
+	return fail(&(struct tg_progress_news){ .kind = TG_PROGRESS_FAILED,
+						.step = p->promoted ? "probation" : "trial",
+						.text = look->rejected,
+						.advice = ADVICE_BROKER,
+						.generation = look->current },
+		    tell, user);
+}
+
 /* The broker's part: there is, or was, a new generation. */
 static int feed_trial(struct tg_progress *p, const struct tg_progress_look *look,
 		      tg_progress_fn tell, void *user)
 {
 	struct tg_progress_news news = { .generation = p->candidate };
 
-	if (!p->tried) {
-		p->tried = true;
-		/* Steps of the journal, which goes when the generation is there. */
-		tell_steps(p, TG_STEP_COUNT_ - 1, tell, user);
-		news.kind = TG_PROGRESS_TRIAL;
-		tell(user, &news);
-	}
+	tell_trial(p, tell, user);
 	if (look->candidate == p->candidate)
 		return 0;
 	if (look->current != p->candidate) {
 		/* The reason comes from another thread of the agent, and may be a moment late. */
 		if (look->roll_backs == p->roll_backs && ++p->gone < GONE_LOOKS)
 			return 0;
-		return fail(&(struct tg_progress_news){ .kind = TG_PROGRESS_FAILED,
-							.step = p->promoted ? "probation" : "trial",
-							.text = look->rejected,
-							.advice = ADVICE_BROKER,
-							.generation = look->current },
-			    tell, user);
+		return fail_trial(p, look, tell, user);
 	}
 	p->gone = 0;
 	if (!p->promoted) {
@@ -156,6 +167,11 @@ int tg_progress_feed(struct tg_progress *p, const struct tg_progress_look *look,
 	if (look->running) {
 		tell_steps(p, step_number(look->step), tell, user);
 		return 0;
+	}
+	/* A trial that was over between two looks has left nothing but its verdict. */
+	if (look->roll_backs > p->roll_backs) {
+		tell_trial(p, tell, user);
+		return fail_trial(p, look, tell, user);
 	}
 	if (!look->error_class)
 		return 0;

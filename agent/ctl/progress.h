@@ -44,7 +44,7 @@ struct tg_progress_news {
 	const char *class;    /* FAILED: the kind of failure, NULL for the broker's */
 	const char *text;     /* FAILED: why */
 	const char *advice;   /* FAILED: what to do */
-	long long generation; /* TRIAL and later; FAILED: the one that goes on, 0 for none */
+	long long generation; /* TRIAL and later, 0 where it was not seen; FAILED: the one that goes on, 0 for none */
 };
 typedef void (*tg_progress_fn)(void *user, const struct tg_progress_news *news);
 

@@ -130,8 +130,12 @@ static void print_news(const struct wait *w, const struct tg_progress_news *n)
 			   "request");
 		break;
 	case TG_PROGRESS_TRIAL:
-		tg_ctl_say(w->ctl, tone, "%-11s generation %lld is shown to the broker\n", "trial",
-			   n->generation);
+		tg_ctl_say(w->ctl, tone, "%-11s ", "trial");
+		if (n->generation)
+			tg_ctl_say(w->ctl, tone, "generation %lld is shown to the broker\n",
+				   n->generation);
+		else
+			tg_ctl_say(w->ctl, tone, "the broker was shown the new generation\n");
 		break;
 	case TG_PROGRESS_PROMOTED:
 		tg_ctl_say(w->ctl, tone,

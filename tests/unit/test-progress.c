@@ -138,6 +138,18 @@ static void a_certificate_that_the_broker_refuses_fails_the_trial(void **state)
 	assert_int_equal(feed(&p, LOOK(.roll_backs = 1, .rejected = "not authorised"), "failed:trial"), -1);
 }
 
+static void a_trial_between_two_looks_fails_as_one(void **state)
+{
+	struct tg_progress p = begun();
+
+	(void) state;
+	assert_int_equal(feed(&p, LOOK(.running = true, .step = "key"), "key"), 0);
+	assert_int_equal(feed(&p, LOOK(.roll_backs = 1, .rejected = "not authorised", .error_class = "refused",
+				       .error_step = "trial", .error_text = "rolled back: not authorised"),
+			      "csr request issued registered verified written trial failed:trial"),
+			 -1);
+}
+
 static void a_reason_may_come_late_and_not_at_all(void **state)
 {
 	struct tg_progress p = begun();
@@ -191,6 +203,7 @@ int main(void)
 		cmocka_unit_test(an_old_error_does_not_fail_a_new_attempt),
 		cmocka_unit_test(another_way_is_no_failure),
 		cmocka_unit_test(a_certificate_that_the_broker_refuses_fails_the_trial),
+		cmocka_unit_test(a_trial_between_two_looks_fails_as_one),
 		cmocka_unit_test(a_reason_may_come_late_and_not_at_all),
 		cmocka_unit_test(one_that_is_dropped_later_fails_the_probation),
 		cmocka_unit_test(a_first_enrolment_needs_no_identity_before_it),
