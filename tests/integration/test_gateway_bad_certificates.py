@@ -3,8 +3,9 @@
 """The authority answers a renewal with a certificate that is of no use: it never becomes a candidate, or not for long."""
 
 import os
+import re
 
-from gateway_bench import main
+from gateway_bench import main, read_text
 from rotation_bench import RotationScenario
 
 
@@ -21,6 +22,9 @@ class BadCertificates(RotationScenario):
 
     def wait_end(self):
         self.wait("the end of the attempt", lambda: self.agent.status()["enrolment"]["state"] != "running")
+
+    def outcome(self, number):
+        return read_text(f"{self.agent.state}/identity/generations/{number:06}/outcome")
 
     def newest(self):
         return max(int(n) for n in os.listdir(self.agent.state + "/identity/generations") if n.isdigit())
