@@ -175,7 +175,7 @@ static void on_time(struct tg_link *l, uint64_t now)
 static uint64_t next_deadline(const struct tg_link *l)
 {
 	uint64_t d = tg_us_add(l->reported_us, REPORT_US);
-	uint64_t t = l->report.state == TG_LINK_OFFLINE ? l->due_us : l->deadline_us;
+	uint64_t t = l->report.state == TG_LINK_OFFLINE ? tg_link_paused_until(l) : l->deadline_us;
 
 	return t < d && (l->report.state != TG_LINK_OFFLINE || ready(l)) ? t : d;
 }

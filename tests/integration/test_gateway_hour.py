@@ -65,6 +65,8 @@ class Hour(RotationScenario):
         """(generation, end of life, time of the first session) of all that were issued and served."""
         found = {}
         for name in sorted(os.listdir(self.agent.state + "/identity/generations")):
+            if not name.isdigit():
+                continue    # one that is being written
             first = [e["time"] for e in self.record.all("connect", certificate=self.id_of(int(name)))]
             if first:
                 found[int(name)] = (self.end_of(int(name)), min(first))

@@ -3,8 +3,9 @@
 """Failures that say nothing definite, topics that are denied, and what a refused or a waiting certificate looks like."""
 
 import os
+import time
 
-from gateway_bench import main
+from gateway_bench import main, read_text
 from rotation_bench import RotationScenario
 
 EVENTS = "*/status/events"
@@ -153,6 +154,22 @@ class Events(Trial):
 
 
 class Standing(Trial):
+    def link_cpu_s(self):
+        """What the link's thread has had of the processor."""
+        tasks = f"/proc/{self.agent.process.pid}/task"
+        for task in os.listdir(tasks):
+            if read_text(f"{tasks}/{task}/comm").strip() == "link":
+                fields = read_text(f"{tasks}/{task}/stat").rsplit(")", 1)[1].split()
+                return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        self.fail("the agent has no link thread")
+
+    def assert_at_rest(self):
+        """An hour is waited for, not spun through."""
+        before, began = self.link_cpu_s(), time.monotonic()
+        time.sleep(4)
+        share = (self.link_cpu_s() - before) / (time.monotonic() - began)
+        self.assertLess(share, 0.05, "the link's thread does not rest")
+
     def test_refused_is_tried_once_an_hour(self):
         self.first_session()
         self.assertEqual(self.standing(), "good")
@@ -163,6 +180,7 @@ class Standing(Trial):
         self.assertGreaterEqual(self.link()["next_s"], 3500)
         self.assertIn("refuses the current certificate", self.agent.said())
         self.wait("readings on the disk", lambda: self.agent.status()["spool"]["disk_packs"] > 0)
+        self.assert_at_rest()
         self.cloud.ask("clear")
         self.hurry()
         self.wait_generation(1)
