@@ -21,7 +21,10 @@ struct tg_generations {
 		-1, -1                                                                             \
 	}
 
-/* The group may use the key beside the agent (it is of no use without the TPM); certificates are public. */
+/*
+ * Where the state directory lets the group in, it may use the key beside the agent (which is of no use without the TPM);
+ * certificates are public. The packaged unit's directory lets nobody in.
+ */
 #define TG_GENERATIONS_KEY_MODE	   0640
 #define TG_GENERATIONS_PUBLIC_MODE 0644
 

@@ -10,8 +10,9 @@ certificate-rolled-back  the new certificate was refused: it goes, its key is go
 The event is a claim by whoever published it. It is believed only as far as its publisher speaks for the
 gateway: under the certificate that stays, which is attached to the thing that the topic names, and so is the
 one that goes. Nothing older than itself is deactivated by a certificate that was refused, nothing younger
-by one that was retired, and a roll-back ends only what was issued a short while ago: so the holder of an old
-certificate cannot end its successor.
+by one that was retired, and a roll-back ends only what was issued a short while ago. What is left: who holds the
+key of the certificate before, as long as that is active, can end the new one within those days; the gateway then
+renews once more.
 """
 
 import datetime
