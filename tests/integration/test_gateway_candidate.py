@@ -29,7 +29,7 @@ class Candidate(Scenario):
         self.broker.kill()
         self.broker.start()
         self.wait_online(60)
-        self.assertIn("it is current now", self.agent.said())
+        self.wait("the word of its promotion", lambda: "it is current now" in self.agent.said())
         self.assertFalse(os.path.lexists(self.agent.state + "/identity/candidate"))
         self.assertEqual(len(self.cloud.issued()), 1)
         self.assert_promise(self.wait_drained())
