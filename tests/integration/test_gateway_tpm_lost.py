@@ -91,7 +91,8 @@ class TpmLost(TpmScenario):
         self.assertEqual(status["id"], status["tpm"]["id"])
         self.assertEqual(status["link"]["client_id"], status["id"])
         # What was read before arrives as well.
-        self.assertEqual({p.base_name.split(":")[0] for p in self.subscriber.packs()}, {gateway, status["id"]})
+        self.wait("packs under both names",
+                  lambda: {p.base_name.split(":")[0] for p in self.subscriber.packs()} == {gateway, status["id"]})
 
     def claims(self, words):
         """Without a word of the operator: one new certificate, told once, and every reading arrives."""
