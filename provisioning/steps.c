@@ -7,14 +7,32 @@
 #include "provisioning/step_key.h"
 #include "provisioning/verdict.h"
 #include "x509/csr.h"
+#include "x509/key.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
 #include <string.h>
 
 /* A token that is about to expire is not worth a connection. */
 #define TOKEN_MARGIN_S 30
 
 /* --- request ------------------------------------------------------------------------------ */
+
+/*
+ * The request is signed, and from here on the key is only compared with others. A loaded one takes a
+ * place in the TPM, which has three, and the session to come may need a key of its own beside the agent's.
+ */
+static int let_key_go(struct tg_enrolment *e, struct tg_fault *reterr)
+{
+	EVP_PKEY *public = NULL;
+	int r = tg_key_public(e->key, &public, reterr);
+
+	if (r < 0)
+		return r;
+	EVP_PKEY_free(e->key);
+	e->key = public;
+	return 0;
+}
 
 static int take_csr(struct tg_enrolment *e, struct tg_fault *reterr)
 {
@@ -25,7 +43,7 @@ static int take_csr(struct tg_enrolment *e, struct tg_fault *reterr)
 		r = tg_csr_make(e->key, &names.csr, &e->csr_pem, reterr);
 	if (r == 0)
 		r = tg_pending_write(e->state_dir, TG_FILE_REQUEST, e->csr_pem, reterr);
-	return r;
+	return r < 0 ? r : let_key_go(e, reterr);
 }
 
 static int keep_csr(struct tg_enrolment *e, struct tg_fault *reterr)
@@ -37,7 +55,7 @@ static int keep_csr(struct tg_enrolment *e, struct tg_fault *reterr)
 		return r;
 	if (tg_pending_read(e->state_dir, TG_FILE_REQUEST, &e->csr_pem, NULL) == 0 &&
 	    tg_csr_check(e->csr_pem, strlen(e->csr_pem), e->key, &names.csr, NULL) == 0)
-		return 0;
+		return let_key_go(e, reterr);
 	free(tg_take(e->csr_pem));
 	return TG_STEP_GONE;
 }

@@ -96,3 +96,25 @@ bool tg_key_same(const EVP_PKEY *a, const EVP_PKEY *b)
 	ERR_clear_error();
 	return same;
 }
+
+int tg_key_public(const EVP_PKEY *key, EVP_PKEY **ret, struct tg_fault *reterr)
+{
+	unsigned char *der = NULL;
+	const unsigned char *p;
+	EVP_PKEY *public;
+	int len;
+
+	ERR_clear_error();
+	len = spki(key, &der);
+	if (len <= 0)
+		return tg_x509_fault(reterr, -EIO, "the public key cannot be had");
+	p = der;
+	/* OpenSSL's own: another provider's could go to the TPM for it again. */
+	public = d2i_PUBKEY_ex(NULL, &p, len, NULL, "provider=default");
+	OPENSSL_free(der);
+	if (!public)
+		return tg_x509_fault(reterr, -EIO, "the public key cannot be had");
+	ERR_clear_error();
+	*ret = public;
+	return 0;
+}

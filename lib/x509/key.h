@@ -24,6 +24,9 @@ int tg_key_from_pem(const char *pem, size_t len, EVP_PKEY **ret,
 /* Whether both have the same public key; false when either cannot tell. */
 bool tg_key_same(const EVP_PKEY *a, const EVP_PKEY *b);
 
+/* The public half of @key as a key of its own, which needs no TPM: 0 and owned, or -EIO, -ENOMEM. */
+int tg_key_public(const EVP_PKEY *key, EVP_PKEY **ret, struct tg_fault *reterr) TG_CHECKED;
+
 /*
  * Empties OpenSSL's error queue of this thread into @reterr as "what: reason", the innermost reason
  * first, and returns @r.

@@ -205,6 +205,21 @@ static int free_keys(void **state)
 	return 0;
 }
 
+static void the_public_half_is_the_same_key_and_cannot_sign(void **state)
+{
+	EVP_PKEY *public = NULL;
+	EVP_PKEY_CTX *ctx;
+
+	(void) state;
+	assert_int_equal(tg_key_public(key, &public, NULL), 0);
+	assert_true(tg_key_same(public, key));
+	assert_false(tg_key_same(public, other));
+	ctx = EVP_PKEY_CTX_new(public, NULL);
+	assert_int_equal(EVP_PKEY_private_check(ctx), 0);
+	EVP_PKEY_CTX_free(ctx);
+	EVP_PKEY_free(public);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -215,6 +230,7 @@ int main(void)
 		cmocka_unit_test(a_request_of_another_key_or_names_is_stale),
 		cmocka_unit_test(names_that_are_no_dns_names_are_refused),
 		cmocka_unit_test(keys_that_cannot_be_used_are_told_apart),
+		cmocka_unit_test(the_public_half_is_the_same_key_and_cannot_sign),
 	};
 
 	return cmocka_run_group_tests(tests, make_keys, free_keys);
