@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
@@ -53,6 +54,16 @@ int tg_us_to_poll_ms(uint64_t now_us, uint64_t deadline_us)
 		return 0;
 	ms = (deadline_us - now_us - 1) / TG_US_PER_MS + 1;
 	return ms > INT_MAX ? INT_MAX : (int) ms;
+}
+
+time_t tg_clock_time_t(int64_t s)
+{
+	/* Debian 12's armhf. */
+	bool narrow = sizeof(time_t) < sizeof(s);
+
+	if (narrow && s > INT32_MAX)
+		return (time_t) INT32_MAX;
+	return (time_t) (narrow && s < INT32_MIN ? INT32_MIN : s);
 }
 
 const char *tg_clock_iso(int64_t wall_us, char out[static 32])

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdint.h>
+#include <time.h>
 
 /*
  * Microseconds everywhere. Deadlines and intervals are on CLOCK_BOOTTIME,
@@ -20,6 +21,11 @@ int64_t tg_clock_wall_us(void);
 uint64_t tg_us_add(uint64_t a, uint64_t b);
 /* Milliseconds for poll() from now until @deadline_us: 0 when past, -1 for TG_US_FOREVER, rounded up, clamped to INT_MAX. */
 int tg_us_to_poll_ms(uint64_t now_us, uint64_t deadline_us);
+/*
+ * @s seconds since 1970 for functions that take a time_t: the last that it can hold where it has 32 bits and @s is beyond
+ * 2038. Never fails.
+ */
+time_t tg_clock_time_t(int64_t s);
 /* "2026-11-21T10:15:10Z" of @wall_us (floored to seconds) to @out. Returns @out; "?" for years outside 0..9999. */
 const char *tg_clock_iso(int64_t wall_us, char out[static 32]);
 /* This boot's id (/proc/sys/kernel/random/boot_id) as 16 bytes. Returns 0 or -errno. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mqtt/attempt.h"
 
+#include "base/clock.h"
+
 #include <openssl/err.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
@@ -109,7 +111,7 @@ static bool set_wishes(X509_STORE_CTX *store, const struct tg_mqtt_attempt *a)
 						       X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
 	X509_VERIFY_PARAM_set_auth_level(param, 2);
 	if (a->verify_at)
-		X509_VERIFY_PARAM_set_time(param, (time_t) a->verify_at);
+		X509_VERIFY_PARAM_set_time(param, tg_clock_time_t(a->verify_at));
 	if (inet_pton(AF_INET, a->host, &ip) == 1)
 		return X509_VERIFY_PARAM_set1_ip_asc(param, a->host);
 	return X509_VERIFY_PARAM_set1_host(param, a->host, 0);
@@ -132,7 +134,7 @@ static void on_info(const SSL *ssl, int where, int ret)
 static int judge_beginning(X509_STORE_CTX *store, struct tg_mqtt_attempt *a)
 {
 	STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(store);
-	time_t then = (time_t) a->peer_not_before;
+	time_t then = tg_clock_time_t(a->peer_not_before);
 
 	for (int i = 0; i < sk_X509_num(chain); i++) {
 		X509 *cert = sk_X509_value(chain, i);

@@ -171,12 +171,12 @@ static int load_anchors(const char *pem, size_t len, X509_STORE *store, struct t
  */
 static time_t judge_at(const struct tg_chain *c, const struct tg_chain_rules *rules)
 {
-	int64_t at = rules->now, begin, time_max = sizeof(time_t) > 4 ? INT64_MAX : INT32_MAX;
+	int64_t at = rules->now, begin;
 
 	for (size_t i = 0; i < c->n; i++)
 		if (tg_when(X509_get0_notBefore(c->certs[i]), &begin) == 0 && begin > at)
 			at = begin;
-	return (time_t) (at > time_max ? time_max : at);
+	return tg_clock_time_t(at);
 }
 
 static int check_anchors(const struct tg_chain *c, const struct tg_chain_rules *rules,

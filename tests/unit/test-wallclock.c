@@ -34,6 +34,19 @@ static uint64_t next_random(uint64_t *state)
 	return *state;
 }
 
+/* With a time_t of 32 bits they end in 2038, and do not begin again in 1901. */
+static void dates_beyond_2038_are_never_taken_for_the_past(void **state)
+{
+	static const int64_t dates[] = { 0, INT32_MAX, INT64_C(1) << 31, INT64_C(253402300799) };
+
+	(void) state;
+	for (size_t i = 1; i < TG_ARRAY_SIZE(dates); i++)
+		assert_true(tg_clock_time_t(dates[i]) >= tg_clock_time_t(dates[i - 1]));
+	assert_true(tg_clock_time_t(INT64_MIN) < 0);
+	if (sizeof(time_t) == sizeof(int64_t))
+		assert_int_equal(tg_clock_time_t(dates[3]), dates[3]);
+}
+
 static void a_clock_behind_the_release_is_suspect(void **state)
 {
 	static const int64_t behind[] = { 0, DAY, RELEASE - 2 * YEAR, RELEASE - DAY,
@@ -265,6 +278,7 @@ static void every_source_has_a_name(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(dates_beyond_2038_are_never_taken_for_the_past),
 		cmocka_unit_test(a_clock_behind_the_release_is_suspect),
 		cmocka_unit_test(a_clock_decades_ahead_is_suspect),
 		cmocka_unit_test(a_floor_moves_on_with_the_time_since_boot),
