@@ -26,9 +26,6 @@ static int make_current(struct tg_enrolment *e, struct tg_credential *c, struct 
 	int r = tg_generation_path(e->state_dir, TG_SLOT_CURRENT, TG_FILE_BUNDLE, c->bundle_file,
 				   sizeof(c->bundle_file));
 
-	if (r == 0)
-		r = tg_generation_path(e->state_dir, TG_SLOT_CURRENT, TG_FILE_CHAIN, c->chain_file,
-				       sizeof(c->chain_file));
 	if (r < 0)
 		return tg_fault_set(reterr, r, "the current generation has no bundle");
 	r = tg_generation_text(e->state_dir, TG_SLOT_CURRENT, TG_FILE_KEY, &pem, reterr);

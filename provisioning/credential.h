@@ -14,7 +14,6 @@ struct tg_credential {
 	enum tg_enrol_credential which;
 	/* With CURRENT, for the method: */
 	char bundle_file[PATH_MAX]; /* chain, then key */
-	char chain_file[PATH_MAX];  /* for methods that ask for the same names again */
 	char client_id[129];        /* for methods that speak MQTT */
 	bool own_client_id;         /* it is the gateway's, not one for renewals */
 
