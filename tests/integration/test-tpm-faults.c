@@ -2,8 +2,8 @@
 #include "tests/unit/test.h"
 
 #include "base/clock.h"
-#include "tests/integration/swtpm.h"
 #include "tests/integration/tpm-proxy.h"
+#include "tests/integration/tpm-parts.h"
 #include "tpm/key.h"
 #include "tpm/tpm.h"
 
@@ -16,8 +16,6 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#define SRK TG_TPM_SRK_DEFAULT
-
 struct bench {
 	struct swtpm swtpm;
 	struct tpm_proxy *proxy;
@@ -26,35 +24,16 @@ struct bench {
 	struct tg_tpm_key *key;
 };
 
-static void must(int r, const struct tg_fault *f)
-{
-	if (r < 0)
-		fail_msg("%d: %s", r, f->text);
-}
-
-static struct tg_tpm *open_tpm(const char *tcti, uint64_t timeout_us)
-{
-	const struct tg_tpm_options o = { .tcti = tcti, .timeout_us = timeout_us };
-	struct tg_tpm *t = NULL;
-
-	assert_int_equal(tg_tpm_new(&o, &t, NULL), 0);
-	return t;
-}
-
 static int setup(void **state)
 {
 	struct bench *b = calloc(1, sizeof(*b));
-	tg_autofree char *pem = NULL;
-	struct tg_fault f;
 
 	assert_non_null(b);
 	swtpm_init(&b->swtpm);
 	b->proxy = tpm_proxy_new(&b->swtpm);
 	b->tpm = open_tpm(tpm_proxy_tcti(b->proxy), 30 * TG_US_PER_S);
 	b->hasty = open_tpm(b->swtpm.tcti, TG_US_PER_S);
-	must(tg_tpm_ensure_srk(b->tpm, SRK, &f), &f);
-	must(tg_tpm_create_key(b->tpm, SRK, &pem, &f), &f);
-	must(tg_tpm_key_from_pem(pem, strlen(pem), &b->key, &f), &f);
+	b->key = make_key(b->tpm);
 	*state = b;
 	return 0;
 }

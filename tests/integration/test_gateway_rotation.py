@@ -9,7 +9,6 @@ from gateway_bench import Scenario, main, read_text
 from rotation_bench import RotationScenario, say
 
 GAP_MAX = 2.0           # seconds from the last publish on the old to the first on the new certificate
-CI_FACTOR = 3           # machines that build other things at the same time
 
 
 class OnSchedule(RotationScenario):
@@ -34,7 +33,7 @@ class OnSchedule(RotationScenario):
         self.assert_identity_is_one(2)
         gap = self.gap(old, new)
         say(f"rotation: {gap:.3f} s from the last publish on the old to the first on the new certificate")
-        self.assertLess(gap, GAP_MAX * CI_FACTOR)
+        self.assertLess(gap, GAP_MAX)
         return old, new
 
     def assert_told(self, old, new):

@@ -2,6 +2,7 @@
 #include "config/describe.h"
 #include "config/load.h"
 
+#include "base/buffer.h"
 #include "tests/unit/test.h"
 
 #include <errno.h>
@@ -135,15 +136,15 @@ static void problems_come_in_the_order_of_files_and_lines(void **state)
 
 static void more_problems_than_are_kept_are_counted(void **state)
 {
-	static char text[100 * 24];
+	tg_cleanup(tg_buffer_done) struct tg_buffer text = TG_BUFFER_INIT(4096);
 	struct tg_config *config = NULL;
 	struct tg_complaints c;
 
 	(void) state;
-	strcat(text, "[est]\n[enrolment.est]\nlabel = x\n");
+	tg_buffer_adds(&text, "[est]\n[enrolment.est]\nlabel = x\n");
 	for (int i = 0; i < 100; i++)
-		strcat(text, "[mqtt]\nport = none\n");
-	put("tidegate.conf", text);
+		tg_buffer_adds(&text, "[mqtt]\nport = none\n");
+	put("tidegate.conf", tg_buffer_text(&text));
 	assert_int_equal(tg_config_load("tidegate.conf", &c, &config), -EBADMSG);
 	assert_int_equal(c.n, TG_CONFIG_COMPLAINTS);
 	/* 1 unknown section, 99 repeated ones and 99 repeated keys, 1 bad value; the warning makes
@@ -185,15 +186,12 @@ static void files_that_cannot_be_read_say_why(void **state)
 
 static void more_buses_than_there_may_be_are_refused(void **state)
 {
-	char text[8192] = "", section[64];
+	tg_cleanup(tg_buffer_done) struct tg_buffer text = TG_BUFFER_INIT(8192);
 
 	(void) state;
-	for (int i = 0; i <= TG_CONFIG_BUSES; i++) {
-		(void) snprintf(section, sizeof section, "[bus b%d]\ntype = modbus-tcp\nhost = h\n",
-				i);
-		strcat(text, section);
-	}
-	put("tidegate.conf", text);
+	for (int i = 0; i <= TG_CONFIG_BUSES; i++)
+		tg_buffer_addf(&text, "[bus b%d]\ntype = modbus-tcp\nhost = h\n", i);
+	put("tidegate.conf", tg_buffer_text(&text));
 	refused("tidegate.conf", -EBADMSG, "tidegate.conf:193: more than 64 buses");
 }
 

@@ -2,9 +2,9 @@
 #include "agent/status/history.h"
 
 #include "tests/unit/test.h"
+#include "tests/unit/tree.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <jansson.h>
 #include <string.h>
 
@@ -19,18 +19,10 @@ static int setup(void **state)
 	return mkdtemp(dir) ? 0 : -1;
 }
 
-static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void) st;
-	(void) flag;
-	(void) ftw;
-	return remove(path);
-}
-
 static int teardown(void **state)
 {
 	(void) state;
-	return nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+	return tree_remove(dir);
 }
 
 static int write_one(void)

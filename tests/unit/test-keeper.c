@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "tests/unit/test.h"
+#include "tests/unit/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -95,14 +96,11 @@ static void start(struct bench *b, const char *script)
 
 static void tear_down(struct bench *b)
 {
-	char command[128];
-
 	tg_keeper_free(b->keeper);
 	sd_event_unref(b->loop);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 	assert_int_equal(errno, ECHILD);
-	(void) snprintf(command, sizeof(command), "rm -r %s", b->dir);
-	assert_int_equal(system(command), 0);
+	assert_int_equal(tree_remove(b->dir), 0);
 }
 
 static struct tg_keeper_status status(struct bench *b)
