@@ -23,6 +23,8 @@ enum tg_enrol_class tg_failure_class(int r)
 		return TG_ENROL_REFUSED;
 	case EADDRNOTAVAIL:
 		return TG_ENROL_ID_REFUSED;
+	case EINPROGRESS:
+		return TG_ENROL_PENDING;
 	case EPROTO:
 	case EBADMSG:
 	case EMSGSIZE:
@@ -44,6 +46,8 @@ static int errno_of(enum tg_enrol_class class)
 		return -EPERM;
 	case TG_ENROL_ID_REFUSED:
 		return -EADDRNOTAVAIL;
+	case TG_ENROL_PENDING:
+		return -EINPROGRESS;
 	case TG_ENROL_BAD_ANSWER:
 		return -EPROTO;
 	case TG_ENROL_LOCAL:
@@ -66,6 +70,7 @@ void tg_failure_forget(struct tg_journal *j)
 	j->error_class = TG_ENROL_OK;
 	j->error_step = TG_STEP_NONE;
 	j->error_status = 0;
+	j->retry_at = 0;
 	j->error_code[0] = '\0';
 	j->error_text[0] = '\0';
 }

@@ -269,7 +269,7 @@ static void tell_failure(struct tg_enrolment *e, int r, const struct tg_fault *f
 		(void) snprintf(j.error_text, sizeof(j.error_text), "%s", fault->text);
 		tg_progress_failed(e->progress, &j);
 	}
-	tg_progress_result(e->progress, "failed", 0, NULL);
+	tg_progress_result(e->progress, tg_progress_end(&e->journal), 0, NULL);
 }
 
 static int run(const struct tg_options *o, const struct tg_config *config)

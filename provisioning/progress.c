@@ -55,23 +55,31 @@ void tg_progress_done(struct tg_progress *p, enum tg_enrol_step step, bool kept,
 	print_line(p, &b);
 }
 
+const char *tg_progress_end(const struct tg_journal *j)
+{
+	return j->error_class == TG_ENROL_PENDING ? "pending" : "failed";
+}
+
 void tg_progress_failed(struct tg_progress *p, const struct tg_journal *j)
 {
 	tg_cleanup(tg_buffer_done) struct tg_buffer b = TG_BUFFER_INIT(LINE_MAX_BYTES);
 	uint64_t ms = elapsed_ms(p);
+	const char *state = tg_progress_end(j);
 
 	if (p->json) {
-		tg_buffer_addf(&b, "{\"step\":\"%s\",\"state\":\"failed\",\"ms\":%" PRIu64,
-			       tg_enrol_step_name(j->error_step), ms);
+		tg_buffer_addf(&b, "{\"step\":\"%s\",\"state\":\"%s\",\"ms\":%" PRIu64,
+			       tg_enrol_step_name(j->error_step), state, ms);
 		member(&b, "class", tg_enrol_class_name(j->error_class));
 		tg_buffer_addf(&b, ",\"status\":%d", j->error_status);
+		if (j->retry_at)
+			tg_buffer_addf(&b, ",\"retry_at\":%" PRId64, j->retry_at);
 		member(&b, "code", j->error_code);
 		member(&b, "text", j->error_text);
 		tg_buffer_addc(&b, '}');
 	} else {
-		tg_buffer_addf(&b, "%-10s  failed %4" PRIu64 ".%03u s  %s",
-			       tg_enrol_step_name(j->error_step), ms / 1000, (unsigned) (ms % 1000),
-			       j->error_text);
+		tg_buffer_addf(&b, "%-10s  %-7s%4" PRIu64 ".%03u s  %s",
+			       tg_enrol_step_name(j->error_step), state, ms / 1000,
+			       (unsigned) (ms % 1000), j->error_text);
 	}
 	print_line(p, &b);
 }

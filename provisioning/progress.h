@@ -12,10 +12,11 @@
  *
  *	{"step":"csr","state":"done","ms":12,"text":"CN=gw-7"}
  *	{"step":"issued","state":"failed","ms":80,"class":"refused","status":403,"code":"AccessDenied","text":"..."}
+ *	{"step":"issued","state":"pending","ms":80,"class":"pending","status":202,"retry_at":1800000000,...}
  *	{"result":"renewed","generation":8,"base":7,"subject":"CN=...","thing":"gw-7"}
  *
- * state: done; kept (a result of an earlier run that still holds); failed. result: enrolled,
- * renewed, present, failed. Secrets are never told. One thread; writes block as long as the reader does.
+ * state: done; kept (a result of an earlier run that still holds); failed; pending (the service has
+ * yet to approve). result: enrolled, renewed, present, failed, pending. Secrets are never told. One thread; writes block as long as the reader does.
  */
 struct tg_progress {
 	FILE *out;
@@ -26,8 +27,10 @@ struct tg_progress {
 void tg_progress_begin(struct tg_progress *p);
 /* @text: what came of it, "" for nothing to say. */
 void tg_progress_done(struct tg_progress *p, enum tg_enrol_step step, bool kept, const char *text);
-/* What failed is taken from @j: error_class, error_step, error_status, error_code, error_text. */
+/* What failed, or waits, is taken from @j: error_class and what stands with it. */
 void tg_progress_failed(struct tg_progress *p, const struct tg_journal *j);
+/* "failed", or "pending" where @j tells of a wait. Never NULL. */
+const char *tg_progress_end(const struct tg_journal *j);
 /* A remark between steps; for people only. */
 void tg_progress_note(struct tg_progress *p, const char *fmt, ...) TG_PRINTF(2, 3);
 

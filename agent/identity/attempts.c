@@ -24,6 +24,7 @@ static const struct pace paces[TG_ENROL_CLASS_COUNT_] = {
 	[TG_ENROL_BAD_ANSWER] = { 60 * TG_US_PER_S, 6 * HOUR_US, true },
 	[TG_ENROL_LOCAL] = { 5 * TG_US_PER_S, 300 * TG_US_PER_S, false },
 	[TG_ENROL_ID_REFUSED] = { 300 * TG_US_PER_S, 6 * HOUR_US, true },
+	[TG_ENROL_PENDING] = { 600 * TG_US_PER_S, 6 * HOUR_US, true },
 };
 
 void tg_attempts_begun(struct tg_attempts *a, enum tg_enrol_credential credential, bool own_id,

@@ -35,6 +35,8 @@ enum tg_enrol_class {
 	TG_ENROL_LOCAL,      /* TPM, disk, files, configuration */
 	TG_ENROL_ID_REFUSED, /* the service does not take the rotation client id: leave the session and
 				run again under its id */
+	TG_ENROL_PENDING, /* the service has the request and somebody has yet to approve it: no
+			     failure, the same request is asked for again at retry_at */
 	TG_ENROL_CLASS_COUNT_
 };
 
@@ -67,6 +69,8 @@ struct tg_journal {
 	enum tg_enrol_class error_class;
 	enum tg_enrol_step error_step; /* the step that was being taken */
 	int error_status;              /* the service's statusCode, 0 for none */
+	int64_t retry_at; /* when the service asked to be asked again, on the believed wall clock,
+			     seconds since 1970; 0: it did not say */
 	char error_code[64];           /* verbatim, made printable */
 	char error_text[TG_FAULT_MAX];
 };

@@ -22,6 +22,7 @@ static const char *const class_names[TG_ENROL_CLASS_COUNT_] = {
 	[TG_ENROL_OK] = "ok",           [TG_ENROL_RETRY] = "retry",
 	[TG_ENROL_REFUSED] = "refused", [TG_ENROL_BAD_ANSWER] = "bad-answer",
 	[TG_ENROL_LOCAL] = "local",     [TG_ENROL_ID_REFUSED] = "id-refused",
+	[TG_ENROL_PENDING] = "pending",
 };
 
 static const char *const kind_names[TG_ORDER_COUNT_] = {
@@ -80,6 +81,7 @@ void tg_journal_print(const struct tg_journal *j, struct tg_buffer *out)
 		tg_buffer_addf(out, ",\"error\":{\"class\":\"%s\",\"step\":\"%s\",\"status\":%d",
 			       tg_enrol_class_name(j->error_class),
 			       tg_enrol_step_name(j->error_step), j->error_status);
+		tg_buffer_addf(out, ",\"retry_at\":%" PRId64, j->retry_at);
 		print_text(out, "code", j->error_code);
 		print_text(out, "text", j->error_text);
 		tg_buffer_addc(out, '}');
@@ -122,6 +124,14 @@ static int parse_times(const struct json_t *doc, struct tg_journal *j, struct tg
 	return 0;
 }
 
+/* A journal of a release whose methods were never told when to come back has none. */
+static int parse_retry_at(const struct json_t *error, int64_t *ret, struct tg_fault *reterr)
+{
+	int r = tg_json_int(error, "retry_at", -TIME_MAX, TIME_MAX, ret, reterr);
+
+	return r == -ENOENT ? 0 : r;
+}
+
 static int parse_error(const struct json_t *doc, struct tg_journal *j, struct tg_fault *reterr)
 {
 	const struct json_t *error = NULL;
@@ -138,6 +148,8 @@ static int parse_error(const struct json_t *doc, struct tg_journal *j, struct tg
 		r = parse_name(error, "step", step_names, TG_STEP_COUNT_, &step, reterr);
 	if (r == 0)
 		r = tg_json_int(error, "status", INT_MIN, INT_MAX, &status, reterr);
+	if (r == 0)
+		r = parse_retry_at(error, &j->retry_at, reterr);
 	if (r == 0)
 		r = tg_json_text(error, "code", j->error_code, sizeof(j->error_code), reterr);
 	if (r == 0)

@@ -30,6 +30,7 @@ static const struct tg_journal sample = {
 	.error_class = TG_ENROL_ID_REFUSED,
 	.error_step = TG_STEP_REGISTERED,
 	.error_status = 403,
+	.retry_at = INT64_C(4102448400),
 	.error_code = "AccessDenied",
 	.error_text = "said \"no\"",
 };
@@ -53,6 +54,7 @@ static void reads_back_what_it_wrote(void **state)
 	assert_int_equal(out.error_class, TG_ENROL_ID_REFUSED);
 	assert_int_equal(out.error_step, TG_STEP_REGISTERED);
 	assert_int_equal(out.error_status, 403);
+	assert_true(out.retry_at == sample.retry_at);
 	assert_string_equal(out.error_text, sample.error_text);
 	snprintf(path, sizeof(path), "%s/identity/pending/journal", dir);
 	assert_int_equal(stat(path, &st), 0);
@@ -123,6 +125,47 @@ static void a_journal_from_before_rotation_is_a_first_enrolment(void **state)
 	assert_int_equal(out.kind, TG_ORDER_ENROL);
 	assert_int_equal(out.credential, TG_CREDENTIAL_CLAIM);
 	assert_int_equal(out.base, 0);
+}
+
+static void a_wait_for_the_authority_is_kept(void **state)
+{
+	struct tg_journal in = sample, out = { 0 };
+
+	(void) state;
+	in.error_class = TG_ENROL_PENDING;
+	in.error_status = 202;
+	assert_int_equal(tg_journal_write(dir, &in, NULL), 0);
+	assert_int_equal(tg_journal_read(dir, &out, NULL), 0);
+	assert_int_equal(out.error_class, TG_ENROL_PENDING);
+	assert_string_equal(tg_enrol_class_name(out.error_class), "pending");
+	assert_true(out.retry_at == in.retry_at);
+	/* It belongs to the failure, and goes with it. */
+	in.error_class = TG_ENROL_OK;
+	assert_int_equal(tg_journal_write(dir, &in, NULL), 0);
+	assert_int_equal(tg_journal_read(dir, &out, NULL), 0);
+	assert_true(out.retry_at == 0);
+	assert_int_equal(tg_journal_clear(dir, NULL), 0);
+}
+
+static void a_failure_from_before_waits_were_known_has_none(void **state)
+{
+	static const char begin[] =
+		"{\"version\":1,\"step\":\"csr\",\"method\":\"est\",\"endpoint\":\"e\","
+		"\"started\":1,\"updated\":2,\"issued\":0,\"attempts\":1,\"token\":\"\","
+		"\"certificate_id\":\"\",\"thing\":\"\",\"error\":{\"class\":\"retry\","
+		"\"step\":\"issued\",\"status\":503,\"code\":\"\",\"text\":\"\"";
+	struct tg_journal out;
+	char text[512];
+	int n = snprintf(text, sizeof(text), "%s}}", begin);
+
+	(void) state;
+	assert_int_equal(tg_journal_parse(text, (size_t) n, &out, NULL), 0);
+	assert_int_equal(out.error_status, 503);
+	assert_true(out.retry_at == 0);
+	n = snprintf(text, sizeof(text), "%s,\"retry_at\":\"soon\"}}", begin);
+	assert_int_equal(tg_journal_parse(text, (size_t) n, &out, NULL), -EBADMSG);
+	n = snprintf(text, sizeof(text), "%s,\"retry_at\":9223372036854775807}}", begin);
+	assert_int_equal(tg_journal_parse(text, (size_t) n, &out, NULL), -EBADMSG);
 }
 
 static int do_write(void)
@@ -203,6 +246,8 @@ int main(void)
 		cmocka_unit_test(damage_is_told_and_sets_nothing),
 		cmocka_unit_test(the_longest_members_fit),
 		cmocka_unit_test(a_journal_from_before_rotation_is_a_first_enrolment),
+		cmocka_unit_test(a_wait_for_the_authority_is_kept),
+		cmocka_unit_test(a_failure_from_before_waits_were_known_has_none),
 		cmocka_unit_test(a_cut_leaves_the_old_journal_or_the_new_one),
 	};
 
