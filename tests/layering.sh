@@ -56,7 +56,7 @@ BEGIN {
 	# foreign header (a pattern) -> the file or folder that may include it
 	place["^MQTT(Async|Client|Properties|ReasonCodes)\\.h$"] = "lib/mqtt/"
 	place["^mosquitto\\.h$"] = "lib/mqtt/"
-	place["^curl/"] = "provisioning/net/"
+	place["^curl/"] = "provisioning/net/http.c"
 	place["^(modbus/)?modbus(-[a-z]+)?\\.h$"] = "agent/bus/modbus_tcp.c"
 	place["^sqlite3\\.h$"] = "agent/spool/"
 	place["^tss2/"] = "lib/tpm/"
