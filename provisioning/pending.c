@@ -14,7 +14,7 @@
 
 /* A generation, the pending files and a temporary copy of each, at their longest, with block sizes
  * rounded up. */
-#define ROOM_BYTES (512u * 1024)
+#define ROOM_BYTES (512u * 1024 + 3 * TG_GENERATION_ANCHORS_MAX)
 #define ROOM_FILES 16
 
 #define FILE_MODE 0600
@@ -34,7 +34,11 @@ int tg_pending_read(const char *state_dir, const char *name, char **ret, struct 
 	char path[PATH_MAX];
 	int r = path_of(state_dir, name, path, reterr);
 
-	return r < 0 ? r : tg_file_read(AT_FDCWD, path, TG_GENERATION_FILE_MAX, ret, NULL, reterr);
+	return r < 0 ? r
+		     : tg_file_read(AT_FDCWD, path,
+				    strcmp(name, TG_FILE_ANCHORS) == 0 ? TG_GENERATION_ANCHORS_MAX
+								       : TG_GENERATION_FILE_MAX,
+				    ret, NULL, reterr);
 }
 
 int tg_pending_write(const char *state_dir, const char *name, const char *text,

@@ -5,8 +5,8 @@
 #include <tidegate/error.h>
 
 /*
- * The steps' results beside the journal in identity/pending: key.pem, request.pem, chain.pem.
- * Blocks on the disk.
+ * The steps' results beside the journal in identity/pending: key.pem, request.pem, chain.pem and
+ * anchors.pem. Blocks on the disk.
  */
 #define TG_FILE_REQUEST "request.pem"
 

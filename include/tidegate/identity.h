@@ -6,7 +6,7 @@
  * the command line share (DESIGN section 4). lib/identity reads and writes
  * them; nothing else opens these files.
  *
- *	identity/generations/000007/{key.pem,chain.pem,bundle.pem,manifest,outcome}
+ *	identity/generations/000007/{key.pem,chain.pem,bundle.pem,manifest,anchors.pem,outcome}
  *	identity/current, candidate, previous	-> generations/NNNNNN
  *	identity/pending/			an enrolment under way: journal and what it has so far
  *	tpm-identity				%t, and the name of the TPM it was taken from
@@ -21,6 +21,7 @@
 #define TG_FILE_KEY "key.pem"	    /* TSS2 PRIVATE KEY */
 #define TG_FILE_CHAIN "chain.pem"   /* leaf first, then intermediates */
 #define TG_FILE_BUNDLE "bundle.pem" /* chain, then key: what TLS clients are given */
+#define TG_FILE_ANCHORS "anchors.pem" /* what the authority says to trust; not every method has it */
 #define TG_FILE_MANIFEST "manifest" /* JSON, one object */
 #define TG_FILE_OUTCOME "outcome"   /* JSON, one object: how the generation ended */
 #define TG_FILE_JOURNAL "journal"   /* JSON, one object, in identity/pending */

@@ -106,6 +106,9 @@ static int write_generation(const struct tg_generations *s, const struct tg_gene
 	char name[TG_NUMBER_NAME], digest[TG_DIGEST_HEX];
 	int r = make_bundle(f, &bundle, reterr);
 
+	if (r == 0 && f->anchors_pem && strlen(f->anchors_pem) > TG_GENERATION_ANCHORS_MAX)
+		r = tg_fault_set(reterr, -EFBIG, "trust anchors longer than %u bytes",
+				 TG_GENERATION_ANCHORS_MAX);
 	if (r < 0)
 		return r;
 	if (tg_generations_digest(bundle.data, bundle.len, digest) < 0)
@@ -115,13 +118,20 @@ static int write_generation(const struct tg_generations *s, const struct tg_gene
 	if (r < 0)
 		return tg_fault_set(reterr, r, "manifest too long");
 
-	const struct part parts[] = {
+	struct part parts[] = {
 		{ TG_FILE_KEY, f->key_pem, strlen(f->key_pem), TG_GENERATIONS_KEY_MODE },
 		{ TG_FILE_CHAIN, f->chain_pem, strlen(f->chain_pem), TG_GENERATIONS_PUBLIC_MODE },
 		{ TG_FILE_BUNDLE, bundle.data, bundle.len, TG_GENERATIONS_KEY_MODE },
 		{ TG_FILE_MANIFEST, manifest.data, manifest.len, TG_GENERATIONS_PUBLIC_MODE },
+		{ TG_FILE_ANCHORS, f->anchors_pem, 0, TG_GENERATIONS_PUBLIC_MODE },
 	};
-	r = write_new_dir(s, parts, TG_ARRAY_SIZE(parts), reterr);
+	size_t n = TG_ARRAY_SIZE(parts);
+
+	if (f->anchors_pem)
+		parts[n - 1].len = strlen(f->anchors_pem);
+	else
+		n--;
+	r = write_new_dir(s, parts, n, reterr);
 	tg_generations_number_name(m->number, name);
 	if (r == 0 && renameat(s->generations, TG_GENERATIONS_NEW, s->generations, name) < 0)
 		r = tg_fault_set(reterr, -errno, "cannot name generation %s: %s", name,
@@ -211,6 +221,12 @@ int tg_generation_path(const char *state_dir, enum tg_slot slot, const char *fil
 	return n < 0 || (size_t) n >= size ? -ENAMETOOLONG : 0;
 }
 
+static size_t file_max(const char *file)
+{
+	return strcmp(file, TG_FILE_ANCHORS) == 0 ? TG_GENERATION_ANCHORS_MAX
+						  : TG_GENERATION_FILE_MAX;
+}
+
 int tg_generation_text(const char *state_dir, enum tg_slot slot, const char *file, char **ret,
 		       struct tg_fault *reterr)
 {
@@ -219,5 +235,5 @@ int tg_generation_text(const char *state_dir, enum tg_slot slot, const char *fil
 
 	if (r < 0)
 		return tg_fault_set(reterr, r, "%s: %s", tg_slot_name(slot), strerror(-r));
-	return tg_file_read(AT_FDCWD, path, TG_GENERATION_FILE_MAX, ret, NULL, reterr);
+	return tg_file_read(AT_FDCWD, path, file_max(file), ret, NULL, reterr);
 }

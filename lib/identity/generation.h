@@ -17,7 +17,8 @@
  * The helper writes generations and makes them candidates; the agent promotes,
  * rolls back, demotes and retires. Blocks on the disk. Not for the loop thread, except reading.
  */
-#define TG_GENERATION_FILE_MAX (64u * 1024)
+#define TG_GENERATION_FILE_MAX    (64u * 1024)
+#define TG_GENERATION_ANCHORS_MAX (256u * 1024) /* of anchors.pem: the whole public list has 220 K */
 
 enum tg_slot { TG_SLOT_CURRENT, TG_SLOT_CANDIDATE, TG_SLOT_PREVIOUS };
 
@@ -39,6 +40,11 @@ struct tg_manifest {
 
 struct tg_generation_files {
 	const char *key_pem, *chain_pem;
+	/*
+	 * What the authority said to trust, with this certificate; NULL: it said nothing. It is no
+	 * part of the identity: a generation without it, or with a damaged one, is whole.
+	 */
+	const char *anchors_pem;
 };
 
 /* How a generation ended: the file `outcome` in its directory, none while it lives. */
@@ -82,8 +88,8 @@ int tg_generation_read(const char *state_dir, enum tg_slot slot, struct tg_manif
  */
 int tg_generation_path(const char *state_dir, enum tg_slot slot, const char *file, char *out,
 		       size_t size) TG_CHECKED;
-/* The text of that file: 0 and owned, -ENOENT when the slot or the file is not there, or another
- * -errno. */
+/* The text of that file: 0 and owned, -ENOENT when the slot or the file is not there, -EFBIG when it is longer than one of
+ * its name may be, or another -errno. */
 int tg_generation_text(const char *state_dir, enum tg_slot slot, const char *file, char **ret,
 		       struct tg_fault *reterr) TG_CHECKED;
 /*

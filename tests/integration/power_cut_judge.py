@@ -14,7 +14,7 @@ from power_cut_bench import LOADED_SESSIONS, PERSISTENT, SRK, TRANSIENT
 
 SLOTS = ("current", "candidate", "previous")
 SECRETS = {"key.pem", "bundle.pem"}
-PUBLIC = {"chain.pem", "manifest", "outcome"}
+PUBLIC = {"chain.pem", "manifest", "anchors.pem", "outcome"}
 
 
 class Ledger:

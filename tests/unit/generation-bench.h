@@ -16,7 +16,8 @@
 static char base[] = "/tmp/tidegate-generation-XXXXXX";
 static char dir[64];
 
-static const struct tg_generation_files files = { "-----BEGIN KEY-----\n", "-----BEGIN A-----\n-----BEGIN B-----\n" };
+static const struct tg_generation_files files = { "-----BEGIN KEY-----\n", "-----BEGIN A-----\n-----BEGIN B-----\n",
+						   "-----BEGIN ROOT-----\n" };
 
 static int remove_tree(const char *path)
 {
@@ -127,12 +128,25 @@ static void check_no_leftovers(unsigned number)
 		(void) closedir(d);
 }
 
+static void check_anchors(enum tg_slot s)
+{
+	tg_autofree char *text = NULL;
+
+	assert_int_equal(tg_generation_text(dir, s, TG_FILE_ANCHORS, &text, NULL), 0);
+	assert_string_equal(text, files.anchors_pem);
+}
+
 /* Keys on the disk belong to linked generations, every link is good, and what lives has no end. */
 static void check_consistent(void)
 {
 	unsigned current = slot(TG_SLOT_CURRENT), candidate = slot(TG_SLOT_CANDIDATE),
 		 previous = slot(TG_SLOT_PREVIOUS);
 
+	/* What lives has its trust anchors, whole. */
+	if (current)
+		check_anchors(TG_SLOT_CURRENT);
+	if (candidate)
+		check_anchors(TG_SLOT_CANDIDATE);
 	if (candidate)
 		assert_true(candidate > current);
 	if (previous)

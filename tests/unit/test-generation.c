@@ -177,9 +177,9 @@ static void foreign_links_and_leftovers_are_swept(void **state)
 
 static void refuses_text_that_would_make_a_broken_bundle(void **state)
 {
-	const struct tg_generation_files no_newline = { "key", "chain" };
+	const struct tg_generation_files no_newline = { .key_pem = "key", .chain_pem = "chain" };
 	tg_autofree char *big = malloc(TG_GENERATION_FILE_MAX + 2);
-	struct tg_generation_files too_big = { "k\n", big };
+	struct tg_generation_files too_big = { .key_pem = "k\n", .chain_pem = big };
 	struct tg_manifest m = { .number = 55 };
 
 	(void) state;
@@ -189,6 +189,84 @@ static void refuses_text_that_would_make_a_broken_bundle(void **state)
 	assert_int_equal(tg_generation_write(dir, &too_big, &m, NULL), -EFBIG);
 	assert_int_equal(m.number, 55);
 	assert_false(exists("generations/000001"));
+}
+
+/* They are no part of the identity: what is lost with them comes back with the next renewal. */
+static void lost_or_damaged_anchors_cost_no_identity(void **state)
+{
+	static const char *const left[] = { "garbage", "", NULL };
+	char name[64], path[512];
+	struct tg_manifest m;
+
+	(void) state;
+	for (unsigned i = 0; i < TG_ARRAY_SIZE(left); i++) {
+		tg_autofree char *text = NULL;
+
+		assert_int_equal(write_one(), i + 1);
+		snprintf(name, sizeof(name), "generations/%06u/%s", i + 1, TG_FILE_ANCHORS);
+		damage(name, left[i] ? left[i] : "");
+		snprintf(path, sizeof(path), "%s/identity/%s", dir, name);
+		if (!left[i])
+			assert_int_equal(unlink(path), 0);
+		assert_int_equal(tg_generation_recover(dir, NULL), 0);
+		assert_int_equal(tg_generation_read(dir, TG_SLOT_CANDIDATE, &m, NULL), 0);
+		assert_int_equal(tg_generation_promote(dir, false, NULL), 0);
+		assert_int_equal(slot(TG_SLOT_CURRENT), i + 1);
+		/* Told as they are, not mended. */
+		assert_int_equal(tg_generation_text(dir, TG_SLOT_CURRENT, TG_FILE_ANCHORS, &text, NULL),
+				 left[i] ? 0 : -ENOENT);
+		assert_true(!left[i] || strcmp(text, left[i]) == 0);
+	}
+}
+
+static void a_generation_may_have_no_anchors(void **state)
+{
+	const struct tg_generation_files none = { .key_pem = "key\n", .chain_pem = "chain\n" };
+	struct tg_manifest m = { .method = "aws-fleet" };
+	tg_autofree char *text = NULL;
+
+	(void) state;
+	memset(m.fingerprint, 'a', 64);
+	assert_int_equal(tg_generation_write(dir, &none, &m, NULL), 0);
+	assert_false(exists("generations/000001/anchors.pem"));
+	assert_int_equal(tg_generation_recover(dir, NULL), 0);
+	assert_int_equal(slot(TG_SLOT_CANDIDATE), 1);
+	assert_int_equal(tg_generation_text(dir, TG_SLOT_CANDIDATE, TG_FILE_ANCHORS, &text, NULL),
+			 -ENOENT);
+}
+
+/* A candidate that is rolled back keeps them as history, and nothing follows a link to it any more. */
+static void anchors_go_with_the_link_and_leave_with_the_directory(void **state)
+{
+	tg_autofree char *text = NULL;
+
+	(void) state;
+	prepare(1, true);
+	assert_int_equal(tg_generation_roll_back(dir, "refused", 1, NULL), 0);
+	assert_int_equal(tg_generation_text(dir, TG_SLOT_CANDIDATE, TG_FILE_ANCHORS, &text, NULL),
+			 -ENOENT);
+	assert_true(exists("generations/000002/anchors.pem"));
+	prepare(TG_GENERATION_HISTORY + 1, false);
+	assert_false(exists("generations/000001"));
+	assert_false(exists("generations/000002"));
+}
+
+static void anchors_have_a_bound_of_their_own(void **state)
+{
+	tg_autofree char *big = malloc(TG_GENERATION_ANCHORS_MAX + 2), *text = NULL;
+	const struct tg_generation_files files_big = { "k\n", "c\n", big };
+	struct tg_manifest m = { .method = "est" };
+
+	(void) state;
+	memset(m.fingerprint, 'a', 64);
+	memset(big, '\n', TG_GENERATION_ANCHORS_MAX + 1);
+	big[TG_GENERATION_ANCHORS_MAX + 1] = '\0';
+	assert_int_equal(tg_generation_write(dir, &files_big, &m, NULL), -EFBIG);
+	assert_false(exists("generations/000001"));
+	big[TG_GENERATION_ANCHORS_MAX] = '\0';
+	assert_int_equal(tg_generation_write(dir, &files_big, &m, NULL), 0);
+	assert_int_equal(tg_generation_text(dir, TG_SLOT_CANDIDATE, TG_FILE_ANCHORS, &text, NULL), 0);
+	assert_int_equal(strlen(text), TG_GENERATION_ANCHORS_MAX);
 }
 
 /* ---- cuts ---- */
@@ -313,6 +391,10 @@ int main(void)
 		TEST(a_mending_that_finds_no_room_costs_nothing),
 		TEST(a_damaged_current_falls_back_to_a_previous_with_key),
 		TEST(foreign_links_and_leftovers_are_swept),
+		TEST(lost_or_damaged_anchors_cost_no_identity),
+		TEST(a_generation_may_have_no_anchors),
+		TEST(anchors_go_with_the_link_and_leave_with_the_directory),
+		TEST(anchors_have_a_bound_of_their_own),
 		TEST(refuses_text_that_would_make_a_broken_bundle),
 		TEST(a_cut_while_writing_leaves_one_identity_or_none),
 		TEST(a_full_disk_at_any_point_keeps_what_was_there),

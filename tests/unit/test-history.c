@@ -27,8 +27,10 @@ static int teardown(void **state)
 
 static int write_one(void)
 {
-	static const struct tg_generation_files files = { "-----BEGIN KEY-----\n",
-							  "-----BEGIN CERTIFICATE-----\n" };
+	static const struct tg_generation_files files = {
+		.key_pem = "-----BEGIN KEY-----\n",
+		.chain_pem = "-----BEGIN CERTIFICATE-----\n",
+	};
 	struct tg_manifest m = { .method = "aws-fleet", .subject = "CN=gw", .issuer = "CN=ca" };
 	int r;
 

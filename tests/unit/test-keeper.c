@@ -134,7 +134,7 @@ static void wait_for_file(struct bench *b, const char *name)
 
 static void add_generation(struct bench *b, int64_t not_before, int64_t not_after)
 {
-	const struct tg_generation_files files = { "key\n", "chain\n" };
+	const struct tg_generation_files files = { .key_pem = "key\n", .chain_pem = "chain\n" };
 	struct tg_manifest m = { .method = "aws-fleet",
 				 .subject = "CN=gw",
 				 .issuer = "CN=ca",

@@ -51,7 +51,7 @@ static void make_certificate(long serial, char pem[static 4096], char name[stati
 
 static void enrol(const char *chain)
 {
-	const struct tg_generation_files files = { "-----KEY-----\n", chain };
+	const struct tg_generation_files files = { .key_pem = "-----KEY-----\n", .chain_pem = chain };
 	struct tg_manifest m = { .method = "aws-fleet" };
 
 	memcpy(m.fingerprint, leaf_name, sizeof(m.fingerprint));
