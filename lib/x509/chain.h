@@ -40,7 +40,8 @@ TG_DEFINE_CLEANUP(struct tg_chain *, tg_chain_free)
 
 /*
  * Finds the certificate of @key, puts it first and its issuers behind it; drops what belongs to
- * neither, and self-signed roots, which no peer needs. 0, or -ENOENT when no certificate has our
+ * neither, and self-signed roots, which no peer needs. A cross certificate stays, also where both of
+ * its names are equal (it ties the new key of an authority to the old one). 0, or -ENOENT when no certificate has our
  * key, -EEXIST when two different ones have.
  */
 int tg_chain_order(struct tg_chain *c, const EVP_PKEY *key, struct tg_fault *reterr) TG_CHECKED;
@@ -81,6 +82,8 @@ struct tg_chain_rules {
 				    known here */
 	size_t anchors_len;
 	const char *subject; /* x509/subject.h; NULL or "": the authority chooses its own */
+	/* Its first certificate has the subject to expect, whatever @subject says; NULL: none. */
+	const struct tg_chain *like;
 	int64_t now;         /* seconds since 1970, not below the floor */
 	/*
 	 * How far ahead of @now a certificate may begin. A fresh certificate that is not valid yet
