@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/loaded.h"
+#include "config/type_enrol.h"
 
 #include <errno.h>
 #include <string.h>
@@ -42,6 +43,17 @@ static int parse_value(struct tg_loaded *l, const struct tg_config_key *key,
 	return 0;
 }
 
+/* What is kept of an item, NULL without memory; one that was refused stays as it is. */
+static char *item_value(struct tg_loaded *l, const struct tg_config_key *key, char *text)
+{
+	char digits[TG_FINGERPRINT_HEX];
+
+	if (key->type != &tg_type_fingerprint_list ||
+	    tg_config_fingerprint(text, digits, NULL) < 0)
+		return text;
+	return tg_pool_copy(&l->pool, digits);
+}
+
 /* Settings of a family or a list into the pairs at the key's offset, in the order of the files. */
 static int build_pairs(struct tg_loaded *l, const struct tg_config_key *key,
 		       const struct tg_section *section, void *base)
@@ -67,8 +79,8 @@ static int build_pairs(struct tg_loaded *l, const struct tg_config_key *key,
 		if (!*set->value && !tg_config_key_is_family(key))
 			continue; /* an empty item only takes back those of earlier files */
 		pair->name = tg_pool_copy(&l->pool, set->member ? set->member : "");
-		pair->value = set->value;
-		if (!pair->name)
+		pair->value = item_value(l, key, set->value);
+		if (!pair->name || !pair->value)
 			return -ENOMEM;
 		pairs->n++;
 	}
@@ -96,7 +108,7 @@ static int build_key(struct tg_loaded *l, const struct tg_config_key *key,
 	const struct tg_setting *set = tg_section_get(section, key->name);
 	int r;
 
-	if (key->type == &tg_type_pair || key->type == &tg_type_host_list)
+	if (key->type == &tg_type_pair || tg_config_type_is_list(key->type))
 		return build_pairs(l, key, section, base);
 	r = build_default(key, base);
 	if (r < 0)

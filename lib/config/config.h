@@ -26,6 +26,7 @@
 
 enum tg_tpm_provider { TG_PROVIDER_BUILTIN, TG_PROVIDER_TPM2 };
 enum tg_enrol_method { TG_ENROL_NONE, TG_ENROL_AWS_FLEET, TG_ENROL_EST, TG_ENROL_MANUAL };
+enum tg_est_operation { TG_EST_SIMPLEREENROLL, TG_EST_SIMPLEENROLL };
 enum tg_on_failure { TG_ON_FAILURE_HOLD, TG_ON_FAILURE_CLAIM };
 enum tg_format { TG_FORMAT_SENML_JSON, TG_FORMAT_SENML_CBOR, TG_FORMAT_JSON };
 enum tg_durability { TG_DURABILITY_FULL, TG_DURABILITY_NORMAL };
@@ -155,8 +156,18 @@ struct tg_config {
 			bool forget_claim;
 		} aws;
 		struct {
-			char *url, *ca, *label, *username, *password_file, *certificate, *key;
+			char *url; /* https://HOST[:PORT][/PATH], maybe with a slash at its end */
+			char *ca;  /* "" where ca_fingerprints has what to trust first */
+			struct tg_pairs ca_fingerprints; /* value only: SHA-256, 64 lower-case hex digits */
+			char *label;
+			char *username; /* "" may be one, where there is a password */
+			char *password_file, *certificate, *key, *proxy;
+			enum tg_est_operation renew_by;
+			bool any_subject; /* the server chooses what the certificate is called */
 		} est;
+		struct {
+			char *ca;
+		} manual;
 	} enrolment;
 	struct {
 		double renew_at, jitter; /* percent of the certificate's life */
@@ -168,7 +179,9 @@ struct tg_config {
 	struct {
 		char *endpoint; /* "" when nothing is to be published */
 		uint16_t port;
-		char *alpn, *ca, *client_id;
+		char *alpn, *ca; /* ca may be "" with ca_from_enrolment */
+		bool ca_from_enrolment;
+		char *client_id;
 		unsigned version; /* 4 = MQTT 3.1.1, 5 */
 		uint64_t keep_alive_us;
 		unsigned in_flight;

@@ -263,7 +263,7 @@ static struct tg_setting *find_same(struct tg_section *s, const struct tg_config
 		if ((*at)->key != key)
 			continue;
 		(*ret_n)++;
-		if (key->type != &tg_type_host_list && same_member((*at)->member, member))
+		if (!tg_config_type_is_list(key->type) && same_member((*at)->member, member))
 			return *at;
 	}
 	*ret_tail = at;
@@ -277,7 +277,7 @@ static int put(struct reading *rd, struct tg_place place, const struct tg_config
 	struct tg_setting *set, **tail = NULL;
 	size_t n;
 
-	if (key->type == &tg_type_host_list)
+	if (tg_config_type_is_list(key->type))
 		drop_earlier(rd->current, key, rd->source);
 	set = find_same(rd->current, key, member, &tail, &n);
 	if (set && set->place.source == rd->source) {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/table.h"
 
+#include "config/type_enrol.h"
+
 #include <string.h>
 
 #define MS     UINT64_C(1000)
@@ -24,6 +26,8 @@ const struct tg_config_sort tg_config_sorts[TG_KINDS] = {
 				"AWS IoT fleet provisioning by claim; for method = aws-fleet" },
 	[TG_KIND_EST] = { "enrolment.est", NULL,
 			  "enrolment over secure transport, RFC 7030; for method = est" },
+	[TG_KIND_MANUAL] = { "enrolment.manual", NULL,
+			     "requests and certificates carried by hand; for method = manual" },
 	[TG_KIND_ROTATION] = { "rotation", NULL, "when key and certificate are renewed" },
 	[TG_KIND_MQTT] = { "mqtt", NULL, "the broker and what it is told" },
 	[TG_KIND_SPOOL] = { "spool", NULL,
@@ -61,9 +65,21 @@ static const struct tg_word providers[] = {
 
 static const struct tg_word methods[] = {
 	{ "aws-fleet", TG_ENROL_AWS_FLEET, NULL },
-	{ "est", TG_ENROL_EST, "method 'est' " LATER },
+	{ "est", TG_ENROL_EST, NULL },
 	{ "manual", TG_ENROL_MANUAL, NULL },
 	{ "none", TG_ENROL_NONE, NULL },
+	{ NULL, 0, NULL },
+};
+
+static const struct tg_word est_operations[] = {
+	{ "simplereenroll", TG_EST_SIMPLEREENROLL, NULL },
+	{ "simpleenroll", TG_EST_SIMPLEENROLL, NULL },
+	{ NULL, 0, NULL },
+};
+
+static const struct tg_word est_subjects[] = {
+	{ "asked", false, NULL },
+	{ "any", true, NULL },
 	{ NULL, 0, NULL },
 };
 
@@ -175,18 +191,33 @@ const struct tg_config_key tg_config_keys[] = {
 	KEY(AWS_FLEET, "forget-claim", yes_no, enrolment.aws.forget_claim, "no",
 	    "remove the claim files once the gateway has its own certificate"),
 
-	KEY(EST, "url", text, enrolment.est.url, "",
-	    "server, as https://est.example/.well-known/est"),
+	KEY(EST, "url", url, enrolment.est.url, "",
+	    "server, as https://est.example, to which /.well-known/est is added, or with a path",
+	    LENGTH(512)),
 	KEY(EST, "ca", path, enrolment.est.ca, "",
 	    "certificates that the server's chain must end in"),
-	KEY(EST, "label", text, enrolment.est.label, "", "additional path segment"),
-	KEY(EST, "username", text, enrolment.est.username, "",
-	    "for HTTP authentication at first enrolment"),
+	KEY(EST, "ca-fingerprint", fingerprint_list, enrolment.est.ca_fingerprints, "",
+	    "digest of a certificate to trust, as sha256:HEX; may be repeated"),
+	KEY(EST, "label", segment, enrolment.est.label, "", "additional path segment", LENGTH(64)),
+	KEY(EST, "username", template, enrolment.est.username, "",
+	    "for HTTP authentication at first enrolment", LENGTH(255)),
 	KEY(EST, "password-file", secret, enrolment.est.password_file, "",
 	    "file with its password"),
 	KEY(EST, "certificate", path, enrolment.est.certificate, "",
 	    "certificate for first enrolment"),
-	KEY(EST, "key", path, enrolment.est.key, "", "its key"),
+	KEY(EST, "key", path, enrolment.est.key, "",
+	    "its key: PEM, or a TSS2 key in the TPM"),
+	KEY(EST, "proxy", proxy, enrolment.est.proxy, "",
+	    "HTTP proxy to go through, as http://HOST:PORT; the environment's is never used",
+	    LENGTH(512)),
+	KEY(EST, "renew-by", words, enrolment.est.renew_by, "simplereenroll",
+	    "operation that renews", WORDS(est_operations)),
+	KEY(EST, "accept-subject", either, enrolment.est.any_subject, "asked",
+	    "whether the server may choose another subject than was asked for",
+	    WORDS(est_subjects)),
+
+	KEY(MANUAL, "ca", path, enrolment.manual.ca, "",
+	    "certificates that the gateway's own chain must end in"),
 
 	KEY(ROTATION, "renew-at", percent, rotation.renew_at, "66%",
 	    "age at which the certificate is renewed, of its life", RANGE(1, 99)),
@@ -213,6 +244,8 @@ const struct tg_config_key tg_config_keys[] = {
 	    LENGTH(255)),
 	KEY(MQTT, "ca", path, mqtt.ca, "",
 	    "certificates that the broker's chain must end in; no others are trusted"),
+	KEY(MQTT, "ca-from-enrolment", yes_no, mqtt.ca_from_enrolment, "no",
+	    "trust for the broker also what enrolment gave as trust anchors"),
 	KEY(MQTT, "client-id", template, mqtt.client_id, "%i", "MQTT client id", LENGTH(128)),
 	KEY(MQTT, "version", words, mqtt.version, "3.1.1", "protocol version",
 	    WORDS(mqtt_versions)),

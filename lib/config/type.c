@@ -5,6 +5,7 @@
 #include "config/modbus-read.h"
 #include "config/specifier.h"
 #include "config/table.h"
+#include "config/type_enrol.h"
 
 #include <tidegate/sample.h>
 
@@ -411,6 +412,11 @@ static int parse_host_item(const struct tg_config_key *key, char *text, void *ba
 	 * checked with the request. */
 	return strchr(text, '%') ? check_specifiers(key, text, false, reterr)
 				 : check_host(text, reterr);
+}
+
+bool tg_config_type_is_list(const struct tg_config_type *type)
+{
+	return type == &tg_type_host_list || type == &tg_type_fingerprint_list;
 }
 
 const struct tg_config_type tg_type_yes_no = { "yes|no", parse_bool };

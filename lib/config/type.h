@@ -52,3 +52,5 @@ extern const struct tg_config_type tg_type_modbus_read;
  * (labels.) the pairs are named by the keys; a list has the key once for each item.
  */
 extern const struct tg_config_type tg_type_pair, tg_type_host_list;
+/* Whether @type is a list that has its key once for each item; a family is none. */
+bool tg_config_type_is_list(const struct tg_config_type *type);

@@ -221,6 +221,44 @@ static void buses_devices_and_points_find_each_other(void **state)
 	assert_true(dev->points[2].write);
 }
 
+static void every_key_of_est_reaches_its_field(void **state)
+{
+	tg_cleanup(tg_config_unrefp) struct tg_config *c = load_good("est.conf");
+
+	(void) state;
+	assert_int_equal(c->enrolment.method, TG_ENROL_EST);
+	assert_string_equal(c->enrolment.est.url, "https://[2001:db8::5]:8443/.well-known/est/");
+	assert_string_equal(c->enrolment.est.ca, "");
+	/* However they are written, they are compared in one form. */
+	assert_int_equal(c->enrolment.est.ca_fingerprints.n, 2);
+	assert_string_equal(c->enrolment.est.ca_fingerprints.items[0].value,
+			    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+	assert_string_equal(c->enrolment.est.ca_fingerprints.items[1].value,
+			    "01ba4719c80b6fe911b091a7c05124b64eeece964e09c058ef8f9805daca546b");
+	assert_string_equal(c->enrolment.est.label, "devices~1");
+	assert_string_equal(c->enrolment.est.username, "%i");
+	assert_string_equal(c->enrolment.est.password_file, "tidegate.est-password");
+	assert_string_equal(c->enrolment.est.certificate, "/var/lib/tidegate/claim/idevid.pem");
+	assert_string_equal(c->enrolment.est.key, "/var/lib/tidegate/claim/idevid.key");
+	assert_string_equal(c->enrolment.est.proxy, "http://[2001:db8::8]:3128");
+	assert_int_equal(c->enrolment.est.renew_by, TG_EST_SIMPLEENROLL);
+	assert_true(c->enrolment.est.any_subject);
+	assert_int_equal(c->rotation.on_expiry, TG_ON_FAILURE_CLAIM);
+	assert_string_equal(c->mqtt.ca, "");
+	assert_true(c->mqtt.ca_from_enrolment);
+}
+
+static void the_manual_method_knows_its_authority(void **state)
+{
+	tg_cleanup(tg_config_unrefp) struct tg_config *c = load_good("manual.conf");
+
+	(void) state;
+	assert_int_equal(c->enrolment.method, TG_ENROL_MANUAL);
+	assert_string_equal(c->enrolment.manual.ca, "/etc/tidegate/pki/root.pem");
+	assert_string_equal(c->mqtt.ca, "/etc/tidegate/pki/broker-root.pem");
+	assert_true(c->mqtt.ca_from_enrolment);
+}
+
 static void what_is_not_given_has_its_default(void **state)
 {
 	tg_cleanup(tg_config_unrefp) struct tg_config *c = load_good("minimal.conf");
@@ -235,6 +273,10 @@ static void what_is_not_given_has_its_default(void **state)
 	assert_string_equal(c->tpm.owner_auth_file, "");
 	assert_string_equal(c->enrolment.subject, "CN=%i");
 	assert_string_equal(c->enrolment.est.url, "");
+	assert_string_equal(c->enrolment.est.proxy, "");
+	assert_int_equal(c->enrolment.est.ca_fingerprints.n, 0);
+	assert_int_equal(c->enrolment.est.renew_by, TG_EST_SIMPLEREENROLL);
+	assert_false(c->enrolment.est.any_subject || c->mqtt.ca_from_enrolment);
 	assert_string_equal(c->enrolment.aws.rotation_client_id, "%i-renew");
 	assert_true(c->rotation.renew_at == 66 && c->rotation.rekey);
 	assert_int_equal(c->mqtt.port, 8883);
@@ -334,6 +376,8 @@ int main(void)
 		cmocka_unit_test(bad_files_are_refused_with_line_and_reason),
 		cmocka_unit_test(good_files_load_with_the_warnings_they_deserve),
 		cmocka_unit_test(every_key_reaches_its_field),
+		cmocka_unit_test(every_key_of_est_reaches_its_field),
+		cmocka_unit_test(the_manual_method_knows_its_authority),
 		cmocka_unit_test(buses_devices_and_points_find_each_other),
 		cmocka_unit_test(what_is_not_given_has_its_default),
 		cmocka_unit_test(names_and_sections_are_never_cut),
