@@ -28,8 +28,7 @@ int tg_x509_fault(struct tg_fault *reterr, int r, const char *what)
 	return r;
 }
 
-/* Without this OpenSSL would ask on the terminal. */
-static int no_passphrase(char *buf, int size, int rwflag, void *user)
+int tg_key_no_passphrase(char *buf, int size, int rwflag, void *user)
 {
 	(void) buf;
 	(void) size;
@@ -67,7 +66,7 @@ int tg_key_from_pem(const char *pem, size_t len, EVP_PKEY **ret, struct tg_fault
 	if (!bio)
 		return tg_fault_set(reterr, -ENOMEM, "out of memory");
 	ERR_clear_error();
-	key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+	key = PEM_read_bio_PrivateKey(bio, NULL, tg_key_no_passphrase, NULL);
 	if (!key)
 		return tg_x509_fault(reterr, -EBADMSG, "the private key cannot be read");
 	ERR_clear_error(); /* decoders that were tried in vain leave their reasons behind */

@@ -21,6 +21,12 @@
 int tg_key_from_pem(const char *pem, size_t len, EVP_PKEY **ret,
 		    struct tg_fault *reterr) TG_CHECKED;
 
+/*
+ * For PEM_read_bio_...(), whatever they read: none is given. Without it OpenSSL asks on the terminal,
+ * or on standard input, as soon as a text says that it is encrypted, a peer's certificate too.
+ */
+int tg_key_no_passphrase(char *buf, int size, int rwflag, void *user);
+
 /* Whether both have the same public key; false when either cannot tell. */
 bool tg_key_same(const EVP_PKEY *a, const EVP_PKEY *b);
 

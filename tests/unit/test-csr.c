@@ -125,7 +125,7 @@ static void an_escaped_value_stays_one_value(void **state)
 static void a_request_carries_names_key_and_its_own_signature(void **state)
 {
 	static const char *const dns[] = { "gw.example.com", "gw" };
-	const struct tg_csr_names names = { "CN=gw,O=Plant", dns, 2 };
+	const struct tg_csr_names names = { .subject = "CN=gw,O=Plant", .dns_names = dns, .n_dns_names = 2 };
 	tg_autofree char *pem = NULL;
 	struct tg_fault fault = { 0 };
 
@@ -138,8 +138,10 @@ static void a_request_carries_names_key_and_its_own_signature(void **state)
 static void a_request_of_another_key_or_names_is_stale(void **state)
 {
 	static const char *const dns[] = { "gw.example.com" };
-	const struct tg_csr_names names = { "CN=gw", NULL, 0 }, subject = { "CN=gx", NULL, 0 },
-				  with_dns = { "CN=gw", dns, 1 };
+	const struct tg_csr_names names = { .subject = "CN=gw" }, subject = { .subject = "CN=gx" },
+				  with_dns = { .subject = "CN=gw",
+					       .dns_names = dns,
+					       .n_dns_names = 1 };
 	tg_autofree char *pem = NULL;
 
 	(void) state;
@@ -162,7 +164,9 @@ static void names_that_are_no_dns_names_are_refused(void **state)
 
 	(void) state;
 	for (size_t i = 0; i < TG_ARRAY_SIZE(wrong); i++) {
-		const struct tg_csr_names names = { "CN=gw", &wrong[i], 1 };
+		const struct tg_csr_names names = { .subject = "CN=gw",
+						    .dns_names = &wrong[i],
+						    .n_dns_names = 1 };
 		char *pem = NULL;
 
 		assert_int_equal(tg_csr_make(key, &names, &pem, NULL), -EINVAL);
