@@ -104,8 +104,8 @@ sys.dont_write_bytecode = True      # the tree stays as it was found
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from aws_iot.config import Config           # noqa: E402
-from aws_iot.control import ask             # noqa: E402
 from aws_iot.server import Server           # noqa: E402
+from standin import ask                     # noqa: E402
 
 PACKAGING = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "packaging", "aws")
 

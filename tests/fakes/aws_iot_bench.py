@@ -13,9 +13,10 @@ import unittest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from aws_iot import certs, control
+from aws_iot import certs
 from aws_iot.config import Config
 from mqtt_client import Client
+from standin import ask
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PACKAGING = os.path.join(HERE, "..", "..", "packaging", "aws")
@@ -58,7 +59,7 @@ class StandIn:
         return os.path.join(self.directory, name)
 
     def ask(self, op, **arguments):
-        answer = control.ask(self.path("control.sock"), {"op": op, **arguments})
+        answer = ask(self.path("control.sock"), {"op": op, **arguments})
         if not answer.pop("ok"):
             raise ValueError(answer["error"])
         return answer

@@ -3,9 +3,11 @@
 
 from dataclasses import dataclass
 
+from standin import Settings
+
 
 @dataclass
-class Config:
+class Config(Settings):
     region: str = "eu-central-1"
     account: str = "123456789012"
     template: str = "tidegate-fleet"
@@ -37,16 +39,3 @@ class Config:
         for name in ("region", "account", "rotation_template", "template"):
             text = text.replace(f"@{name.upper()}@", getattr(self, name))
         return text
-
-    def change(self, name, value):
-        """Sets one value; its type is that of the value before."""
-        if name not in self.__dataclass_fields__:
-            raise ValueError(f"no setting is called {name}")
-        kind = type(getattr(self, name))
-        if kind is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
-        if kind in (int, float) and isinstance(value, (int, float)) and not isinstance(value, bool):
-            value = kind(value) if kind is float or value == int(value) else value
-        if not isinstance(value, (int, float) if kind in (int, float) else kind):
-            raise ValueError(f"{name} must be {kind.__name__}")
-        setattr(self, name, value)

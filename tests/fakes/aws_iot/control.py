@@ -177,14 +177,3 @@ class Control:
            "template": template, "hook": hook, "fault": fault, "clear": clear, "faults": list_faults,
            "set": set, "publish": publish, "disconnect": disconnect, "inject": inject,
            "sessions": sessions, "down": down, "up": up}
-
-
-def ask(path, request):
-    """One question to a running stand-in; for the command line and for tests in Python."""
-    import socket
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(30)
-        sock.connect(path)
-        sock.sendall(json.dumps(request).encode() + b"\n")
-        with sock.makefile("rb") as file:
-            return json.loads(file.readline())

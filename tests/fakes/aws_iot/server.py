@@ -9,14 +9,14 @@ while the stand-in runs count from the next handshake on.
 import asyncio
 import asyncio.sslproto
 import contextlib
-import json
 import os
 import signal
 import socket
 import ssl
-import time
 
 from cryptography import x509
+
+from standin import EventLog
 
 from . import certs
 from .broker import Broker, Connection
@@ -41,18 +41,6 @@ class AlertingProtocol(asyncio.sslproto.SSLProtocol):
 
 
 asyncio.sslproto.SSLProtocol = AlertingProtocol
-
-
-class EventLog:
-    """One JSON object a line, flushed at once: tests read it while it grows."""
-
-    def __init__(self, path):
-        self.file = open(path, "a", encoding="utf-8")
-
-    def __call__(self, event, **fields):
-        entry = {"time": round(time.time(), 3), "event": event, **fields}
-        self.file.write(json.dumps(entry) + "\n")
-        self.file.flush()
 
 
 class Server:
