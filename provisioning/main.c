@@ -10,6 +10,7 @@
 #include "provisioning/enrol/method.h"
 #include "provisioning/enrolment.h"
 #include "provisioning/failure.h"
+#include "provisioning/operator_file.h"
 #include "provisioning/options.h"
 #include "provisioning/step_key.h"
 #include "wallclock/look.h"
@@ -29,7 +30,6 @@
  * data path.
  */
 
-#define OWNER_AUTH_MAX    1024
 /* More than all waits of an enrolment one after the other: for the network, and for the TPM. */
 #define ENROL_MAX_S 900
 #define ENROL_JOBS  16
@@ -111,32 +111,12 @@ static int take_lock(const char *state_dir, int *ret, struct tg_fault *reterr)
 	return 0;
 }
 
-static int read_owner_auth(const char *file, char **ret, struct tg_fault *reterr)
-{
-	const char *credentials = getenv("CREDENTIALS_DIRECTORY");
-	char path[PATH_MAX];
-	size_t len = 0;
-	int n = 0, r;
-
-	if (!*file)
-		return 0;
-	/* A name, not a path, is one that systemd has put there. */
-	if (credentials && !strchr(file, '/'))
-		n = snprintf(path, sizeof(path), "%s/%s", credentials, file);
-	else
-		n = snprintf(path, sizeof(path), "%s", file);
-	if (n < 0 || (size_t) n >= sizeof(path))
-		return tg_fault_set(reterr, -ENAMETOOLONG, "owner-auth-file: path too long");
-	r = tg_file_read(AT_FDCWD, path, OWNER_AUTH_MAX, ret, &len, reterr);
-	if (r == 0 && len && (*ret)[len - 1] == '\n')
-		(*ret)[len - 1] = '\0';
-	return r;
-}
-
 static int open_tpm(const struct tg_config *c, struct tg_tpm **ret, struct tg_fault *reterr)
 {
 	char *auth = NULL;
-	int r = read_owner_auth(c->tpm.owner_auth_file, &auth, reterr);
+	int r = *c->tpm.owner_auth_file
+			? tg_operator_secret_read("owner-auth-file", c->tpm.owner_auth_file, &auth, reterr)
+			: 0;
 	const struct tg_tpm_options o = {
 		.tcti = c->tpm.tcti,
 		.timeout_us = c->tpm.timeout_us,
@@ -145,9 +125,7 @@ static int open_tpm(const struct tg_config *c, struct tg_tpm **ret, struct tg_fa
 
 	if (r == 0)
 		r = tg_tpm_new(&o, ret, reterr);
-	if (auth)
-		explicit_bzero(auth, strlen(auth));
-	free(auth);
+	auth = tg_operator_secret_free(auth);
 	return r;
 }
 

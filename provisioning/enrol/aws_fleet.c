@@ -36,6 +36,23 @@ static const char *endpoint(const struct tg_config *c)
 	return c->enrolment.aws.endpoint;
 }
 
+static struct tg_claim_files claim_files(const struct tg_enrolment *e)
+{
+	return (struct tg_claim_files){
+		.certificate_name = "claim-certificate",
+		.certificate = e->config->enrolment.aws.claim_certificate,
+		.key_name = "claim-key",
+		.key = e->config->enrolment.aws.claim_key,
+	};
+}
+
+static int check_tpm(struct tg_enrolment *e, struct tg_fault *reterr)
+{
+	const struct tg_claim_files files = claim_files(e);
+
+	return tg_claim_check_tpm(e, &files, reterr);
+}
+
 static uint64_t in(uint64_t us)
 {
 	return tg_us_add(tg_clock_boot_us(), us);
@@ -129,16 +146,18 @@ static int connect_session(struct tg_enrolment *e, const struct tg_credential *c
 static int check_files(struct tg_enrolment *e, const struct tg_credential *c,
 		       struct tg_fault *reterr)
 {
-	int64_t not_before = 0;
-	int r;
+	const struct tg_claim_files files = claim_files(e);
+	struct tg_claim_pair claim = { 0 };
+	int r = tg_claim_check_ca(e->config->enrolment.aws.ca, reterr);
 
-	if (c->which != TG_CREDENTIAL_CLAIM)
-		return tg_claim_check_ca(e->config->enrolment.aws.ca, reterr);
-	r = tg_claim_check(e, &not_before, reterr);
+	if (r < 0 || c->which != TG_CREDENTIAL_CLAIM)
+		return r;
+	r = tg_claim_load(e, &files, &claim, reterr);
 	/* The operator has made the claim before sending the gateway out. */
 	if (r == 0)
-		(void) tg_wallclock_raise(&e->clock, TG_FLOOR_CERTIFICATE, not_before,
+		(void) tg_wallclock_raise(&e->clock, TG_FLOOR_CERTIFICATE, claim.not_before,
 					  tg_clock_boot_us());
+	tg_claim_pair_done(&claim);
 	return r;
 }
 
@@ -315,7 +334,7 @@ const struct tg_method tg_method_aws_fleet = {
 	.id = TG_ENROL_AWS_FLEET,
 	.token_life_s = 3600,
 	.endpoint = endpoint,
-	.check = tg_claim_check_tpm,
+	.check = check_tpm,
 	.open = fleet_open,
 	.issue = fleet_issue,
 	.enlist = fleet_enlist,

@@ -1,37 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "provisioning/enrol/claim.h"
 
+#include "provisioning/operator_file.h"
+
 #include "base/clock.h"
-#include "base/file.h"
 #include "x509/chain.h"
 #include "x509/key.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/evp.h>
 #include <string.h>
-
-TG_DEFINE_CLEANUP(EVP_PKEY *, EVP_PKEY_free)
-
-#define FILE_MAX (64u * 1024)
-
-/*
- * Reads an operator's file. A symbolic link is followed, as secrets are often mounted behind one:
- * by its real path, which is what the reader wants.
- */
-static int read_file(const char *what, const char *path, size_t max, char **ret, size_t *ret_len,
-		     struct tg_fault *reterr)
-{
-	tg_autofree char *real = realpath(path, NULL);
-	int r;
-
-	if (!real)
-		return tg_fault_set(reterr, -errno, "%s %s: %s", what, path, strerror(errno));
-	r = tg_file_read(AT_FDCWD, real, max, ret, ret_len, reterr);
-	if (r < 0)
-		(void) tg_fault_prefix(reterr, "%s", what);
-	return r;
-}
 
 static int named(int r, const char *what, const char *path, struct tg_fault *reterr)
 {
@@ -44,22 +22,24 @@ int tg_claim_check_ca(const char *path, struct tg_fault *reterr)
 {
 	tg_autofree char *text = NULL;
 	size_t len = 0;
-	int r = read_file("ca", path, TG_ANCHOR_BYTES, &text, &len, reterr);
+	int r = tg_operator_file_read("ca", path, TG_ANCHOR_BYTES, &text, &len, reterr);
 
 	if (r == 0 && !strstr(text, "-----BEGIN CERTIFICATE-----"))
 		return tg_fault_set(reterr, -EINVAL, "ca %s: no certificate in there", path);
 	return r;
 }
 
-static int load_certificate(const char *path, struct tg_chain **ret, struct tg_fault *reterr)
+static int load_certificate(const struct tg_claim_files *f, struct tg_chain **ret,
+			    struct tg_fault *reterr)
 {
 	tg_autofree char *text = NULL;
 	size_t len = 0;
-	int r = read_file("claim-certificate", path, FILE_MAX, &text, &len, reterr);
+	int r = tg_operator_file_read(f->certificate_name, f->certificate, TG_OPERATOR_FILE_MAX,
+				      &text, &len, reterr);
 
 	if (r == 0)
-		r = named(tg_chain_parse_file(text, len, ret, reterr), "claim-certificate", path,
-			  reterr);
+		r = named(tg_chain_parse_file(text, len, ret, reterr), f->certificate_name,
+			  f->certificate, reterr);
 	return r == -EBADMSG ? -EINVAL : r;
 }
 
@@ -81,16 +61,17 @@ static int try_key(struct tg_tpm *tpm, const struct tg_tpm_key *key, struct tg_f
 }
 
 /* A key of another TPM is not found out by OpenSSL before it is asked to sign. */
-int tg_claim_check_tpm(struct tg_enrolment *e, struct tg_fault *reterr)
+int tg_claim_check_tpm(struct tg_enrolment *e, const struct tg_claim_files *f,
+		       struct tg_fault *reterr)
 {
-	const char *path = e->config->enrolment.aws.claim_key;
 	tg_cleanup(tg_tpm_key_unrefp) struct tg_tpm_key *key = NULL;
 	tg_autofree char *text = NULL;
 	size_t len = 0;
 	int r;
 
 	/* A file that cannot be read, or holds no key, is told when it is needed. */
-	if (read_file("claim-key", path, FILE_MAX, &text, &len, reterr) < 0)
+	if (tg_operator_file_read(f->key_name, f->key, TG_OPERATOR_FILE_MAX, &text, &len, reterr) <
+	    0)
 		return 0;
 	r = strstr(text, "TSS2 PRIVATE KEY") ? tg_tpm_key_from_pem(text, len, &key, reterr) : 0;
 	if (key)
@@ -99,14 +80,15 @@ int tg_claim_check_tpm(struct tg_enrolment *e, struct tg_fault *reterr)
 	/* Damage of the operator's file is no bad answer. */
 	if (r == -EBADMSG || r == -ENOENT || r == -EFBIG)
 		r = -EINVAL;
-	return named(r, "claim-key", path, reterr);
+	return named(r, f->key_name, f->key, reterr);
 }
 
-static int load_key(const char *path, EVP_PKEY **ret, struct tg_fault *reterr)
+static int load_key(const struct tg_claim_files *f, EVP_PKEY **ret, struct tg_fault *reterr)
 {
 	tg_autofree char *text = NULL;
 	size_t len = 0;
-	int r = read_file("claim-key", path, FILE_MAX, &text, &len, reterr);
+	int r = tg_operator_file_read(f->key_name, f->key, TG_OPERATOR_FILE_MAX, &text, &len,
+				      reterr);
 
 	if (r < 0)
 		return r;
@@ -114,10 +96,10 @@ static int load_key(const char *path, EVP_PKEY **ret, struct tg_fault *reterr)
 	explicit_bzero(text, len);
 	if (r == -EBADMSG || r == -ENOENT)
 		r = -EINVAL;
-	return named(r, "claim-key", path, reterr);
+	return named(r, f->key_name, f->key, reterr);
 }
 
-static int check_times(const struct tg_enrolment *e, const char *path,
+static int check_times(const struct tg_enrolment *e, const struct tg_claim_files *f,
 		       const struct tg_chain_info *info, struct tg_fault *reterr)
 {
 	int64_t now = tg_enrolment_now_s(e);
@@ -125,35 +107,54 @@ static int check_times(const struct tg_enrolment *e, const char *path,
 
 	if (info->not_after > now)
 		return 0;
-	return tg_fault_set(reterr, -EKEYEXPIRED,
-			    "claim-certificate %s: it ended %s, and now it is %s", path,
+	return tg_fault_set(reterr, -EKEYEXPIRED, "%s %s: it ended %s, and now it is %s",
+			    f->certificate_name, f->certificate,
 			    tg_clock_iso(info->not_after * (int64_t) TG_US_PER_S, until),
 			    tg_clock_iso(now * (int64_t) TG_US_PER_S, at));
 }
 
-int tg_claim_check(struct tg_enrolment *e, int64_t *ret_not_before, struct tg_fault *reterr)
+static int check_pair(const struct tg_enrolment *e, const struct tg_claim_files *f,
+		      const struct tg_chain *chain, struct tg_claim_pair *pair,
+		      struct tg_fault *reterr)
 {
-	const char *certificate = e->config->enrolment.aws.claim_certificate;
-	const char *key_file = e->config->enrolment.aws.claim_key;
-	tg_cleanup(tg_chain_freep) struct tg_chain *chain = NULL;
-	tg_cleanup(EVP_PKEY_freep) EVP_PKEY *key = NULL;
 	struct tg_chain_info info = { 0 };
-	int r = tg_claim_check_ca(e->config->enrolment.aws.ca, reterr);
+	int r;
 
+	if (!tg_chain_is_of(chain, pair->key))
+		return tg_fault_set(reterr, -EINVAL, "%s %s is not of %s %s", f->certificate_name,
+				    f->certificate, f->key_name, f->key);
+	r = named(tg_chain_info(chain, &info, reterr), f->certificate_name, f->certificate, reterr);
 	if (r == 0)
-		r = load_certificate(certificate, &chain, reterr);
-	if (r == 0)
-		r = load_key(key_file, &key, reterr);
-	if (r < 0)
-		return r;
-	if (!tg_chain_is_of(chain, key))
-		return tg_fault_set(reterr, -EINVAL, "claim-certificate %s is not of claim-key %s",
-				    certificate, key_file);
-	r = named(tg_chain_info(chain, &info, reterr), "claim-certificate", certificate, reterr);
-	if (r == 0)
-		r = check_times(e, certificate, &info, reterr);
+		r = check_times(e, f, &info, reterr);
 	if (r < 0)
 		return r == -EBADMSG ? -EINVAL : r;
-	*ret_not_before = info.not_before;
+	pair->not_before = info.not_before;
+	pair->chain_pem = tg_chain_to_pem(chain);
+	return pair->chain_pem ? 0 : tg_fault_set(reterr, -ENOMEM, "out of memory");
+}
+
+int tg_claim_load(const struct tg_enrolment *e, const struct tg_claim_files *f,
+		  struct tg_claim_pair *ret, struct tg_fault *reterr)
+{
+	tg_cleanup(tg_chain_freep) struct tg_chain *chain = NULL;
+	struct tg_claim_pair pair = { 0 };
+	int r = load_certificate(f, &chain, reterr);
+
+	if (r == 0)
+		r = load_key(f, &pair.key, reterr);
+	if (r == 0)
+		r = check_pair(e, f, chain, &pair, reterr);
+	if (r < 0) {
+		tg_claim_pair_done(&pair);
+		return r;
+	}
+	*ret = pair;
 	return 0;
+}
+
+void tg_claim_pair_done(struct tg_claim_pair *p)
+{
+	free(p->chain_pem);
+	EVP_PKEY_free(p->key);
+	*p = (struct tg_claim_pair){ 0 };
 }
