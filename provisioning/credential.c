@@ -54,6 +54,8 @@ int tg_credential_check(struct tg_enrolment *e, struct tg_fault *reterr)
 
 int tg_credential_open(struct tg_enrolment *e, struct tg_fault *reterr)
 {
+	if (e->session)
+		return 0;
 	if (e->credential.error < 0) {
 		*reterr = e->credential.fault;
 		return e->credential.error;

@@ -29,5 +29,6 @@ struct tg_enrolment;
  */
 int tg_credential_check(struct tg_enrolment *e, struct tg_fault *reterr) TG_CHECKED;
 
-/* Opens the method's session with it, unless it was found to be of no use. */
+/* Opens the method's session with it, unless it was found to be of no use; 0 also when there is a
+ * session. */
 int tg_credential_open(struct tg_enrolment *e, struct tg_fault *reterr) TG_CHECKED;

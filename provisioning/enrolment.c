@@ -6,6 +6,7 @@
 #include "provisioning/step_key.h"
 #include "provisioning/steps.h"
 #include "wallclock/look.h"
+#include "x509/chain.h"
 
 #include <errno.h>
 #include <openssl/evp.h>
@@ -27,14 +28,19 @@ int tg_enrolment_base(struct tg_enrolment *e, struct tg_fault *reterr)
 		return r;
 	e->base = current.number;
 	memcpy(e->base_fingerprint, current.fingerprint, sizeof(e->base_fingerprint));
-	return 0;
+	if (e->method->same_names && e->order.credential == TG_CREDENTIAL_CURRENT)
+		r = tg_generation_text(e->state_dir, TG_SLOT_CURRENT, TG_FILE_CHAIN, &e->like_pem,
+				       reterr);
+	return r;
 }
 
 /* Whether what @j tells of is the work of this order. */
 static bool is_same_order(const struct tg_enrolment *e, const struct tg_journal *j)
 {
-	return strcmp(j->method, e->method->name) == 0 &&
-	       strcmp(j->endpoint, e->method->endpoint(e->config)) == 0 &&
+	char endpoint[sizeof(j->endpoint)];
+
+	e->method->endpoint(e->config, endpoint, sizeof(endpoint));
+	return strcmp(j->method, e->method->name) == 0 && strcmp(j->endpoint, endpoint) == 0 &&
 	       j->kind == e->order.kind && j->credential == e->order.credential &&
 	       j->base == e->base;
 }
@@ -66,12 +72,12 @@ static void load_journal(struct tg_enrolment *e)
 		j->credential = e->order.credential;
 		j->base = e->base;
 		(void) snprintf(j->method, sizeof(j->method), "%s", e->method->name);
-		(void) snprintf(j->endpoint, sizeof(j->endpoint), "%s",
-				e->method->endpoint(e->config));
+		e->method->endpoint(e->config, j->endpoint, sizeof(j->endpoint));
 	}
 	/* An attempt that failed in the first step may have made the key all the same. */
 	if (j->step == TG_STEP_NONE)
 		j->step = TG_STEP_KEY;
+	e->retry_at = j->retry_at;
 	tg_failure_forget(j);
 	j->attempts++;
 }
@@ -93,8 +99,12 @@ static int resume(struct tg_enrolment *e, struct tg_fault *fault)
 		tg_progress_begin(e->progress);
 		r = skip ? 0 : tg_steps[s].keep(e, fault);
 		if (r == TG_STEP_GONE) {
-			/* Everything from the request on is asked for again as a whole. */
-			e->journal.step = s > TG_STEP_CSR ? TG_STEP_CSR : s - 1;
+			/* Everything from the request on is asked for again as a whole, and a
+			 * request that was of one connection is made again too. */
+			if (s > TG_STEP_CSR)
+				e->journal.step = e->bound ? TG_STEP_KEY : TG_STEP_CSR;
+			else
+				e->journal.step = s - 1;
 			return 0;
 		}
 		if (r < 0)
@@ -234,6 +244,13 @@ int64_t tg_enrolment_now_s(const struct tg_enrolment *e)
 	return tg_wallclock_believed_s(&e->clock, tg_wallclock_instant());
 }
 
+int64_t tg_enrolment_skew_s(const struct tg_enrolment *e)
+{
+	enum tg_clock_trust trust = tg_wallclock_judge(&e->clock, tg_wallclock_instant());
+
+	return trust == TG_CLOCK_SYNCHRONISED ? TG_CHAIN_SKEW_S : INT64_MAX;
+}
+
 void tg_enrolment_done(struct tg_enrolment *e)
 {
 	if (e->method)
@@ -242,6 +259,8 @@ void tg_enrolment_done(struct tg_enrolment *e)
 	free(e->key_pem);
 	free(e->csr_pem);
 	free(e->chain_pem);
+	free(e->anchors_pem);
+	free(e->like_pem);
 	tg_tpm_free(e->tpm);
 	explicit_bzero(e, sizeof(*e));
 }

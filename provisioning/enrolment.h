@@ -9,6 +9,7 @@
 #include "provisioning/progress.h"
 #include "tpm/tpm.h"
 #include "wallclock/wallclock.h"
+#include "x509/csr_attributes.h"
 
 #include <openssl/types.h>
 
@@ -33,6 +34,7 @@ struct tg_enrolment {
 	struct tg_order order;
 	unsigned base;                  /* RENEW: the generation that is current; else 0 */
 	char base_fingerprint[65];      /* its certificate's; else "" */
+	char *like_pem;                 /* owned: its chain, when the new names are to be its; else NULL */
 	const struct tg_config *config; /* borrowed */
 	const char *state_dir;          /* borrowed */
 	struct tg_specifiers names;     /* complete: %t and %i are known */
@@ -45,9 +47,13 @@ struct tg_enrolment {
 	void *session; /* the method's own */
 	struct tg_journal journal;
 	char *key_pem, *csr_pem, *chain_pem; /* owned, as in identity/pending */
+	char *anchors_pem; /* owned: what the certificate must lead to; NULL: nobody can say */
+	struct tg_csr_wishes wishes; /* what the authority wants in a request that is to be made */
 	EVP_PKEY *key;
+	bool bound;        /* what is sent has the binding of its connection, which csr_pem has not */
 	bool anew;         /* nothing of an earlier run but its key */
 	bool started_over; /* what was issued went stale once in this run */
+	int64_t retry_at;  /* when the authority wanted to be asked again, until it is; 0: no matter */
 };
 
 /*
@@ -55,6 +61,8 @@ struct tg_enrolment {
  * known of the time where the clock is behind it.
  */
 int64_t tg_enrolment_now_s(const struct tg_enrolment *e);
+/* How far after it a certificate may begin: any time while the clock is not known to be right. */
+int64_t tg_enrolment_skew_s(const struct tg_enrolment *e);
 /* Clears and frees what it owns, and ends the method's session. */
 void tg_enrolment_done(struct tg_enrolment *e);
 

@@ -91,6 +91,9 @@ void tg_failure_describe(struct tg_enrolment *e, enum tg_enrol_step step, int r,
 {
 	e->journal.error_class = is_of_tpm(e) ? TG_ENROL_LOCAL : tg_failure_class(r);
 	e->journal.error_step = step;
+	/* Who fails before the authority is asked again leaves the time of that as it was. */
+	if (!e->journal.retry_at && e->retry_at > tg_enrolment_now_s(e))
+		e->journal.retry_at = e->retry_at;
 	tg_printable(e->journal.error_text, sizeof(e->journal.error_text), fault->text,
 		     strlen(fault->text));
 }

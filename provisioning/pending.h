@@ -5,10 +5,12 @@
 #include <tidegate/error.h>
 
 /*
- * The steps' results beside the journal in identity/pending: key.pem, request.pem, chain.pem and
- * anchors.pem. Blocks on the disk.
+ * The steps' results beside the journal in identity/pending: key.pem, request.pem, chain.pem, and
+ * where the method has them anchors.pem and trust, a digest of the configuration that they are of.
+ * Blocks on the disk.
  */
 #define TG_FILE_REQUEST "request.pem"
+#define TG_FILE_TRUST   "trust"
 
 /* 0 and owned text, -ENOENT when it is not there, or another -errno. */
 int tg_pending_read(const char *state_dir, const char *name, char **ret,

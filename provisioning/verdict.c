@@ -3,7 +3,6 @@
 
 #include "provisioning/enrol/method.h"
 #include "provisioning/names.h"
-#include "wallclock/look.h"
 #include "x509/chain.h"
 
 #include <errno.h>
@@ -15,25 +14,18 @@
  */
 #define MIN_LIFE_S 10
 
-/* How far a fresh certificate may begin in the future: any time while the clock is not known to be right. */
-static int64_t skew_s(const struct tg_enrolment *e)
-{
-	enum tg_clock_trust trust = tg_wallclock_judge(&e->clock, tg_wallclock_instant());
-
-	return trust == TG_CLOCK_SYNCHRONISED ? TG_CHAIN_SKEW_S : INT64_MAX;
-}
-
 static int judge(const struct tg_enrolment *e, const struct tg_chain *chain, const char *subject,
-		 struct tg_fault *reterr)
+		 const struct tg_chain *like, struct tg_fault *reterr)
 {
-	const char *anchors = e->method->anchors(e);
+	const char *anchors = e->anchors_pem;
 	const struct tg_chain_rules rules = {
 		.key = e->key,
 		.anchors_pem = anchors,
 		.anchors_len = anchors ? strlen(anchors) : 0,
 		.subject = subject,
+		.like = like,
 		.now = tg_enrolment_now_s(e),
-		.skew_s = skew_s(e),
+		.skew_s = tg_enrolment_skew_s(e),
 		.min_life_s = MIN_LIFE_S,
 	};
 	int r = tg_chain_verify(chain, &rules, reterr);
@@ -42,15 +34,20 @@ static int judge(const struct tg_enrolment *e, const struct tg_chain *chain, con
 	return r > 0 ? -EPROTO : r;
 }
 
+/* The names that were asked for: of the configuration, or those that the current certificate has. */
 static int judge_names(const struct tg_enrolment *e, const struct tg_chain *chain,
 		       struct tg_fault *reterr)
 {
 	tg_cleanup(tg_request_names_done) struct tg_request_names names = { 0 };
+	tg_cleanup(tg_chain_freep) struct tg_chain *like = NULL;
+	bool asked = e->method->own_subject && !e->method->own_subject(e->config);
 	int r = 0;
 
-	if (!e->method->own_subject)
+	if (asked && e->like_pem)
+		r = tg_chain_parse(e->like_pem, strlen(e->like_pem), &like, reterr);
+	else if (asked)
 		r = tg_request_names_make(e->config, &e->names, &names, reterr);
-	return r < 0 ? r : judge(e, chain, names.subject, reterr);
+	return r < 0 ? r : judge(e, chain, names.subject, like, reterr);
 }
 
 static void fill(const struct tg_enrolment *e, const struct tg_chain_info *info,

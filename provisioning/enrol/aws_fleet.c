@@ -31,9 +31,9 @@
 #define KEEP_ALIVE_US    (60 * TG_US_PER_S)
 #define VALUE_MAX        1024 /* bytes of a template parameter, expanded */
 
-static const char *endpoint(const struct tg_config *c)
+static void endpoint(const struct tg_config *c, char *out, size_t size)
 {
-	return c->enrolment.aws.endpoint;
+	(void) snprintf(out, size, "%s", c->enrolment.aws.endpoint);
 }
 
 static struct tg_claim_files claim_files(const struct tg_enrolment *e)
@@ -323,12 +323,6 @@ static void fleet_close(struct tg_enrolment *e)
 	e->session = tg_mqtt_once_close(e->session);
 }
 
-static const char *fleet_anchors(const struct tg_enrolment *e)
-{
-	(void) e;
-	return NULL;
-}
-
 const struct tg_method tg_method_aws_fleet = {
 	.name = "aws-fleet",
 	.id = TG_ENROL_AWS_FLEET,
@@ -339,6 +333,4 @@ const struct tg_method tg_method_aws_fleet = {
 	.issue = fleet_issue,
 	.enlist = fleet_enlist,
 	.close = fleet_close,
-	.anchors = fleet_anchors,
-	.own_subject = true,
 };
