@@ -2,7 +2,9 @@
 #include "x509/chain.h"
 
 #include "x509/chain_internal.h"
+#include "x509/issuer.h"
 #include "x509/key.h"
+#include "x509/subject.h"
 #include "x509/when.h"
 
 #include <errno.h>
@@ -174,9 +176,23 @@ static int find_leaf(const struct tg_chain *c, const EVP_PKEY *key, size_t *ret,
 	return 0;
 }
 
-static bool is_self_issued(X509 *cert)
+/*
+ * Where the issuer of @cert is behind @from: by its signature, else by its name, so that the judge
+ * can say that a signature is wrong. c->n when it is not there.
+ */
+static size_t find_issuer(const struct tg_chain *c, X509 *cert, size_t from)
 {
-	return X509_NAME_cmp(X509_get_subject_name(cert), X509_get_issuer_name(cert)) == 0;
+	size_t named = c->n;
+
+	for (size_t i = from; i < c->n; i++) {
+		if (tg_issuer_self(c->certs[i]))
+			continue;
+		if (tg_issuer_signed(c->certs[i], cert))
+			return i;
+		if (named == c->n && X509_check_issued(c->certs[i], cert) == X509_V_OK)
+			named = i;
+	}
+	return named;
 }
 
 int tg_chain_order(struct tg_chain *c, const EVP_PKEY *key, struct tg_fault *reterr)
@@ -188,13 +204,13 @@ int tg_chain_order(struct tg_chain *c, const EVP_PKEY *key, struct tg_fault *ret
 		return r;
 	swap(c, 0, leaf);
 	/* Each round uses one certificate up, so certificates that sign each other in a ring end it
-	 * too. */
-	for (size_t i = last + 1; i < c->n; i++) {
-		if (is_self_issued(c->certs[i]) ||
-		    X509_check_issued(c->certs[i], c->certs[last]) != X509_V_OK)
-			continue;
-		swap(c, ++last, i);
-		i = last; /* look at the rest again for the issuer of this one */
+	 * too. What signed itself needs nobody. */
+	while (!tg_issuer_self(c->certs[last])) {
+		size_t issuer = find_issuer(c, c->certs[last], last + 1);
+
+		if (issuer == c->n)
+			break;
+		swap(c, ++last, issuer);
 	}
 	drop(c, last + 1);
 	ERR_clear_error();
@@ -217,21 +233,6 @@ char *tg_chain_to_pem(const struct tg_chain *c)
 			return NULL;
 	len = BIO_get_mem_data(bio, &text);
 	return len > 0 ? strndup(text, (size_t) len) : NULL;
-}
-
-static int name_text(const X509_NAME *name, char *out, size_t size, struct tg_fault *reterr)
-{
-	/* RFC 2253, with UTF-8 as it is. */
-	unsigned long flags = XN_FLAG_RFC2253 & ~(unsigned long) ASN1_STRFLGS_ESC_MSB;
-	tg_cleanup(BIO_freep) BIO *bio = BIO_new(BIO_s_mem());
-	const char *text = NULL;
-	long len;
-
-	if (!bio || X509_NAME_print_ex(bio, name, 0, flags) < 0)
-		return tg_x509_fault(reterr, -EBADMSG, "a name cannot be printed");
-	len = BIO_get_mem_data(bio, &text);
-	tg_printable(out, size, text ? text : "", len > 0 ? (size_t) len : 0);
-	return 0;
 }
 
 static int serial_text(const X509 *cert, char *out, size_t size, struct tg_fault *reterr)
@@ -263,10 +264,10 @@ int tg_chain_info(const struct tg_chain *c, struct tg_chain_info *ret, struct tg
 {
 	struct tg_chain_info info = { .certificates = c->n };
 	const X509 *leaf = c->certs[0];
-	int r = name_text(X509_get_subject_name(leaf), info.subject, sizeof(info.subject), reterr);
+	int r = tg_subject_print(X509_get_subject_name(leaf), info.subject, sizeof(info.subject), reterr);
 
 	if (r == 0)
-		r = name_text(X509_get_issuer_name(leaf), info.issuer, sizeof(info.issuer), reterr);
+		r = tg_subject_print(X509_get_issuer_name(leaf), info.issuer, sizeof(info.issuer), reterr);
 	if (r == 0)
 		r = serial_text(leaf, info.serial, sizeof(info.serial), reterr);
 	if (r == 0)

@@ -2,7 +2,9 @@
 #include "x509/chain.h"
 
 #include "base/clock.h"
+#include "x509/anchor_store.h"
 #include "x509/chain_internal.h"
+#include "x509/issuer.h"
 #include "x509/key.h"
 #include "x509/subject.h"
 #include "x509/when.h"
@@ -11,7 +13,6 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 #include <time.h>
@@ -19,7 +20,6 @@
 #define SECURITY_LEVEL 2 /* at least 112 bits: RSA 2048, SHA-224 */
 #define SECURITY_BITS  112
 
-TG_DEFINE_CLEANUP(BIO *, BIO_free)
 TG_DEFINE_CLEANUP(X509_NAME *, X509_NAME_free)
 TG_DEFINE_CLEANUP(X509_STORE *, X509_STORE_free)
 TG_DEFINE_CLEANUP(X509_STORE_CTX *, X509_STORE_CTX_free)
@@ -96,6 +96,16 @@ static int check_life(X509 *leaf, const struct tg_chain_rules *rules, struct tg_
 	return TG_CHAIN_OK;
 }
 
+static int check_like(X509 *leaf, X509 *like, struct tg_fault *reterr)
+{
+	char name[256];
+
+	if (X509_NAME_cmp(X509_get_subject_name(like), X509_get_subject_name(leaf)) != 0)
+		return VERDICT(reterr, TG_CHAIN_SUBJECT, "its subject is not that of before, '%s'",
+			       tg_issuer_name(like, name, sizeof(name)));
+	return TG_CHAIN_OK;
+}
+
 static int check_subject(const X509 *leaf, const char *asked, struct tg_fault *reterr)
 {
 	tg_cleanup(X509_NAME_freep) X509_NAME *name = NULL;
@@ -130,76 +140,59 @@ static int check_signatures(const struct tg_chain *c, struct tg_fault *reterr)
 	return TG_CHAIN_OK;
 }
 
-static int load_anchors(const char *pem, size_t len, X509_STORE *store, struct tg_fault *reterr)
+static int load_anchors(const struct tg_chain_rules *rules, struct tg_certs **ret,
+			struct tg_fault *reterr)
 {
-	tg_cleanup(BIO_freep) BIO *bio = NULL;
-	unsigned n = 0;
+	int r;
 
-	if (len > TG_ANCHOR_BYTES)
+	if (rules->anchors_len > TG_ANCHOR_BYTES)
 		return tg_fault_set(reterr, -EBADMSG, "trust anchors longer than %u bytes",
 				    TG_ANCHOR_BYTES);
-	bio = BIO_new_mem_buf(pem, (int) len);
-	if (!bio)
-		return tg_fault_set(reterr, -ENOMEM, "out of memory");
-	ERR_clear_error();
-	for (; n <= TG_ANCHOR_CERTS; n++) {
-		/* Text between the certificates is usual in such files and skipped. */
-		X509 *cert = PEM_read_bio_X509(bio, NULL, NULL, NULL);
-		int ok;
-
-		if (!cert)
-			break;
-		ok = X509_STORE_add_cert(store, cert);
-		X509_free(cert);
-		if (!ok)
-			return tg_x509_fault(reterr, -EBADMSG, "a trust anchor cannot be used");
-	}
-	if (n == 0)
-		return tg_fault_set(reterr, -EBADMSG, "no certificate among the trust anchors");
-	if (n > TG_ANCHOR_CERTS)
-		return tg_fault_set(reterr, -EBADMSG, "more than %d trust anchors",
-				    TG_ANCHOR_CERTS);
-	if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
-		return tg_x509_fault(reterr, -EBADMSG, "a trust anchor cannot be read");
-	ERR_clear_error();
-	return 0;
+	r = tg_certs_from_pem(rules->anchors_pem, rules->anchors_len, TG_ANCHOR_CERTS, ret, reterr);
+	if (r < 0)
+		(void) tg_fault_prefix(reterr, "trust anchors");
+	return r == -EFBIG ? -EBADMSG : r;
 }
 
 /*
  * The time to judge the chain at: now, or as late as the latest of its beginnings when the clock
  * was allowed to be behind them.
  */
-static time_t judge_at(const struct tg_chain *c, const struct tg_chain_rules *rules)
+static int64_t judge_at(const struct tg_chain *c, const struct tg_chain_rules *rules)
 {
 	int64_t at = rules->now, begin;
 
 	for (size_t i = 0; i < c->n; i++)
 		if (tg_when(X509_get0_notBefore(c->certs[i]), &begin) == 0 && begin > at)
 			at = begin;
-	return tg_clock_time_t(at);
+	return at;
 }
 
 static int check_anchors(const struct tg_chain *c, const struct tg_chain_rules *rules,
 			 struct tg_fault *reterr)
 {
-	tg_cleanup(X509_STORE_freep) X509_STORE *store = X509_STORE_new();
+	tg_cleanup(tg_certs_freep) struct tg_certs *anchors = NULL;
+	tg_cleanup(X509_STORE_freep) X509_STORE *store = NULL;
 	tg_cleanup(X509_STORE_CTX_freep) X509_STORE_CTX *ctx = X509_STORE_CTX_new();
 	tg_cleanup(sk_X509_freep) STACK_OF(X509) *between = sk_X509_new_null();
+	int64_t at = judge_at(c, rules);
 	X509_VERIFY_PARAM *param;
-	int r;
+	int r = load_anchors(rules, &anchors, reterr);
 
-	if (!store || !ctx || !between)
-		return tg_fault_set(reterr, -ENOMEM, "out of memory");
-	r = load_anchors(rules->anchors_pem, rules->anchors_len, store, reterr);
 	if (r < 0)
 		return r;
 	for (size_t i = 1; i < c->n; i++)
-		if (!sk_X509_push(between, c->certs[i]))
+		if (!between || !sk_X509_push(between, c->certs[i]))
 			return tg_fault_set(reterr, -ENOMEM, "out of memory");
+	if (!ctx || !between)
+		return tg_fault_set(reterr, -ENOMEM, "out of memory");
+	r = tg_anchor_store_make(anchors, between, at, &store, reterr);
+	if (r < 0)
+		return r;
 	if (!X509_STORE_CTX_init(ctx, store, c->certs[0], between))
 		return tg_x509_fault(reterr, -ENOMEM, "cannot verify");
 	param = X509_STORE_CTX_get0_param(ctx);
-	X509_VERIFY_PARAM_set_time(param, judge_at(c, rules));
+	X509_VERIFY_PARAM_set_time(param, tg_clock_time_t(at));
 	X509_VERIFY_PARAM_set_auth_level(param, SECURITY_LEVEL);
 	/* An anchor is what the operator says it is, also when it is an intermediate authority. */
 	if (!X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN) ||
@@ -229,7 +222,9 @@ int tg_chain_verify(const struct tg_chain *c, const struct tg_chain_rules *rules
 	}
 	if (r == 0)
 		r = check_life(leaf, rules, reterr);
-	if (r == 0 && rules->subject && rules->subject[0])
+	if (r == 0 && rules->like)
+		r = check_like(leaf, rules->like->certs[0], reterr);
+	else if (r == 0 && rules->subject && rules->subject[0])
 		r = check_subject(leaf, rules->subject, reterr);
 	if (r == 0)
 		r = check_signatures(c, reterr);

@@ -10,6 +10,7 @@
 /* In RFC 4514 these have a meaning of their own inside a value. */
 #define SPECIAL ",+\"\\<>;=#"
 
+TG_DEFINE_CLEANUP(BIO *, BIO_free)
 TG_DEFINE_CLEANUP(X509_NAME *, X509_NAME_free)
 
 /* The upper bounds are those of RFC 5280, appendix A; OpenSSL would refuse longer ones with less
@@ -173,5 +174,20 @@ int tg_subject_escape(const char *in, char *out, size_t size)
 	if (n >= size)
 		return -ENAMETOOLONG;
 	out[n] = '\0';
+	return 0;
+}
+
+int tg_subject_print(const X509_NAME *name, char *out, size_t size, struct tg_fault *reterr)
+{
+	/* RFC 2253, with UTF-8 as it is. */
+	unsigned long flags = XN_FLAG_RFC2253 & ~(unsigned long) ASN1_STRFLGS_ESC_MSB;
+	tg_cleanup(BIO_freep) BIO *bio = BIO_new(BIO_s_mem());
+	const char *text = NULL;
+	long len;
+
+	if (!bio || X509_NAME_print_ex(bio, name, 0, flags) < 0)
+		return tg_x509_fault(reterr, -EBADMSG, "a name cannot be printed");
+	len = BIO_get_mem_data(bio, &text);
+	tg_printable(out, size, text ? text : "", len > 0 ? (size_t) len : 0);
 	return 0;
 }

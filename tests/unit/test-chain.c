@@ -2,91 +2,18 @@
 #include "x509/chain.h"
 #include "x509/when.h"
 
-#include "base/buffer.h"
-
 #include <errno.h>
-#include <openssl/ec.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
-#include <openssl/x509v3.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <string.h>
 
 #include <cmocka.h>
 
-#define NOW INT64_C(1790000000)
-#define DAY 86400
+#include "tests/unit/certificate-bench.h"
 
 /* A small authority: root -> middle -> leaf, and whatever a test bends. */
-struct wish {
-	const char *subject;
-	const char *extensions[4]; /* "name=value" for X509V3_EXT_nconf */
-	int64_t from, until;       /* relative to NOW */
-	const EVP_MD *md;
-	const char *generalized; /* notAfter as text instead */
-};
-
 static EVP_PKEY *root_key, *middle_key, *key, *other_key;
 static X509 *root, *middle;
 static char *root_pem;
-
-static void set_time(ASN1_TIME *t, int64_t at)
-{
-	time_t when = (time_t) (NOW + at);
-
-	assert_non_null(ASN1_TIME_set(t, when));
-}
-
-static void extend(X509 *cert, X509 *issuer, const char *line)
-{
-	char name[64];
-	const char *equals = strchr(line, '=');
-	X509V3_CTX ctx;
-	X509_EXTENSION *ext;
-
-	snprintf(name, sizeof(name), "%.*s", (int) (equals - line), line);
-	X509V3_set_ctx(&ctx, issuer, cert, NULL, NULL, 0);
-	ext = X509V3_EXT_nconf(NULL, &ctx, name, equals + 1);
-	assert_non_null(ext);
-	assert_int_equal(X509_add_ext(cert, ext, -1), 1);
-	X509_EXTENSION_free(ext);
-}
-
-static X509 *issue(const struct wish *w, EVP_PKEY *subject_key, X509 *issuer, EVP_PKEY *issuer_key)
-{
-	static long serial = 1;
-	X509 *cert = X509_new();
-	X509_NAME *name = X509_get_subject_name(cert);
-
-	X509_set_version(cert, X509_VERSION_3);
-	ASN1_INTEGER_set(X509_get_serialNumber(cert), serial++);
-	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *) w->subject,
-				   -1, -1, 0);
-	X509_set_issuer_name(cert, issuer ? X509_get_subject_name(issuer) : name);
-	set_time(X509_getm_notBefore(cert), w->from ? w->from : -DAY);
-	set_time(X509_getm_notAfter(cert), w->until ? w->until : 30 * DAY);
-	if (w->generalized)
-		ASN1_TIME_set_string(X509_getm_notAfter(cert), w->generalized);
-	X509_set_pubkey(cert, subject_key);
-	for (size_t i = 0; i < TG_ARRAY_SIZE(w->extensions) && w->extensions[i]; i++)
-		extend(cert, issuer ? issuer : cert, w->extensions[i]);
-	assert_true(X509_sign(cert, issuer_key, w->md ? w->md : EVP_sha256()) > 0);
-	return cert;
-}
-
-static void add_pem(struct tg_buffer *b, X509 *cert)
-{
-	BIO *bio = BIO_new(BIO_s_mem());
-	const char *text = NULL;
-	long len;
-
-	PEM_write_bio_X509(bio, cert);
-	len = BIO_get_mem_data(bio, &text);
-	tg_buffer_add(b, text, (size_t) len);
-	BIO_free(bio);
-}
 
 static X509 *leaf_of(const struct wish *w)
 {
