@@ -23,11 +23,10 @@
  * What is trusted stays so until its end, also when it is delivered no more, as
  * brokers move on later than authorities do. Pure: no clock, no I/O.
  */
-#define TG_ANCHORS_BYTES (256u * 1024)  /* of PEM; the whole public list has 220 K */
-#define TG_ANCHORS_MAX   256            /* certificates */
-#define TG_ANCHORS_PINS  16             /* fingerprints that are looked at */
-#define TG_ANCHORS_NOTES 16             /* told of; more are counted only */
-#define TG_FINGERPRINT   65             /* SHA-256 of a certificate's DER in lower-case hex, and NUL */
+#define TG_ANCHORS_BYTES (256u * 1024) /* of PEM; the whole public list has 220 K */
+#define TG_ANCHORS_MAX   256           /* certificates */
+#define TG_ANCHORS_NOTES 16            /* told of; more are counted only */
+#define TG_FINGERPRINT   65 /* SHA-256 of a certificate's DER in lower-case hex, and NUL */
 
 struct tg_anchors_base {
 	const char *trusted_pem; /* text between the certificates is skipped; NULL: none yet */
@@ -54,13 +53,18 @@ struct tg_anchors_note {
 };
 
 struct tg_anchors {
-	char *pem;             /* owned: at least one certificate; the old ones first, in their order */
-	size_t n;              /* certificates in it */
-	struct tg_certs *pool; /* owned: delivered authorities that are no anchors, for tg_chain_build() */
+	char *pem; /* owned: at least one certificate; the old ones first, in their order */
+	size_t n;  /* certificates in it */
+	struct tg_certs
+		*pool; /* owned: delivered authorities that are no anchors, for tg_chain_build() */
 	struct tg_anchors_note notes[TG_ANCHORS_NOTES];
-	size_t n_notes, n_taken, n_refused, n_ended; /* the last three count what found no room too */
+	size_t n_notes, n_taken, n_refused,
+		n_ended; /* the last three count what found no room too */
 };
-#define TG_ANCHORS_NULL { .pem = NULL }
+#define TG_ANCHORS_NULL                                                                            \
+	{                                                                                          \
+		.pem = NULL                                                                        \
+	}
 void tg_anchors_done(struct tg_anchors *a); /* works on TG_ANCHORS_NULL too */
 
 /*
