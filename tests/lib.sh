@@ -13,7 +13,7 @@ build_packages=(
 	libssl-dev libtss2-dev libpaho-mqtt-dev libmodbus-dev libsqlite3-dev libinih-dev libjansson-dev libcmocka-dev
 	libsystemd-dev libcurl4-openssl-dev
 )
-bench_packages=(swtpm tpm2-tools openssl mosquitto mosquitto-clients python3 python3-cryptography python3-h2 strongswan-pki procps)
+bench_packages=(swtpm tpm2-tools openssl mosquitto mosquitto-clients python3 python3-cryptography python3-h2 strongswan-pki libstrongswan-standard-plugins procps)
 
 # --- output ---------------------------------------------------------------------------------------------------------------
 

@@ -15,8 +15,13 @@ from cryptography.x509.oid import AttributeOID
 from . import der
 
 LIBEST_WORDS = "Invalid or corrupted pkcs10 request"
-GLOBALSIGN_WORDS = "invalid base64 encoding"
-RFC_WORDS = "the request is not base64 of a PKCS #10 request"
+# What is said of a body that is not base64, not a request, not signed by its own key
+WORDS = {
+    "libest": (LIBEST_WORDS, LIBEST_WORDS, LIBEST_WORDS),
+    "globalsign": ("invalid base64 encoding", "malformed PKCS10 certificate signing request",
+                   "invalid PKCS10 certificate signing request signature"),
+    "rfc": ("the body is not base64", "the body is not a certification request", "the signature of the request is not valid"),
+}
 
 
 class BadBody(Exception):
@@ -33,16 +38,11 @@ def layout(body):
 
 def decode(body, profile):
     """The DER that is in a body. The rules per profile are the rows of est_server.py's table."""
-    if profile == "libest":
-        words, drop = LIBEST_WORDS, rb"[ \t\r\n]"
-        if b"\n" not in body:
-            raise BadBody(words)
-    elif profile == "globalsign":
-        words, drop = GLOBALSIGN_WORDS, rb"[\r\n]"
-    else:
-        words, drop = RFC_WORDS, rb"[ \t\r\n]"
+    words = WORDS[profile][0]
+    if profile == "libest" and b"\n" not in body:
+        raise BadBody(words)
     try:
-        decoded = base64.b64decode(re.sub(drop, b"", body), validate=True)
+        decoded = base64.b64decode(re.sub(rb"[\r\n]" if profile == "globalsign" else rb"[ \t\r\n]", b"", body), validate=True)
     except (binascii.Error, ValueError) as error:
         raise BadBody(words) from error
     if not decoded:
@@ -53,8 +53,9 @@ def decode(body, profile):
 class Request:
     """A signing request. Raises BadBody unless it is whole, signed by its own key, and of a kind that anybody signs."""
 
-    def __init__(self, data, words=RFC_WORDS):
+    def __init__(self, data, profile="rfc"):
         self.der = data
+        _, words, unsigned = WORDS[profile]
         try:
             self.csr = x509.load_der_x509_csr(data)
             self.key = self.csr.public_key()
@@ -66,7 +67,7 @@ class Request:
         except (ValueError, TypeError, IndexError, UnsupportedAlgorithm) as error:
             raise BadBody(words) from error
         if not valid:
-            raise BadBody("the signature of the request is not valid")
+            raise BadBody(unsigned)
         if isinstance(self.key, rsa.RSAPublicKey) and self.key.key_size < 2048 or \
                 not isinstance(self.key, (rsa.RSAPublicKey, ec.EllipticCurvePublicKey)):
             raise BadBody("keys of this kind are not certified here")

@@ -8,9 +8,10 @@ from standin import Settings
 # What an observed server does otherwise than the defaults; a profile is a set of settings, and the strictness of body.py.
 PROFILES = {
     "rfc": {},
-    "libest": {"tls_max": "1.2", "http2": False, "labels": "", "layout": "64lf", "http_auth": "digest-plain", "sans": "drop",
-               "csrattrs": "none"},
-    "globalsign": {"labels": "*", "layout": "76crlf", "require": "none", "binding": "ignore", "csrattrs": "none"},
+    "libest": {"tls_max": "1.2", "http2": False, "labels": "", "layout": "64lf", "http_auth": "digest-plain", "require": "http",
+               "reenroll_http": True, "sans": "drop"},
+    "globalsign": {"labels": "*", "layout": "76crlf", "require": "none", "binding": "ignore", "csrattrs": "empty",
+                   "extended_usage": "both", "cacerts": "issuing-1 root-1"},
 }
 
 
@@ -33,6 +34,7 @@ class Config(Settings):
     one_time: bool = False              # the password is spent by the first certificate that it brings
     protect_csrattrs: bool = False      # csrattrs for the authorised only
     cert_enrols: str = "any"            # whose certificates may use simpleenroll: any, claim (the factory's only)
+    reenroll_http: bool = False         # simplereenroll wants HTTP authentication beside the certificate
     reenroll: bool = True               # False: simplereenroll is not implemented (501)
     enroll_known: bool = True           # False: simpleenroll is refused for a subject that has a certificate
     # What is issued
@@ -41,7 +43,7 @@ class Config(Settings):
     subject: str = "asked"              # asked, or a common name that all get
     strings: str = ""                   # how the authority writes names: "" as asked, printable, utf8
     sans: str = "asked"                 # asked, drop, or a DNS name that is added
-    extended_usage: str = "client"      # client, server, none
+    extended_usage: str = "client"      # client, server, both, none
     # Answers
     labels: str = "plant-3"             # which are known, with spaces between; * any, "" none
     cacerts: str = "auto"               # auto, or names of pki.Pki.pool() with spaces between

@@ -12,8 +12,8 @@
 {"op": "claim", "name": NAME, "subject": CN}         writes NAME.pem and NAME.key, the factory's
 {"op": "pool"}                                       PEM of all authorities, by name
 {"op": "revoke", "serial": HEX}                      what was issued is of no use any more
-{"op": "reset"}                                      settings as at the start, no faults, a spent password is good again,
-                                                     requests are put off anew, the server's certificate is the newest
+{"op": "reset"}                                      settings as at the start, no faults, one generation, a spent password is
+                                                     good again, requests are put off anew; what was issued stays
 {"op": "down"}, {"op": "up"}                         closes the port and drops what is open; opens the same port
 {"op": "drop"}                                       drops what is open
 
@@ -109,6 +109,7 @@ class Control:
         self.server.faults.clear()
         self.server.operations.spent = False
         self.server.operations.waiting.clear()
+        self.server.pki.begin_anew()
         self.server.own_certificate()
 
     def down(self):

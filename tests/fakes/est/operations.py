@@ -13,7 +13,7 @@ from aws_iot import certs
 from . import answers, der
 from .answers import Answer, text
 from .auth import Gatekeeper
-from .body import GLOBALSIGN_WORDS, LIBEST_WORDS, RFC_WORDS, BadBody, Request, decode, layout
+from .body import LIBEST_WORDS, BadBody, Request, decode, layout
 from .pki import to_der
 
 OPERATIONS = {"cacerts": "GET", "csrattrs": "GET", "simpleenroll": "POST", "simplereenroll": "POST"}
@@ -24,6 +24,9 @@ P256, CHALLENGE = bytes.fromhex("2a8648ce3d030107"), bytes.fromhex("2a864886f70d
 EC_KEY, RSA_KEY = bytes.fromhex("2a8648ce3d0201"), bytes.fromhex("2a864886f70d010101")
 P384, WITH_SHA256, WITH_SHA384 = (bytes.fromhex(h) for h in ("2b81040022", "2a8648ce3d040302", "2a8648ce3d040303"))
 KEY_USAGE, EXTENDED_KEY_USAGE = bytes.fromhex("551d0f"), bytes.fromhex("551d25")
+
+# globalsign's words
+NAMES_WORDS = "Subject and SubjectAltName fields in CSR must be identical to certificate being renewed"
 
 
 def oid(value):
@@ -135,7 +138,7 @@ class Operations:
     def broken(self, query, how):
         """A body that is wrong in the way of answers.BROKEN; the certificate in it is the request's, where it has one."""
         try:
-            request = Request(decode(query.body, self.config.profile))
+            request = Request(decode(query.body, self.config.profile), self.config.profile)
         except BadBody:
             leaf = other = to_der(self.pki.newest.issuing.certificate)
         else:
@@ -170,7 +173,11 @@ class Operations:
 
     def refuse(self, why, status, words, **more):
         self.log("refused", stage="operation", reason=why, status=status)
-        raise Refusal(text(status, words, **more))
+        raise Refusal(self.words(status, words, **more))
+
+    def words(self, status, words, **more):
+        """globalsign says the status again."""
+        return text(status, f"{status} {words}" if self.config.profile == "globalsign" else words, **more)
 
     def by_http(self, query):
         """Whether the request brings a good password; else why it is not one is recorded."""
@@ -196,16 +203,22 @@ class Operations:
         return http
 
     def challenge(self):
-        self.refuse("http", 401, "" if self.config.profile == "libest" else "Authentication required",
+        self.refuse("http", 401, "" if self.config.profile == "libest" else "authorization required",
                     headers=[("WWW-Authenticate", c) for c in self.gate.challenges()])
 
     # --- operations that anybody may ask for ------------------------------------------------------------------
 
-    def cacerts(self, _query, _label):
+    def cacerts(self, _query, label):
+        self.trigger_all(label)
         found = [to_der(c) for c in self.pki.cacerts(self.config.cacerts)]
         return answers.pack(self.config, found, self.config.cacerts_type)
 
+    def trigger_all(self, label):
+        if self.config.profile == "globalsign" and label == "triggererrors":
+            self.refuse("triggered", 500, "internal server error")
+
     def csrattrs(self, query, label):
+        self.trigger_all(label)
         if self.config.protect_csrattrs:
             self.authorise(query)
         kind = self.config.csrattrs
@@ -224,14 +237,21 @@ class Operations:
 
     # --- enrolment --------------------------------------------------------------------------------------------
 
+    def check_type(self, query):
+        """Before anything else, as both observed servers do."""
+        kind = (query.headers.get("content-type") or "").partition(";")[0].strip().lower()
+        if kind == "application/pkcs10":
+            return
+        if self.config.profile == "libest":
+            self.refuse("content type", 400, LIBEST_WORDS)
+        if self.config.profile == "globalsign":
+            self.refuse("content type", 415, "Content-Type must be application/pkcs10")
+        self.refuse("content type", 415, "The content type must be application/pkcs10")
+
     def read(self, query):
         """The signing request in a body that is as it should be."""
-        kind = (query.headers.get("content-type") or "").partition(";")[0].strip().lower()
-        words = {"libest": LIBEST_WORDS, "globalsign": GLOBALSIGN_WORDS}.get(self.config.profile, RFC_WORDS)
-        if kind != "application/pkcs10":
-            self.refuse("content type", 400, "The content type must be application/pkcs10")
         try:
-            request = Request(decode(query.body, self.config.profile), words)
+            request = Request(decode(query.body, self.config.profile), self.config.profile)
         except BadBody as error:
             self.refuse("body", 400, str(error))
         self.log("csr", connection=query.connection.number, **request.facts())
@@ -264,6 +284,7 @@ class Operations:
         raise Refusal(text(202, words, headers=[("Retry-After", value)] if value is not None else []))
 
     def simpleenroll(self, query, label):
+        self.check_type(query)
         http = self.authorise(query)
         request = self.read(query)
         if self.config.profile == "globalsign" and label == "triggererrors":
@@ -274,21 +295,28 @@ class Operations:
         return self.issue(query, request, "simpleenroll", http)
 
     def trigger(self, request):
-        if "Trigger Error Deferred" in request.csr.subject.rfc4514_string():
+        """globalsign's own trouble, by the common name."""
+        subject = request.csr.subject.rfc4514_string()
+        if "Trigger Error Deferred" in subject:
             self.postpone("600", "202 triggered deferred response")
+        if "Trigger Error Forbidden" in subject:
+            self.refuse("triggered", 403, "triggered forbidden response")
+        if "Trigger Error Unknown" in subject:
+            self.refuse("triggered", 500, "internal server error")
 
     def simplereenroll(self, query, _label):
         if not self.config.reenroll:
             self.refuse("reenroll", 501, "simplereenroll is not implemented")
+        self.check_type(query)
         mine = query.connection.certificate
         if mine is None or self.pki.issuer_of(mine) is None:
             self.refuse("certificate", 403, "simplereenroll takes the certificate that is to be renewed, and no other")
-        if self.config.require == "both" and not self.by_http(query):
+        if self.config.reenroll_http and not self.by_http(query):
             self.challenge()
         request = self.read(query)
         data = to_der(mine)
         if request.subject != der.certificate_subject(data) or request.san != der.certificate_san(data):
-            self.refuse("names", 403, "Subject and alternative names must be those of the certificate")
+            self.refuse("names", 403, NAMES_WORDS)
         self.check_binding(query, request)
         return self.issue(query, request, "simplereenroll", False)
 

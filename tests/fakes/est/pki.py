@@ -22,7 +22,7 @@ from . import der
 ROOT, ISSUING = "EST Stand-in Root", "EST Stand-in Issuing CA"
 STRINGS = {"printable": _ASN1Type.PrintableString, "utf8": _ASN1Type.UTF8String}
 CLIENT, SERVER = ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH
-USAGES = {"client": [CLIENT], "server": [SERVER], "none": None}
+USAGES = {"client": [CLIENT], "server": [SERVER], "both": [SERVER, CLIENT], "none": None}
 
 
 def to_der(certificate):
@@ -46,7 +46,7 @@ def cross(signer, subject):
 
 
 class Generation:
-    """@names is None for those that are there already."""
+    """@previous is the one before it; None for the first. What is in @directory already is taken from there."""
 
     def __init__(self, directory, number, root_name, previous=None):
         def path(what):
@@ -88,6 +88,13 @@ class Pki:
     @property
     def newest(self):
         return self.generations[-1]
+
+    def begin_anew(self):
+        """Forgets every rollover."""
+        for g in self.generations[1:]:
+            for what in ("root", "issuing", "old-with-new", "new-with-old"):
+                os.unlink(os.path.join(self.directory, f"{what}-{g.number}.pem"))
+        del self.generations[1:]
 
     def rollover(self, same_name=False):
         self.add(ROOT if same_name else f"{ROOT} G{len(self.generations) + 1}")
