@@ -70,7 +70,7 @@ void tg_failure_forget(struct tg_journal *j)
 	j->error_class = TG_ENROL_OK;
 	j->error_step = TG_STEP_NONE;
 	j->error_status = 0;
-	j->retry_at = 0;
+	j->retry_at = j->retry_after_s = 0;
 	j->error_code[0] = '\0';
 	j->error_text[0] = '\0';
 }
@@ -94,6 +94,8 @@ void tg_failure_describe(struct tg_enrolment *e, enum tg_enrol_step step, int r,
 	/* Who fails before the authority is asked again leaves the time of that as it was. */
 	if (!e->journal.retry_at && e->retry_at > tg_enrolment_now_s(e))
 		e->journal.retry_at = e->retry_at;
+	e->journal.retry_after_s =
+		e->journal.retry_at ? e->journal.retry_at - tg_enrolment_now_s(e) : 0;
 	tg_printable(e->journal.error_text, sizeof(e->journal.error_text), fault->text,
 		     strlen(fault->text));
 }

@@ -71,6 +71,8 @@ struct tg_journal {
 	int error_status;              /* the service's statusCode, 0 for none */
 	int64_t retry_at; /* when the service asked to be asked again, on the believed wall clock,
 			     seconds since 1970; 0: it did not say */
+	int64_t retry_after_s; /* how far ahead that was when it said so: holds when the clock is
+				  set afterwards */
 	char error_code[64];           /* verbatim, made printable */
 	char error_text[TG_FAULT_MAX];
 };

@@ -81,7 +81,8 @@ void tg_journal_print(const struct tg_journal *j, struct tg_buffer *out)
 		tg_buffer_addf(out, ",\"error\":{\"class\":\"%s\",\"step\":\"%s\",\"status\":%d",
 			       tg_enrol_class_name(j->error_class),
 			       tg_enrol_step_name(j->error_step), j->error_status);
-		tg_buffer_addf(out, ",\"retry_at\":%" PRId64, j->retry_at);
+		tg_buffer_addf(out, ",\"retry_at\":%" PRId64 ",\"retry_after_s\":%" PRId64,
+			       j->retry_at, j->retry_after_s);
 		print_text(out, "code", j->error_code);
 		print_text(out, "text", j->error_text);
 		tg_buffer_addc(out, '}');
@@ -124,11 +125,14 @@ static int parse_times(const struct json_t *doc, struct tg_journal *j, struct tg
 	return 0;
 }
 
-/* A journal of a release whose methods were never told when to come back has none. */
-static int parse_retry_at(const struct json_t *error, int64_t *ret, struct tg_fault *reterr)
+/* A journal of a release whose methods were never told when to come back has neither. */
+static int parse_retry(const struct json_t *error, struct tg_journal *j, struct tg_fault *reterr)
 {
-	int r = tg_json_int(error, "retry_at", -TIME_MAX, TIME_MAX, ret, reterr);
+	int r = tg_json_int(error, "retry_at", -TIME_MAX, TIME_MAX, &j->retry_at, reterr);
 
+	if (r == 0 || r == -ENOENT)
+		r = tg_json_int(error, "retry_after_s", -TIME_MAX, TIME_MAX, &j->retry_after_s,
+				reterr);
 	return r == -ENOENT ? 0 : r;
 }
 
@@ -149,7 +153,7 @@ static int parse_error(const struct json_t *doc, struct tg_journal *j, struct tg
 	if (r == 0)
 		r = tg_json_int(error, "status", INT_MIN, INT_MAX, &status, reterr);
 	if (r == 0)
-		r = parse_retry_at(error, &j->retry_at, reterr);
+		r = parse_retry(error, j, reterr);
 	if (r == 0)
 		r = tg_json_text(error, "code", j->error_code, sizeof(j->error_code), reterr);
 	if (r == 0)

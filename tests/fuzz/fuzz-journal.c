@@ -19,7 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	    tg_journal_parse(text.data, text.len, &again, &fault) < 0 || j.step != again.step ||
 	    j.kind != again.kind || j.credential != again.credential || j.base != again.base ||
 	    j.error_class != again.error_class ||
-	    (j.error_class != TG_ENROL_OK && j.retry_at != again.retry_at) ||
+	    (j.error_class != TG_ENROL_OK && (j.retry_at != again.retry_at ||
+					       j.retry_after_s != again.retry_after_s)) ||
 	    strcmp(j.token, again.token) != 0)
 		__builtin_trap();
 	return 0;

@@ -31,6 +31,7 @@ static const struct tg_journal sample = {
 	.error_step = TG_STEP_REGISTERED,
 	.error_status = 403,
 	.retry_at = INT64_C(4102448400),
+	.retry_after_s = 3600,
 	.error_code = "AccessDenied",
 	.error_text = "said \"no\"",
 };
@@ -54,7 +55,7 @@ static void reads_back_what_it_wrote(void **state)
 	assert_int_equal(out.error_class, TG_ENROL_ID_REFUSED);
 	assert_int_equal(out.error_step, TG_STEP_REGISTERED);
 	assert_int_equal(out.error_status, 403);
-	assert_true(out.retry_at == sample.retry_at);
+	assert_true(out.retry_at == sample.retry_at && out.retry_after_s == 3600);
 	assert_string_equal(out.error_text, sample.error_text);
 	snprintf(path, sizeof(path), "%s/identity/pending/journal", dir);
 	assert_int_equal(stat(path, &st), 0);
