@@ -50,6 +50,18 @@ void tg_keeper_read_generations(struct tg_keeper *k)
 	k->facts.made = m.made;
 }
 
+/* By hand: the request was made, and the certificate was not brought yet. */
+static bool waits_for_certificate(struct tg_keeper *k)
+{
+	struct tg_journal j;
+	bool waits = false;
+
+	if (tg_journal_read(k->o.state_dir, &j, NULL) == 0)
+		waits = j.step >= TG_STEP_CSR && j.step < TG_STEP_ISSUED;
+	explicit_bzero(j.token, sizeof(j.token));
+	return waits;
+}
+
 static void gather(struct tg_keeper *k)
 {
 	struct tg_keeper_clock clock = { .believed_s = 0 };
@@ -66,12 +78,44 @@ static void gather(struct tg_keeper *k)
 	k->facts.refused = k->refused;
 	k->facts.refused_us = k->refused_us;
 	k->facts.key_lost = k->key_lost;
+	k->facts.requested = k->policy.by_hand && waits_for_certificate(k);
 	k->facts.ordered = k->ordered;
 	k->facts.by_claim = k->by_claim;
 }
 
+/* What a service asked of the agent before this start holds, where it is still the same service. */
+static void resume(struct tg_keeper *k)
+{
+	struct tg_journal j;
+
+	if (k->service[0] && tg_journal_read(k->o.state_dir, &j, NULL) == 0) {
+		if (strcmp(j.endpoint, k->service) == 0)
+			tg_attempts_resume(&k->attempts, &j, k->facts.believed_s, k->facts.now_us,
+					   tg_random_u64());
+		if (k->attempts.pending)
+			memcpy(k->asked_text, j.error_text, sizeof(k->asked_text));
+		explicit_bzero(j.token, sizeof(j.token));
+	}
+	k->begun = true;
+}
+
+/* Once in the life of a certificate, and of an agent. */
+static void tell_due(struct tg_keeper *k)
+{
+	char until[32], generation[16], text[128];
+
+	k->told_due = k->current;
+	(void) tg_clock_iso(k->facts.not_after * (int64_t) TG_US_PER_S, until);
+	(void) snprintf(generation, sizeof(generation), "%u", k->current);
+	(void) tg_renewal_reason_text(k->plan.reason, &k->policy, text, sizeof(text));
+	tg_event(TG_EV_RENEWAL_DUE, LOG_NOTICE,
+		 "The certificate is due for renewal, which is done by hand", TG_F_GENERATION,
+		 generation, TG_F_VALID_UNTIL, until, TG_F_REASON, text, NULL);
+}
+
 void tg_keeper_look(struct tg_keeper *k)
 {
+	unsigned candidate = k->candidate;
 	uint64_t at;
 
 	if (tg_keeper_busy(k))
@@ -79,9 +123,15 @@ void tg_keeper_look(struct tg_keeper *k)
 	tg_keeper_call_back(k);
 	gather(k);
 	tg_attempts_see(&k->attempts, k->current, k->on_probation);
+	if (!k->begun)
+		resume(k);
+	else if (k->policy.by_hand && k->candidate && k->candidate != candidate)
+		tg_keeper_found(k);
 	k->plan = tg_renewal_decide(&k->policy, &k->facts, &k->attempts);
 	if (k->plan.act == TG_RENEWAL_RUN)
 		return tg_keeper_begin(k);
+	if (k->plan.reason == TG_RENEWAL_HAND_DUE && k->told_due != k->current)
+		tell_due(k);
 	at = k->plan.look_us;
 	if (k->away && at > k->facts.now_us + CALL_BACK_US)
 		at = k->facts.now_us + CALL_BACK_US;
@@ -136,9 +186,17 @@ struct tg_keeper *tg_keeper_free(struct tg_keeper *k)
 
 int tg_keeper_configure(struct tg_keeper *k, const struct tg_config *cfg)
 {
+	const char *service = cfg->enrolment.method == TG_ENROL_EST ? cfg->enrolment.est.url : "";
+	uint64_t wait_us = 0;
+
+	/* What somebody thinks about is not decided any sooner for a change of ours. */
+	if (k->attempts.pending && strcmp(service, k->service) == 0)
+		wait_us = k->attempts.wait_us;
+	(void) snprintf(k->service, sizeof(k->service), "%s", service);
 	k->policy = tg_renewal_policy(cfg);
 	k->stuck = false;
 	tg_attempts_forgive(&k->attempts);
+	k->attempts.wait_us = wait_us;
 	tg_keeper_look(k);
 	return 0;
 }
@@ -235,6 +293,13 @@ int tg_keeper_renew_now(struct tg_keeper *k)
 
 /* --- status ----------------------------------------------------------------------------------- */
 
+static bool is_for_operator(enum tg_renewal_reason reason)
+{
+	return reason == TG_RENEWAL_KEY_LOST || reason == TG_RENEWAL_HAND_NONE ||
+	       reason == TG_RENEWAL_HAND_DUE || reason == TG_RENEWAL_HAND_EXPIRED ||
+	       reason == TG_RENEWAL_HAND_REQUEST;
+}
+
 static enum tg_keeper_state state_of(const struct tg_keeper *k)
 {
 	if (tg_keeper_busy(k))
@@ -243,8 +308,10 @@ static enum tg_keeper_state state_of(const struct tg_keeper *k)
 		return TG_KEEPER_STUCK;
 	if (k->plan.reason == TG_RENEWAL_NO_METHOD)
 		return k->current || k->candidate ? TG_KEEPER_SETTLED : TG_KEEPER_OFF;
-	if (k->plan.reason == TG_RENEWAL_KEY_LOST && k->plan.act == TG_RENEWAL_REST)
+	if (k->plan.act == TG_RENEWAL_REST && is_for_operator(k->plan.reason))
 		return TG_KEEPER_HOLDING;
+	if (k->attempts.pending && !k->candidate)
+		return TG_KEEPER_PENDING;
 	if (k->candidate)
 		return TG_KEEPER_SETTLED;
 	return k->current && !k->attempts.failures ? TG_KEEPER_SETTLED : TG_KEEPER_WAITING;
@@ -255,7 +322,9 @@ void tg_keeper_status(struct tg_keeper *k, struct tg_keeper_status *ret)
 	int current = tg_generation_read(k->o.state_dir, TG_SLOT_CURRENT, &ret->current, NULL);
 	int candidate =
 		tg_generation_read(k->o.state_dir, TG_SLOT_CANDIDATE, &ret->candidate, NULL);
-	bool planned = !tg_keeper_busy(k) && k->plan.act == TG_RENEWAL_WAIT;
+	bool planned = !tg_keeper_busy(k) &&
+		       (k->plan.act == TG_RENEWAL_WAIT || k->policy.by_hand) &&
+		       k->plan.next_us != TG_US_FOREVER;
 
 	ret->state = state_of(k);
 	ret->next_us = planned ? k->plan.next_us : 0;
@@ -266,6 +335,9 @@ void tg_keeper_status(struct tg_keeper *k, struct tg_keeper_status *ret)
 	ret->reason = tg_keeper_busy(k) ? k->attempt.reason : k->plan.reason;
 	(void) tg_renewal_reason_text(ret->reason, &k->policy, ret->reason_text,
 				      sizeof(ret->reason_text));
+	ret->by_hand = k->policy.by_hand;
+	ret->asked = k->attempts.pending ? k->attempts.asked : 0;
+	ret->asked_text = k->asked_text;
 	ret->attempts = k->attempt.number;
 	ret->failures = k->attempts.failures;
 	ret->last = k->attempt;
@@ -295,6 +367,8 @@ const char *tg_keeper_state_name(enum tg_keeper_state s)
 		return "stuck";
 	case TG_KEEPER_HOLDING:
 		return "holding";
+	case TG_KEEPER_PENDING:
+		return "pending";
 	}
 	return "?";
 }

@@ -29,6 +29,7 @@ enum tg_keeper_state {
 	TG_KEEPER_RUNNING, /* the helper is at work */
 	TG_KEEPER_STUCK,   /* the helper refused its configuration: tried again, and at a reload */
 	TG_KEEPER_HOLDING, /* the configuration says to wait for an operator */
+	TG_KEEPER_PENDING, /* the service has the request, which somebody there has yet to approve */
 };
 
 /* An attempt: the one that runs, or the last that did. */
@@ -52,8 +53,11 @@ struct tg_keeper_status {
 	uint64_t next_us;              /* CLOCK_BOOTTIME of the next attempt; 0: none is planned */
 	int64_t next_s;                /* the same on the believed wall clock, seconds since 1970 */
 	enum tg_renewal_reason reason; /* why then, or why not */
-	char reason_text[80];          /* the same for people */
+	char reason_text[96];          /* the same for people */
+	bool by_hand;                  /* what is planned is an operator's to do */
 	unsigned attempts, failures;   /* since start; in a row */
+	unsigned asked;         /* how often in a row the service said that it is pending; 0: it is not */
+	const char *asked_text; /* its words, "" where they are not known; until the next call */
 	struct tg_keeper_attempt last;
 	bool has_current, has_candidate, damaged;
 	bool expired; /* current is, as far as the time is known */
@@ -98,6 +102,8 @@ void tg_keeper_link(struct tg_keeper *k, const struct tg_keeper_link *l);
 void tg_keeper_tpm(struct tg_keeper *k, const char *tpm, bool key_lost);
 void tg_keeper_clock_changed(struct tg_keeper *k);
 /*
+ * Orders. A request that is pending is asked for again, whatever time the service has named.
+ *
  * `tidegate enroll`: an attempt now; with @key_lost (the TPM does not know the identity's key) also where there is an
  * identity. Returns 0, -EALREADY when one runs, -EEXIST when there is an identity, -EOPNOTSUPP without a method.
  */

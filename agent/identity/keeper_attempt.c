@@ -53,21 +53,43 @@ static void tell_failure(const struct tg_keeper_attempt *a)
 		 tg_enrol_class_name(a->class), NULL);
 }
 
-/* What failed is in k->attempt. */
-static void fail(struct tg_keeper *k)
+/* The first time it is news, afterwards a line. */
+static void tell_pending(struct tg_keeper *k)
 {
 	const struct tg_keeper_attempt *a = &k->attempt;
-	unsigned before = k->attempts.failures;
+	char text[TG_FAULT_MAX + 64];
+
+	memcpy(k->asked_text, a->text, sizeof(k->asked_text));
+	(void) snprintf(text, sizeof(text), "The %s waits for the authority's approval: %s",
+			a->kind == TG_ORDER_RENEW ? "renewal" : "enrolment", a->text);
+	if (k->attempts.asked == 1)
+		tg_event(TG_EV_REQUEST_PENDING, LOG_NOTICE, text, TG_F_STEP,
+			 tg_enrol_step_name(a->step), TG_F_REASON, a->text, NULL);
+	else
+		tg_log(LOG_INFO, "enrol", "%s", text);
+}
+
+/* What failed is in k->attempt; @wait_s: for how long the service wants to be left alone, NULL: it did not say. */
+static void fail(struct tg_keeper *k, const int64_t *wait_s)
+{
+	struct tg_keeper_attempt *a = &k->attempt;
 
 	finish(k);
+	if (a->class == TG_ENROL_ID_REFUSED && !k->policy.own_id)
+		a->class = TG_ENROL_REFUSED;
 	tg_attempts_failed(&k->attempts, a->class, a->ended_us, tg_random_u64());
-	if (k->attempts.failures == before) {
+	if (k->attempts.own_id_due) {
 		tg_log(LOG_NOTICE, "enrol",
 		       "the service does not take the rotation client id: the link leaves its "
 		       "session for a moment");
 		return tg_keeper_look(k);
 	}
-	tell_failure(a);
+	if (wait_s)
+		tg_attempts_told_to_wait(&k->attempts, *wait_s);
+	if (a->class == TG_ENROL_PENDING)
+		tell_pending(k);
+	else
+		tell_failure(a);
 	tg_keeper_call_back(k);
 	tg_keeper_look(k);
 	if (k->plan.act == TG_RENEWAL_WAIT)
@@ -80,7 +102,7 @@ static void fail_with(struct tg_keeper *k, enum tg_enrol_class class, const char
 	k->attempt.class = class;
 	k->attempt.step = TG_STEP_NONE;
 	(void) snprintf(k->attempt.text, sizeof(k->attempt.text), "%s", text);
-	fail(k);
+	fail(k, NULL);
 }
 
 /* The helper has failed by itself: its journal says at what. */
@@ -104,12 +126,24 @@ static void fail_as_told(struct tg_keeper *k, int code)
 	k->attempt.class = j.error_class;
 	k->attempt.step = j.error_step;
 	memcpy(k->attempt.text, j.error_text, sizeof(k->attempt.text));
-	fail(k);
+	fail(k, j.retry_at ? &j.retry_after_s : NULL);
+}
+
+void tg_keeper_found(struct tg_keeper *k)
+{
+	char generation[16];
+
+	(void) snprintf(generation, sizeof(generation), "%u",
+			k->candidate ? k->candidate : k->current);
+	tg_event(TG_EV_ENROLLED, LOG_NOTICE,
+		 k->current ? "The next identity is there; trying it with the broker"
+			    : "A new identity is there; trying it with the broker",
+		 TG_F_GENERATION, generation, NULL);
+	k->o.changed(k->o.user);
 }
 
 static void succeed(struct tg_keeper *k)
 {
-	char generation[16];
 	unsigned newest;
 
 	tg_keeper_read_generations(k);
@@ -120,13 +154,8 @@ static void succeed(struct tg_keeper *k)
 				 "tidegate-provision ended without a new identity");
 	k->stuck = false;
 	finish(k);
-	(void) snprintf(generation, sizeof(generation), "%u", newest);
-	tg_event(TG_EV_ENROLLED, LOG_NOTICE,
-		 k->attempt.kind == TG_ORDER_RENEW
-			 ? "The next identity is there; trying it with the broker"
-			 : "A new identity is there; trying it with the broker",
-		 TG_F_GENERATION, generation, NULL);
-	k->o.changed(k->o.user);
+	tg_attempts_brought(&k->attempts);
+	tg_keeper_found(k);
 	tg_keeper_call_back(k);
 	tg_keeper_look(k);
 }
@@ -192,7 +221,7 @@ void tg_keeper_begin(struct tg_keeper *k)
 	const struct tg_renewal_plan *plan = &k->plan;
 	uint64_t now = tg_clock_boot_us();
 
-	tg_attempts_begun(&k->attempts, plan->credential, plan->own_id, plan->expired, now);
+	tg_attempts_begun(&k->attempts, plan->kind, plan->credential, plan->own_id, plan->expired, now);
 	k->attempt = (struct tg_keeper_attempt){
 		.number = k->attempt.number + 1,
 		.running = true,

@@ -26,6 +26,10 @@ struct tg_keeper {
 	struct tg_renewal_plan plan;
 	bool synchronised; /* the clock was, then */
 	bool ordered, by_claim;
+	bool begun;        /* there was a first look */
+	char service[256]; /* where a wait that the journal has was asked for; "": methods that have none */
+	char asked_text[TG_FAULT_MAX];
+	unsigned told_due; /* the generation whose renewal by hand was told to be due */
 
 	/* the generations, as they were read for the last plan */
 	unsigned current, candidate; /* numbers; 0: none */
@@ -57,6 +61,8 @@ void tg_keeper_read_generations(struct tg_keeper *k);
 /* Calls on_timer at @at_us. */
 void tg_keeper_wake_at(struct tg_keeper *k, uint64_t at_us);
 
+/* A new generation is there: tells the others. */
+void tg_keeper_found(struct tg_keeper *k);
 /* Begins what @k->plan says. */
 void tg_keeper_begin(struct tg_keeper *k);
 /* The link has left its session, or has had long enough for it. */

@@ -4,7 +4,6 @@
 #include "base/clock.h"
 
 #include <math.h>
-#include <stdio.h>
 
 #define HOUR_S 3600
 #define PPM    1000000
@@ -26,13 +25,19 @@
 #define CLAIM_SPREAD_US (10 * TG_US_PER_S)     /* before the first use of the claim */
 #define LOOK_US         (HOUR_S * TG_US_PER_S) /* the wall clock is slewed against the boot clock */
 #define LOOK_WAITING_US (5 * TG_US_PER_S)
+#define LAST_PART       20 /* of its life, before the end of a certificate whose successor is pending */
+#define LAST_MIN_S      120
+#define LAST_MAX_S      (6 * HOUR_S)
 #define PATIENCE_MIN_US (15 * TG_US_PER_S) /* a slow TPM and a slow network */
 #define PATIENCE_MAX_US (20 * 60 * TG_US_PER_S)
 
 struct tg_renewal_policy tg_renewal_policy(const struct tg_config *cfg)
 {
 	return (struct tg_renewal_policy){
-		.possible = cfg->enrolment.method == TG_ENROL_AWS_FLEET,
+		.possible = cfg->enrolment.method == TG_ENROL_AWS_FLEET ||
+			    cfg->enrolment.method == TG_ENROL_EST,
+		.by_hand = cfg->enrolment.method == TG_ENROL_MANUAL,
+		.own_id = cfg->enrolment.method == TG_ENROL_AWS_FLEET,
 		.renew_at_ppm = (uint32_t) lround(cfg->rotation.renew_at * (PPM / 100)),
 		.jitter_ppm = (uint32_t) lround(cfg->rotation.jitter * (PPM / 100)),
 		.max_age_s = (int64_t) (cfg->rotation.max_age_us / TG_US_PER_S),
@@ -146,6 +151,26 @@ static struct tg_renewal_plan rest(enum tg_renewal_reason reason)
 					 .look_us = TG_US_FOREVER };
 }
 
+static enum tg_enrol_kind kind_of(const struct tg_renewal_facts *f)
+{
+	return f->has_current && !f->key_lost ? TG_ORDER_RENEW : TG_ORDER_ENROL;
+}
+
+/*
+ * A service that is overloaded or closed is left alone for as long as it asks, but for no longer than the pauses are at which
+ * nothing at all is answered: what is left of a certificate is not its to spend.
+ */
+static uint64_t heeded_us(const struct tg_renewal_facts *f, const struct tg_attempts *a)
+{
+	uint64_t longest = RETRY_CAP_US;
+
+	if (!a->wait_us || a->pending)
+		return 0;
+	if (f->has_current)
+		longest = remaining_s(f) > 0 ? retry_cap_us(f) : SLOW_US;
+	return min_us(a->wait_us, tg_us_add(a->ended_us, longest));
+}
+
 /* An attempt at @at_us, or at once when that is past, or is ordered. */
 static struct tg_renewal_plan attempt(const struct tg_renewal_facts *f, const struct tg_attempts *a,
 				      enum tg_enrol_credential credential,
@@ -154,11 +179,14 @@ static struct tg_renewal_plan attempt(const struct tg_renewal_facts *f, const st
 	struct tg_renewal_plan plan = {
 		.act = TG_RENEWAL_WAIT,
 		.reason = reason,
-		.next_us = at_us,
-		.look_us = min_us(at_us, tg_us_add(f->now_us, LOOK_US)),
-		.kind = f->has_current && !f->key_lost ? TG_ORDER_RENEW : TG_ORDER_ENROL,
+		.kind = kind_of(f),
 		.credential = credential,
 	};
+
+	if (heeded_us(f, a) > at_us)
+		at_us = heeded_us(f, a);
+	plan.next_us = at_us;
+	plan.look_us = min_us(at_us, tg_us_add(f->now_us, LOOK_US));
 
 	/* What was refused for its client id was only the first half of an attempt. */
 	if (a->own_id_due) {
@@ -320,14 +348,99 @@ static struct tg_renewal_plan decide_key_lost(const struct tg_renewal_policy *p,
 	return with_claim(f, a, TG_RENEWAL_KEY_LOST, trial ? tg_us_add(f->trial_us, TRIAL_US) : 0);
 }
 
+/* What the service has and thinks about is asked for again as it was, by the same order, or not at all. */
+static bool goes_on(const struct tg_renewal_policy *p, const struct tg_renewal_facts *f,
+		    const struct tg_attempts *a, bool expired)
+{
+	if (!a->pending || a->kind != kind_of(f))
+		return false;
+	if (a->credential == TG_CREDENTIAL_CLAIM)
+		return a->kind == TG_ORDER_ENROL || p->on_expiry == TG_ON_FAILURE_CLAIM ||
+		       p->on_refused == TG_ON_FAILURE_CLAIM;
+	/* An expired one may be turned away at the door without a word. */
+	return !(expired && a->expired_tried && a->failures);
+}
+
+/*
+ * Once the certificate has expired nobody can ask for its successor with it, approved or not: a wait that is longer than the
+ * rest of its life is broken for one last question.
+ */
+static uint64_t question_us(const struct tg_renewal_facts *f, const struct tg_attempts *a,
+			    bool expired)
+{
+	int64_t life = clamp_date(f->not_after) - base_of(f),
+		margin = max_s(LAST_MIN_S, min_s(LAST_MAX_S, life / LAST_PART)),
+		last_s = clamp_date(f->not_after) - margin, shown = clamp_date(f->believed_s);
+	uint64_t since = (uint64_t) max_s(0, shown - last_s) * TG_US_PER_S, last;
+
+	if (a->credential == TG_CREDENTIAL_CLAIM || !f->has_current || expired)
+		return a->wait_us;
+	last = last_s > shown ? when_us(f, shown, last_s)
+			      : (since < f->now_us ? f->now_us - since : 0);
+	if (last < tg_us_add(a->ended_us, TG_WAIT_MIN_S * TG_US_PER_S))
+		return a->wait_us;
+	return min_us(a->wait_us, last);
+}
+
+static struct tg_renewal_plan decide_pending(const struct tg_renewal_facts *f,
+					     const struct tg_attempts *a, bool expired)
+{
+	uint64_t cap = SOON_CAP_US, at = question_us(f, a, expired), retry;
+
+	if (!a->failures)
+		return attempt(f, a, a->credential, TG_RENEWAL_PENDING, at);
+	if (f->has_current && !expired)
+		cap = min_us(cap, retry_cap_us(f));
+	/* Who was not reached has not been asked: its time stands. */
+	retry = tg_us_add(a->ended_us, tg_attempts_pause_us(a, cap));
+	return attempt(f, a, a->credential, retry_reason(a), at > retry ? at : retry);
+}
+
+/* --- by hand ---------------------------------------------------------------------------------- */
+
+static struct tg_renewal_plan hand_rest(const struct tg_renewal_facts *f,
+					enum tg_renewal_reason reason)
+{
+	/* A request, and what comes of it, is made behind our back. */
+	struct tg_renewal_plan plan = rest(f->requested ? TG_RENEWAL_HAND_REQUEST : reason);
+
+	plan.look_us = tg_us_add(f->now_us, LOOK_WAITING_US);
+	return plan;
+}
+
+static struct tg_renewal_plan decide_by_hand(const struct tg_renewal_policy *p,
+					     const struct tg_renewal_facts *f, bool expired)
+{
+	/* Nobody paces an operator. */
+	static const struct tg_attempts none = TG_ATTEMPTS_NONE;
+	struct tg_renewal_plan plan, aged;
+
+	if (!f->has_current)
+		return hand_rest(f, TG_RENEWAL_HAND_NONE);
+	if (f->key_lost)
+		return hand_rest(f, TG_RENEWAL_KEY_LOST);
+	if (expired)
+		return hand_rest(f, TG_RENEWAL_HAND_EXPIRED);
+	aged = decide_by_age(p, f, &none);
+	if (aged.act == TG_RENEWAL_RUN)
+		return hand_rest(f, TG_RENEWAL_HAND_DUE);
+	plan = hand_rest(f, aged.reason);
+	plan.next_us = aged.next_us;
+	return plan;
+}
+
 static struct tg_renewal_plan decide(const struct tg_renewal_policy *p,
 				     const struct tg_renewal_facts *f, const struct tg_attempts *a,
 				     bool expired)
 {
 	bool trial = f->has_candidate && proved_s(f) < f->candidate_not_after;
 
+	if (p->by_hand)
+		return trial && !f->key_lost ? on_trial(f) : decide_by_hand(p, f, expired);
 	if (!p->possible)
 		return rest(TG_RENEWAL_NO_METHOD);
+	if (a->pending && !(trial && !f->key_lost) && goes_on(p, f, a, expired))
+		return decide_pending(f, a, expired);
 	if (f->key_lost && f->has_current)
 		return decide_key_lost(p, f, a, trial);
 	/* Without a current one the key is the candidate's: what was never proved is no loss. */
@@ -351,32 +464,4 @@ struct tg_renewal_plan tg_renewal_decide(const struct tg_renewal_policy *p,
 
 	plan.expired = expired;
 	return plan;
-}
-
-/* --- for people ------------------------------------------------------------------------------- */
-
-const char *tg_renewal_reason_text(enum tg_renewal_reason r, const struct tg_renewal_policy *p,
-				   char *out, size_t size)
-{
-	static const char *const texts[TG_RENEWAL_REASON_COUNT_] = {
-		[TG_RENEWAL_NO_METHOD] = "no enrolment method",
-		[TG_RENEWAL_NO_IDENTITY] = "there is no identity yet",
-		[TG_RENEWAL_ON_TRIAL] = "the new certificate is on trial",
-		[TG_RENEWAL_MAX_AGE] = "max-age",
-		[TG_RENEWAL_CLOCK] = "waiting for the clock",
-		[TG_RENEWAL_RETRY] = "retry after failure",
-		[TG_RENEWAL_SERVICE_REFUSED] = "refused by the enrolment service",
-		[TG_RENEWAL_ROLLED_BACK] = "the broker did not take the last new certificate",
-		[TG_RENEWAL_OWN_ID] = "the service refuses the rotation client id",
-		[TG_RENEWAL_EXPIRED] = "expired",
-		[TG_RENEWAL_REFUSED] = "refused by the broker",
-		[TG_RENEWAL_KEY_LOST] = "the TPM does not know its key",
-		[TG_RENEWAL_ORDER] = "ordered",
-	};
-
-	if (r == TG_RENEWAL_AGE)
-		(void) snprintf(out, size, "%g %% of its life", p->renew_at_ppm / (PPM / 100.0));
-	else
-		(void) snprintf(out, size, "%s", texts[r]);
-	return out;
 }

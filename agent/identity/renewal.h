@@ -16,7 +16,9 @@
  * whoever keeps it decides anew then, and at `look_us` at the latest.
  */
 struct tg_renewal_policy {
-	bool possible;                     /* there is a method that makes certificates */
+	bool possible; /* there is a method that makes certificates */
+	bool by_hand;  /* it is done by an operator, with tidegate-provision: there is only something to tell */
+	bool own_id; /* the service may be the broker, which knows client ids */
 	uint32_t renew_at_ppm, jitter_ppm; /* of the certificate's life */
 	int64_t max_age_s, probation_s;
 	enum tg_on_failure on_expiry, on_refused, on_key_lost;
@@ -40,6 +42,7 @@ struct tg_renewal_facts {
 	bool key_lost;       /* the TPM does not know the current key */
 	bool ordered;        /* by an operator: now, due or not */
 	bool by_claim;       /* the order allows the claim, where the key is lost */
+	bool requested; /* by hand: a request was made, and its certificate has not come yet */
 };
 
 enum tg_renewal_act {
@@ -64,13 +67,18 @@ enum tg_renewal_reason {
 	TG_RENEWAL_REFUSED, /* by the broker, for good */
 	TG_RENEWAL_KEY_LOST,
 	TG_RENEWAL_ORDER,
+	TG_RENEWAL_PENDING,      /* the service has the request, which somebody has yet to approve */
+	TG_RENEWAL_HAND_NONE,    /* by hand: there is no identity yet */
+	TG_RENEWAL_HAND_DUE,     /* by hand: renew-at or max-age is reached */
+	TG_RENEWAL_HAND_EXPIRED, /* by hand */
+	TG_RENEWAL_HAND_REQUEST, /* by hand: a request waits for its certificate */
 	TG_RENEWAL_REASON_COUNT_
 };
 
 struct tg_renewal_plan {
 	enum tg_renewal_act act;
 	enum tg_renewal_reason reason;
-	uint64_t next_us; /* the next attempt; TG_US_FOREVER: none is planned */
+	uint64_t next_us; /* the next attempt; of REST when an operator should make it; TG_US_FOREVER: none is planned */
 	uint64_t look_us; /* decide again then at the latest; never TG_US_FOREVER but for REST */
 	bool expired;     /* the current certificate is */
 	/* what to run; of WAIT, as it looks now */

@@ -290,8 +290,8 @@ static void start_helper(struct world *w)
 	bool up = is_up(w, w->now) && (w->c->outage != OUTAGE_TOSS || chance(w) < w->c->duty);
 
 	check_start(w);
-	tg_attempts_begun(&w->attempts, w->plan.credential, w->plan.own_id, w->plan.expired,
-			  f.now_us);
+	tg_attempts_begun(&w->attempts, w->plan.kind, w->plan.credential, w->plan.own_id,
+			  w->plan.expired, f.now_us);
 	if (w->plan.credential == TG_CREDENTIAL_CLAIM)
 		w->claim_begun = w->now;
 	w->r->attempts++;

@@ -164,7 +164,18 @@ static char *arguments(struct bench *b)
 	return text;
 }
 
-/* Makes the journal of a failure of @class, for the script to put in its place. */
+/* Makes the journal @j, for the script to put in its place. */
+static void prepare(struct bench *b, struct tg_journal *j)
+{
+	char from[128];
+
+	assert_int_equal(tg_journal_dir(b->dir, NULL), 0);
+	assert_int_equal(tg_journal_write(b->dir, j, NULL), 0);
+	(void) snprintf(from, sizeof(from), "%s", path_in(b, "identity/pending/journal"));
+	assert_int_equal(rename(from, path_in(b, "journal")), 0);
+}
+
+/* That of a failure of @class. */
 static void prepare_journal(struct bench *b, enum tg_enrol_class class)
 {
 	struct tg_journal j = { .step = TG_STEP_CSR,
@@ -173,13 +184,10 @@ static void prepare_journal(struct bench *b, enum tg_enrol_class class)
 				.error_class = class,
 				.error_step = TG_STEP_REQUEST,
 				.error_text = "as the test wants it" };
-	char from[128];
 
-	assert_int_equal(tg_journal_dir(b->dir, NULL), 0);
-	assert_int_equal(tg_journal_write(b->dir, &j, NULL), 0);
-	(void) snprintf(from, sizeof(from), "%s", path_in(b, "identity/pending/journal"));
-	assert_int_equal(rename(from, path_in(b, "journal")), 0);
+	prepare(b, &j);
 }
+
 #define FAIL_AS_PREPARED "cp journal identity/pending/journal; exit 1"
 
 /* --- first enrolment -------------------------------------------------------------------------- */
@@ -490,6 +498,232 @@ static void a_link_that_cannot_be_told_delays_the_attempt(void **state)
 	tear_down(&b);
 }
 
+/* --- a service that has to think about it ------------------------------------------------------ */
+
+static char service[] = "https://ca.example";
+
+static void set_up_est(struct bench *b)
+{
+	set_up(b);
+	b->cfg.enrolment.method = TG_ENROL_EST;
+	b->cfg.enrolment.est.url = service;
+}
+
+/* The answer 202 to an enrolment, with the wish to be asked again in @wait_s. */
+static void prepare_pending(struct bench *b, int64_t wait_s, unsigned attempts)
+{
+	struct tg_journal j = { .step = TG_STEP_CSR,
+				.method = "est",
+				.attempts = attempts,
+				.error_class = TG_ENROL_PENDING,
+				.error_step = TG_STEP_ISSUED,
+				.error_status = 202,
+				.error_text = "an officer looks at it",
+				.retry_at = wall_s() + wait_s,
+				.retry_after_s = wait_s };
+
+	memcpy(j.endpoint, service, sizeof(service));
+	prepare(b, &j);
+}
+
+static unsigned runs(struct bench *b)
+{
+	unsigned n = 0;
+
+	for (const char *p = arguments(b); (p = strchr(p, '\n')) != NULL; p++)
+		n++;
+	return n;
+}
+
+static void restart(struct bench *b)
+{
+	tg_keeper_free(b->keeper);
+	start(b, FAIL_AS_PREPARED);
+}
+
+static void what_the_authority_has_to_approve_is_asked_for_when_it_says(void **state)
+{
+	struct tg_keeper_status s;
+	struct bench b;
+
+	(void) state;
+	set_up_est(&b);
+	prepare_pending(&b, 3600, 1);
+	start(&b, FAIL_AS_PREPARED);
+	s = end_of_attempt(&b, 1);
+	assert_int_equal(s.state, TG_KEEPER_PENDING);
+	assert_int_equal(s.reason, TG_RENEWAL_PENDING);
+	assert_int_equal(s.failures, 0);
+	assert_int_equal(s.asked, 1);
+	assert_string_equal(s.asked_text, "an officer looks at it");
+	assert_true(s.next_us >= s.last.ended_us + 3600 * TG_US_PER_S);
+	assert_true(s.next_us <= s.last.ended_us + 3900 * TG_US_PER_S);
+	/* An order asks at once; the authority may have told the operator. */
+	prepare_pending(&b, 3600, 2);
+	assert_int_equal(tg_keeper_enrol_now(b.keeper, false), 0);
+	s = end_of_attempt(&b, 2);
+	assert_int_equal(s.asked, 2);
+	tear_down(&b);
+}
+
+static void a_restart_and_a_reload_keep_the_wait(void **state)
+{
+	struct tg_keeper_status s;
+	struct bench b;
+
+	(void) state;
+	set_up_est(&b);
+	prepare_pending(&b, 3600, 1);
+	start(&b, FAIL_AS_PREPARED);
+	(void) end_of_attempt(&b, 1);
+	restart(&b);
+	s = status(&b);
+	assert_int_equal(s.attempts, 0);
+	assert_int_equal(s.state, TG_KEEPER_PENDING);
+	assert_int_equal(s.asked, 1);
+	assert_string_equal(s.asked_text, "an officer looks at it");
+	assert_true(s.next_us > tg_clock_boot_us() + 3500 * TG_US_PER_S);
+	assert_true(s.next_us < tg_clock_boot_us() + 3601 * TG_US_PER_S);
+	assert_int_equal(tg_keeper_configure(b.keeper, &b.cfg), 0);
+	assert_true(status(&b).next_us > tg_clock_boot_us() + 3500 * TG_US_PER_S);
+	assert_int_equal(runs(&b), 1);
+	tear_down(&b);
+}
+
+static void another_service_does_not_wait_for_what_the_first_one_said(void **state)
+{
+	static char other[] = "https://other.example";
+	struct bench b;
+
+	(void) state;
+	set_up_est(&b);
+	prepare_pending(&b, 3600, 1);
+	start(&b, FAIL_AS_PREPARED);
+	(void) end_of_attempt(&b, 1);
+	b.cfg.enrolment.est.url = other;
+	assert_int_equal(tg_keeper_configure(b.keeper, &b.cfg), 0);
+	(void) end_of_attempt(&b, 2);
+	/* Nor after a restart. */
+	restart(&b);
+	(void) end_of_attempt(&b, 1);
+	assert_int_equal(runs(&b), 3);
+	tear_down(&b);
+}
+
+static void an_overloaded_service_is_left_alone_across_restarts(void **state)
+{
+	struct tg_journal j = { .step = TG_STEP_CSR,
+				.method = "est",
+				.attempts = 1,
+				.error_class = TG_ENROL_RETRY,
+				.error_step = TG_STEP_ISSUED,
+				.error_status = 503,
+				.retry_at = wall_s() + 1800,
+				.retry_after_s = 1800 };
+	struct tg_keeper_status s;
+	struct bench b;
+
+	(void) state;
+	memcpy(j.endpoint, service, sizeof(service));
+	set_up_est(&b);
+	prepare(&b, &j);
+	start(&b, FAIL_AS_PREPARED);
+	s = end_of_attempt(&b, 1);
+	assert_int_equal(s.failures, 1);
+	assert_true(s.next_us >= s.last.ended_us + 1800 * TG_US_PER_S);
+	restart(&b);
+	s = status(&b);
+	assert_int_equal(s.state, TG_KEEPER_WAITING);
+	assert_true(s.next_us > tg_clock_boot_us() + 1700 * TG_US_PER_S);
+	assert_int_equal(runs(&b), 1);
+	tear_down(&b);
+}
+
+static void the_link_is_not_asked_to_leave_for_a_service_that_is_no_broker(void **state)
+{
+	struct bench b;
+
+	(void) state;
+	set_up_est(&b);
+	add_current(&b, 700, 1000);
+	prepare_journal(&b, TG_ENROL_ID_REFUSED);
+	start(&b, FAIL_AS_PREPARED);
+	assert_int_equal(end_of_attempt(&b, 1).last.class, TG_ENROL_REFUSED);
+	assert_int_equal(b.suspends, 0);
+	assert_null(strstr(arguments(&b), "--client-id"));
+	tear_down(&b);
+}
+
+/* --- by hand ----------------------------------------------------------------------------------- */
+
+static void by_hand_no_helper_is_started_and_status_says_what_to_do(void **state)
+{
+	struct tg_keeper_status s;
+	struct bench b;
+
+	(void) state;
+	set_up(&b);
+	b.cfg.enrolment.method = TG_ENROL_MANUAL;
+	start(&b, "exit 1");
+	s = status(&b);
+	assert_int_equal(s.state, TG_KEEPER_HOLDING);
+	assert_true(s.by_hand);
+	assert_non_null(strstr(s.reason_text, "--csr"));
+	assert_int_equal(tg_keeper_enrol_now(b.keeper, false), -EOPNOTSUPP);
+	assert_int_equal(tg_keeper_renew_now(b.keeper), -EOPNOTSUPP);
+	add_current(&b, 700, 1000);
+	tg_keeper_clock_changed(b.keeper);
+	s = status(&b);
+	assert_int_equal(s.reason, TG_RENEWAL_HAND_DUE);
+	assert_int_equal(s.state, TG_KEEPER_HOLDING);
+	b.clock.believed_s += 400;
+	b.clock.floor_s = b.clock.believed_s;
+	tg_keeper_clock_changed(b.keeper);
+	s = status(&b);
+	assert_int_equal(s.reason, TG_RENEWAL_HAND_EXPIRED);
+	assert_true(s.expired);
+	assert_string_equal(arguments(&b), "");
+	tear_down(&b);
+}
+
+static void by_hand_a_young_certificate_says_when_it_is_due(void **state)
+{
+	struct tg_keeper_status s;
+	struct bench b;
+
+	(void) state;
+	set_up(&b);
+	b.cfg.enrolment.method = TG_ENROL_MANUAL;
+	add_current(&b, 10, 1000);
+	start(&b, "exit 1");
+	s = status(&b);
+	assert_int_equal(s.state, TG_KEEPER_SETTLED);
+	assert_true(s.next_s >= b.clock.believed_s + 640 && s.next_s <= b.clock.believed_s + 650);
+	tear_down(&b);
+}
+
+static void by_hand_a_request_and_a_certificate_are_noticed(void **state)
+{
+	struct tg_journal j = { .step = TG_STEP_CSR, .method = "manual" };
+	struct bench b;
+
+	(void) state;
+	set_up(&b);
+	b.cfg.enrolment.method = TG_ENROL_MANUAL;
+	start(&b, "exit 1");
+	assert_int_equal(tg_journal_write(b.dir, &j, NULL), 0);
+	for (int i = 0; i < 800 && status(&b).reason != TG_RENEWAL_HAND_REQUEST; i++)
+		assert_true(sd_event_run(b.loop, 20 * TG_US_PER_MS) >= 0);
+	assert_non_null(strstr(status(&b).reason_text, "--install"));
+	add_generation(&b, wall_s(), wall_s() + 1000);
+	assert_int_equal(tg_journal_clear(b.dir, NULL), 0);
+	for (int i = 0; i < 800 && !b.changes; i++)
+		assert_true(sd_event_run(b.loop, 20 * TG_US_PER_MS) >= 0);
+	assert_int_equal(b.changes, 1);
+	assert_int_equal(status(&b).state, TG_KEEPER_SETTLED);
+	tear_down(&b);
+}
+
 /* --- the claim -------------------------------------------------------------------------------- */
 
 static void a_lost_key_is_replaced_by_the_claim_only_where_that_is_allowed(void **state)
@@ -577,6 +811,14 @@ int main(void)
 		cmocka_unit_test(a_probation_that_a_restart_found_counts_when_it_fails),
 		cmocka_unit_test(leaves_the_session_where_the_rotation_client_id_is_refused),
 		cmocka_unit_test(a_link_that_cannot_be_told_delays_the_attempt),
+		cmocka_unit_test(what_the_authority_has_to_approve_is_asked_for_when_it_says),
+		cmocka_unit_test(a_restart_and_a_reload_keep_the_wait),
+		cmocka_unit_test(another_service_does_not_wait_for_what_the_first_one_said),
+		cmocka_unit_test(an_overloaded_service_is_left_alone_across_restarts),
+		cmocka_unit_test(the_link_is_not_asked_to_leave_for_a_service_that_is_no_broker),
+		cmocka_unit_test(by_hand_no_helper_is_started_and_status_says_what_to_do),
+		cmocka_unit_test(by_hand_a_young_certificate_says_when_it_is_due),
+		cmocka_unit_test(by_hand_a_request_and_a_certificate_are_noticed),
 		cmocka_unit_test(a_lost_key_is_replaced_by_the_claim_only_where_that_is_allowed),
 		cmocka_unit_test(an_order_may_use_the_claim_for_a_lost_key),
 		cmocka_unit_test(ends_a_helper_that_does_not_obey),

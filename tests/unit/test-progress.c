@@ -18,6 +18,7 @@ static void on_news(void *user, const struct tg_progress_news *n)
 		[TG_PROGRESS_PROBATION] = "probation",
 		[TG_PROGRESS_DONE] = "done",
 		[TG_PROGRESS_FAILED] = "failed:",
+		[TG_PROGRESS_PENDING] = "pending",
 	};
 	size_t len = strlen(told);
 
@@ -108,6 +109,23 @@ static void an_old_error_does_not_fail_a_new_attempt(void **state)
 		feed(&p, LOOK(.step = "csr", .error_class = "refused", .error_step = "request"),
 		     "failed:request"),
 		-1);
+}
+
+static void a_request_that_waits_for_approval_ends_the_wait_here(void **state)
+{
+	struct tg_progress p = begun();
+
+	(void) state;
+	/* It was pending before, and is asked for again. */
+	assert_int_equal(feed(&p, LOOK(.running = true, .step = "csr", .pending = true), "key csr"),
+			 0);
+	assert_int_equal(feed(&p, LOOK(.step = "request", .pending = true), "request pending"), -1);
+	p = begun();
+	assert_int_equal(feed(&p,
+			      LOOK(.step = "csr", .pending = true, .error_class = "retry",
+				   .error_step = "request"),
+			      "key csr failed:request"),
+			 -1);
 }
 
 static void another_way_is_no_failure(void **state)
@@ -201,6 +219,7 @@ int main(void)
 		cmocka_unit_test(every_step_is_told_once_and_in_order),
 		cmocka_unit_test(what_went_by_between_two_looks_is_told_all_the_same),
 		cmocka_unit_test(an_old_error_does_not_fail_a_new_attempt),
+		cmocka_unit_test(a_request_that_waits_for_approval_ends_the_wait_here),
 		cmocka_unit_test(another_way_is_no_failure),
 		cmocka_unit_test(a_certificate_that_the_broker_refuses_fails_the_trial),
 		cmocka_unit_test(a_trial_between_two_looks_fails_as_one),

@@ -55,7 +55,7 @@ static struct tg_attempts failed(unsigned n, enum tg_enrol_class class,
 
 	tg_attempts_see(&a, 7, false);
 	for (unsigned i = 0; i < n; i++) {
-		tg_attempts_begun(&a, credential, false, false, now_us);
+		tg_attempts_begun(&a, TG_ORDER_RENEW, credential, false, false, now_us);
 		tg_attempts_failed(&a, class, now_us, chance);
 	}
 	return a;
@@ -161,7 +161,7 @@ static void failures_are_those_of_the_certificate_that_was_current(void **state)
 	assert_int_equal(a.failures, 0);
 	/* One that was made while the probation went on is about the new one. */
 	tg_attempts_see(&a, 10, true);
-	tg_attempts_begun(&a, TG_CREDENTIAL_CURRENT, false, false, BOOT);
+	tg_attempts_begun(&a, TG_ORDER_RENEW, TG_CREDENTIAL_CURRENT, false, false, BOOT);
 	tg_attempts_failed(&a, TG_ENROL_RETRY, BOOT, 0);
 	tg_attempts_see(&a, 10, false);
 	assert_int_equal(a.failures, 1);
@@ -177,14 +177,14 @@ static void when_the_claim_was_answered_is_never_forgotten(void **state)
 	tg_attempts_forgive(&a);
 	assert_true(a.claim_us == BOOT);
 	/* What nobody answered changes nothing about that. */
-	tg_attempts_begun(&a, TG_CREDENTIAL_CLAIM, false, true, BOOT + US(HOUR));
+	tg_attempts_begun(&a, TG_ORDER_RENEW, TG_CREDENTIAL_CLAIM, false, true, BOOT + US(HOUR));
 	assert_true(a.claim_us == BOOT + US(HOUR));
 	tg_attempts_failed(&a, TG_ENROL_RETRY, BOOT + US(HOUR + 1), 0);
 	assert_true(a.claim_us == BOOT);
 	/* The refusal of a client id is an answer, whatever becomes of the second half. */
-	tg_attempts_begun(&a, TG_CREDENTIAL_CLAIM, false, true, BOOT + US(2 * HOUR));
+	tg_attempts_begun(&a, TG_ORDER_RENEW, TG_CREDENTIAL_CLAIM, false, true, BOOT + US(2 * HOUR));
 	tg_attempts_failed(&a, TG_ENROL_ID_REFUSED, BOOT + US(2 * HOUR), 0);
-	tg_attempts_begun(&a, TG_CREDENTIAL_CLAIM, true, true, BOOT + US(2 * HOUR + 9));
+	tg_attempts_begun(&a, TG_ORDER_RENEW, TG_CREDENTIAL_CLAIM, true, true, BOOT + US(2 * HOUR + 9));
 	tg_attempts_failed(&a, TG_ENROL_RETRY, BOOT + US(2 * HOUR + 9), 0);
 	assert_true(a.claim_us == BOOT + US(2 * HOUR));
 }
@@ -343,7 +343,7 @@ static void an_expired_certificate_is_tried_once_and_then_hourly(void **state)
 	assert_int_equal(plan.act, TG_RENEWAL_RUN);
 	assert_true(plan.expired);
 	assert_int_equal(plan.credential, TG_CREDENTIAL_CURRENT);
-	tg_attempts_begun(&a, plan.credential, false, plan.expired, f.now_us);
+	tg_attempts_begun(&a, TG_ORDER_RENEW, plan.credential, false, plan.expired, f.now_us);
 	tg_attempts_failed(&a, TG_ENROL_REFUSED, f.now_us, UINT64_MAX);
 	plan = plan_of(&p, &f, &a);
 	assert_int_equal(plan.credential, TG_CREDENTIAL_CURRENT);
@@ -360,14 +360,14 @@ static void the_claim_follows_on_the_expired_certificate_where_it_may(void **sta
 
 	(void) state;
 	p.on_expiry = TG_ON_FAILURE_CLAIM;
-	tg_attempts_begun(&a, TG_CREDENTIAL_CURRENT, false, true, f.now_us);
+	tg_attempts_begun(&a, TG_ORDER_RENEW, TG_CREDENTIAL_CURRENT, false, true, f.now_us);
 	tg_attempts_failed(&a, TG_ENROL_REFUSED, f.now_us, 0);
 	plan = plan_of(&p, &f, &a);
 	assert_int_equal(plan.credential, TG_CREDENTIAL_CLAIM);
 	assert_int_equal(plan.kind, TG_ORDER_RENEW);
 	assert_in_range(plan.next_us, f.now_us + US(1), f.now_us + US(11));
 	f.now_us = plan.next_us;
-	tg_attempts_begun(&a, TG_CREDENTIAL_CLAIM, false, true, f.now_us);
+	tg_attempts_begun(&a, TG_ORDER_RENEW, TG_CREDENTIAL_CLAIM, false, true, f.now_us);
 	tg_attempts_failed(&a, TG_ENROL_BAD_ANSWER, f.now_us + US(40), UINT64_MAX);
 	f.now_us += US(40);
 	plan = plan_of(&p, &f, &a);
@@ -381,7 +381,7 @@ static void that_it_was_tried_is_said_of_one_certificate_only(void **state)
 
 	(void) state;
 	tg_attempts_see(&a, 8, true);
-	tg_attempts_begun(&a, TG_CREDENTIAL_CURRENT, false, true, BOOT);
+	tg_attempts_begun(&a, TG_ORDER_RENEW, TG_CREDENTIAL_CURRENT, false, true, BOOT);
 	tg_attempts_see(&a, 8, true);
 	assert_true(a.expired_tried);
 	/* Dropped in its probation: the one before is back, and nobody has shown it to the service. */
@@ -403,7 +403,7 @@ static void what_nobody_answered_does_not_cost_an_expired_gateway_an_hour(void *
 		uint64_t last = 0;
 
 		p.on_expiry = with == TG_CREDENTIAL_CLAIM ? TG_ON_FAILURE_CLAIM : TG_ON_FAILURE_HOLD;
-		tg_attempts_begun(&a, TG_CREDENTIAL_CURRENT, false, true, f.now_us);
+		tg_attempts_begun(&a, TG_ORDER_RENEW, TG_CREDENTIAL_CURRENT, false, true, f.now_us);
 		tg_attempts_failed(&a, mute[i % 2], f.now_us, UINT64_MAX);
 		for (unsigned n = 0; n < 40; n++) {
 			struct tg_renewal_plan plan = plan_of(&p, &f, &a);
@@ -412,12 +412,12 @@ static void what_nobody_answered_does_not_cost_an_expired_gateway_an_hour(void *
 			assert_in_range(plan.next_us, f.now_us + US(1), f.now_us + US(600));
 			last = plan.next_us - f.now_us;
 			f.now_us = plan.next_us;
-			tg_attempts_begun(&a, with, false, true, f.now_us);
+			tg_attempts_begun(&a, TG_ORDER_RENEW, with, false, true, f.now_us);
 			tg_attempts_failed(&a, mute[i % 2], f.now_us, UINT64_MAX);
 		}
 		/* It has backed off all the same; and an answer ends the hurry. */
 		assert_true(last > US(290));
-		tg_attempts_begun(&a, with, false, true, f.now_us);
+		tg_attempts_begun(&a, TG_ORDER_RENEW, with, false, true, f.now_us);
 		tg_attempts_failed(&a, TG_ENROL_REFUSED, f.now_us, 0);
 		assert_true(plan_of(&p, &f, &a).next_us >= f.now_us + US(HOUR));
 	}
@@ -593,7 +593,7 @@ static void a_refused_client_id_is_the_first_half_of_an_attempt(void **state)
 	(void) state;
 	/* An expired one has but one try: the other half must not be taken for the next. */
 	p.on_expiry = TG_ON_FAILURE_CLAIM;
-	tg_attempts_begun(&a, TG_CREDENTIAL_CURRENT, false, true, f.now_us);
+	tg_attempts_begun(&a, TG_ORDER_RENEW, TG_CREDENTIAL_CURRENT, false, true, f.now_us);
 	tg_attempts_failed(&a, TG_ENROL_ID_REFUSED, f.now_us, 0);
 	assert_int_equal(a.failures, 0);
 	plan = plan_of(&p, &f, &a);
@@ -602,7 +602,7 @@ static void a_refused_client_id_is_the_first_half_of_an_attempt(void **state)
 	assert_int_equal(plan.credential, TG_CREDENTIAL_CURRENT);
 	assert_true(plan.own_id);
 	/* Refused as well under its own: that was the attempt, and no loop. */
-	tg_attempts_begun(&a, plan.credential, plan.own_id, true, f.now_us);
+	tg_attempts_begun(&a, TG_ORDER_RENEW, plan.credential, plan.own_id, true, f.now_us);
 	tg_attempts_failed(&a, TG_ENROL_ID_REFUSED, f.now_us, 0);
 	assert_int_equal(a.failures, 1);
 	plan = plan_of(&p, &f, &a);

@@ -305,6 +305,52 @@ static void what_failed_before_the_start_is_told_until_something_has_succeeded(v
 	json_decref(o);
 }
 
+static void a_request_that_waits_for_approval_is_no_error(void **state)
+{
+	struct tg_picture p = renewing();
+	char line[200];
+	json_t *o, *e;
+
+	(void) state;
+	p.keeper.state = TG_KEEPER_PENDING;
+	p.keeper.asked = 2;
+	p.keeper.asked_text = "an officer looks at it";
+	p.keeper.last = (struct tg_keeper_attempt) { .number = 1, .class = TG_ENROL_PENDING, .text = "202" };
+	o = parse(tg_status_json(&p, true));
+	e = json_object_get(o, "enrolment");
+	assert_string_equal(text_at(o, "enrolment", "state"), "pending");
+	assert_true(json_is_null(json_object_get(e, "error")));
+	assert_string_equal(text_at(e, "pending", "text"), "an officer looks at it");
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(e, "pending"), "asked")), 2);
+	json_decref(o);
+	tg_status_line(&p, line, sizeof(line));
+	assert_ptr_equal(strstr(line, "enrolled, the renewal waits for approval; "), line);
+	/* Of a start before this one. */
+	p.keeper.last.number = 0;
+	p.keeper.has_journal = true;
+	p.keeper.journal = (struct tg_journal) { .step = TG_STEP_CSR, .error_class = TG_ENROL_PENDING };
+	o = parse(tg_status_json(&p, true));
+	assert_true(json_is_null(json_object_get(json_object_get(o, "enrolment"), "error")));
+	json_decref(o);
+}
+
+static void what_is_done_by_hand_is_said_to_be(void **state)
+{
+	struct tg_picture p = renewing();
+	char line[200];
+	json_t *o;
+
+	(void) state;
+	p.keeper.by_hand = true;
+	p.keeper.state = TG_KEEPER_HOLDING;
+	o = parse(tg_status_json(&p, true));
+	assert_true(json_is_true(json_object_get(json_object_get(o, "enrolment"), "by_hand")));
+	assert_true(json_is_null(json_object_get(json_object_get(o, "enrolment"), "pending")));
+	json_decref(o);
+	tg_status_line(&p, line, sizeof(line));
+	assert_ptr_equal(strstr(line, "enrolled, to be renewed by hand; "), line);
+}
+
 static void a_claim_that_stays_is_told(void **state)
 {
 	static const struct tg_claim still = { .state = TG_CLAIM_STILL, .error = "read-only file system" };
@@ -365,6 +411,8 @@ int main(void)
 		cmocka_unit_test(the_line_for_systemd_begins_with_what_is_wrong_with_the_identity),
 		cmocka_unit_test(a_certificate_that_the_broker_refused_fails_the_trial),
 		cmocka_unit_test(what_failed_before_the_start_is_told_until_something_has_succeeded),
+		cmocka_unit_test(a_request_that_waits_for_approval_is_no_error),
+		cmocka_unit_test(what_is_done_by_hand_is_said_to_be),
 		cmocka_unit_test(a_claim_that_stays_is_told),
 		cmocka_unit_test(the_brief_form_names_the_ill_among_many),
 		cmocka_unit_test(the_brief_form_is_bounded_when_all_are_ill),
