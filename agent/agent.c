@@ -112,17 +112,18 @@ static const char *find_stuck(struct tg_agent *a, uint64_t now)
 static void tell_expiry(enum tg_expiry_level level, const struct tg_picture *p)
 {
 	const struct tg_manifest *m = &p->keeper.current;
-	const char *why = p->keeper.last.text;
-	char until[32], generation[16];
+	/* By hand there are no attempts of which the last would tell. */
+	const char *why = p->keeper.by_hand ? "" : p->keeper.last.text;
+	bool fails = !p->keeper.by_hand && !p->keeper.asked;
+	char until[32], generation[16], text[96];
 
 	(void) tg_clock_iso(m->not_after * (int64_t) TG_US_PER_S, until);
 	(void) snprintf(generation, sizeof(generation), "%u", m->number);
+	(void) snprintf(text, sizeof(text), "The certificate runs out%s, and %s",
+			level == TG_EXPIRY_VERY_SOON ? " very soon" : "",
+			fails ? "its renewal fails" : "there is no new one");
 	tg_event(level == TG_EXPIRY_OVER ? TG_EV_EXPIRED : TG_EV_EXPIRING, LOG_ERR,
-		 level == TG_EXPIRY_OVER	? "The certificate has expired"
-		 : level == TG_EXPIRY_VERY_SOON ? "The certificate runs out very soon, and its "
-						  "renewal fails"
-						: "The certificate runs out, and its renewal fails",
-		 TG_F_VALID_UNTIL, until, TG_F_GENERATION, generation, TG_F_CERT_SERIAL, m->serial,
+		 level == TG_EXPIRY_OVER ? "The certificate has expired" : text, TG_F_VALID_UNTIL, until, TG_F_GENERATION, generation, TG_F_CERT_SERIAL, m->serial,
 		 TG_F_REASON, *why ? why : p->keeper.reason_text, NULL);
 }
 
@@ -134,7 +135,8 @@ static void watch_expiry(struct tg_agent *a, const struct tg_picture *p)
 		.not_after = p->keeper.current.not_after,
 		/* A clock that was just set by who knows whom makes no alarm. */
 		.believed_s = p->time.waiting ? p->time.floor_s : p->time.believed_s,
-		.failing = p->keeper.failures > 0 || p->keeper.state == TG_KEEPER_STUCK ||
+		.failing = p->keeper.failures > 0 || p->keeper.asked > 0 ||
+			   p->keeper.state == TG_KEEPER_STUCK ||
 			   p->keeper.state == TG_KEEPER_HOLDING ||
 			   p->keeper.reason == TG_RENEWAL_NO_METHOD,
 	};

@@ -151,6 +151,15 @@ static void do_reload(struct tg_verbs *v, tg_client c, json_t *request)
 	tg_control_answer(tg_agent_control(v->agent), c, json, 0);
 }
 
+/* Why there is nothing that an order could begin. */
+static const char *no_method(struct tg_verbs *v)
+{
+	if (tg_agent_config(v->agent)->enrolment.method == TG_ENROL_MANUAL)
+		return "[enrolment] method is manual: make a request with 'tidegate-provision --csr "
+		       "FILE', and bring the certificate with 'tidegate-provision --install CHAIN'";
+	return "[enrolment] method is none: there is nothing to get a certificate with";
+}
+
 static void do_enroll(struct tg_verbs *v, tg_client c, json_t *request)
 {
 	struct tg_picture p;
@@ -170,8 +179,7 @@ static void do_enroll(struct tg_verbs *v, tg_client c, json_t *request)
 		       "this gateway has an identity already; see 'tidegate identity'");
 		return;
 	default:
-		refuse(v, c, TG_EXIT_FAILED,
-		       "[enrolment] method is none: there is nothing to enrol with");
+		refuse(v, c, TG_EXIT_FAILED, no_method(v));
 		return;
 	}
 }
@@ -190,7 +198,6 @@ static void do_renew(struct tg_verbs *v, tg_client c, json_t *request)
 			   "enroll'" },
 		{ -EKEYREJECTED, "the key of the identity is lost, as the TPM was cleared or "
 				 "replaced: 'tidegate enroll' gets a new identity" },
-		{ -EOPNOTSUPP, "[enrolment] method is none: there is nothing to renew with" },
 	};
 	int r = tg_keeper_renew_now(tg_agent_keeper(v->agent));
 
@@ -205,7 +212,7 @@ static void do_renew(struct tg_verbs *v, tg_client c, json_t *request)
 			return;
 		}
 	}
-	refuse(v, c, TG_EXIT_FAILED, strerror(-r));
+	refuse(v, c, TG_EXIT_FAILED, r == -EOPNOTSUPP ? no_method(v) : strerror(-r));
 }
 
 /* The index of the device that @request names; ANY_DEVICE when it names none and may; -1 after a refusal. */

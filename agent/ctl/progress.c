@@ -173,6 +173,13 @@ int tg_progress_feed(struct tg_progress *p, const struct tg_progress_look *look,
 		tell_trial(p, tell, user);
 		return fail_trial(p, look, tell, user);
 	}
+	if (look->pending && !look->error_class) {
+		tell_steps(p, step_number(look->step), tell, user);
+		return fail(&(struct tg_progress_news){ .kind = TG_PROGRESS_PENDING,
+							.text = look->pending_text,
+							.generation = look->current },
+			    tell, user);
+	}
 	if (!look->error_class)
 		return 0;
 	/* It is made once more under the own id: by itself, and at once. */

@@ -21,6 +21,8 @@ struct tg_progress_look {
 	bool own_id;        /* under the gateway's own client id */
 	const char *step;   /* the last one that is done, of a journal that is there */
 	const char *error_step, *error_class, *error_text;
+	bool pending;             /* the service has the request, and somebody has yet to approve it */
+	const char *pending_text; /* its words */
 	long long current, candidate; /* generations; 0: none */
 	bool probation;
 	long long roll_backs; /* since the agent's start */
@@ -35,6 +37,7 @@ enum tg_progress_kind {
 	TG_PROGRESS_PROBATION, /* the one before is kept for the moment */
 	TG_PROGRESS_DONE,
 	TG_PROGRESS_FAILED,
+	TG_PROGRESS_PENDING, /* nothing more to be seen before somebody has decided */
 };
 
 struct tg_progress_news {
@@ -42,9 +45,9 @@ struct tg_progress_news {
 	const char *
 		step; /* STEP: its name; FAILED: the one that was being taken, "trial" or "probation" */
 	const char *class;    /* FAILED: the kind of failure, NULL for the broker's */
-	const char *text;     /* FAILED: why */
+	const char *text;     /* FAILED: why; PENDING: the service's words, or NULL */
 	const char *advice;   /* FAILED: what to do */
-	long long generation; /* TRIAL and later, 0 where it was not seen; FAILED: the one that goes on, 0 for none */
+	long long generation; /* TRIAL and later, 0 where it was not seen; FAILED, PENDING: the one that goes on, 0 for none */
 };
 typedef void (*tg_progress_fn)(void *user, const struct tg_progress_news *news);
 
@@ -58,7 +61,7 @@ struct tg_progress {
 
 /* @look is one from before the order. Never fails. */
 void tg_progress_begin(struct tg_progress *p, const struct tg_progress_look *look);
-/* Tells what is new. Returns 0 (look again), 1 (done) or -1 (failed). */
+/* Tells what is new. Returns 0 (look again), 1 (done) or -1 (failed, or waiting for who knows how long). */
 int tg_progress_feed(struct tg_progress *p, const struct tg_progress_look *look,
 		     tg_progress_fn tell, void *user) TG_CHECKED;
 /* "making the key", "trying it with the broker" ...: what is under way now. Never NULL. */

@@ -29,7 +29,7 @@ struct wait {
 	bool line; /* the live line is on the screen */
 	/* of the newest look */
 	long long next_s; /* until the next attempt; -1: none is planned */
-	char reason[80];
+	char reason[96];
 };
 
 static double elapsed_s(const struct wait *w)
@@ -42,7 +42,7 @@ static double elapsed_s(const struct wait *w)
 static void look_at(struct wait *w, json_t *data, struct tg_progress_look *ret)
 {
 	json_t *e = json_object_get(data, "enrolment"), *r = json_object_get(data, "rotation");
-	json_t *error = json_object_get(e, "error");
+	json_t *error = json_object_get(e, "error"), *pending = json_object_get(e, "pending");
 	const char *state = tg_ctl_text(e, "state", "");
 
 	*ret = (struct tg_progress_look){
@@ -53,6 +53,8 @@ static void look_at(struct wait *w, json_t *data, struct tg_progress_look *ret)
 		.error_step = tg_ctl_text(error, "step", NULL),
 		.error_class = tg_ctl_text(error, "class", NULL),
 		.error_text = tg_ctl_text(error, "text", NULL),
+		.pending = json_is_object(pending),
+		.pending_text = tg_ctl_text(pending, "text", NULL),
 		.current = tg_ctl_number(r, "current", 0),
 		.candidate = tg_ctl_number(r, "candidate", 0),
 		.probation = json_is_true(json_object_get(r, "probation")),
@@ -84,7 +86,7 @@ static void tell_json(const struct wait *w, const struct tg_progress_news *n)
 		[TG_PROGRESS_STEP] = "step",           [TG_PROGRESS_AGAIN] = "again",
 		[TG_PROGRESS_TRIAL] = "trial",         [TG_PROGRESS_PROMOTED] = "promoted",
 		[TG_PROGRESS_PROBATION] = "probation", [TG_PROGRESS_DONE] = "done",
-		[TG_PROGRESS_FAILED] = "failed",
+		[TG_PROGRESS_FAILED] = "failed",       [TG_PROGRESS_PENDING] = "pending",
 	};
 	json_t *o = json_pack("{s:s, s:I, s:s*, s:s*, s:s*, s:s*}", "event", kinds[n->kind],
 			      "elapsed_ms", (json_int_t) (elapsed_s(w) * 1000), "step", n->step,
@@ -92,6 +94,8 @@ static void tell_json(const struct wait *w, const struct tg_progress_news *n)
 
 	if (n->generation)
 		(void) json_object_set_new(o, "generation", json_integer(n->generation));
+	if (n->kind == TG_PROGRESS_PENDING && w->next_s >= 0)
+		(void) json_object_set_new(o, "next_s", json_integer(w->next_s));
 	tg_ctl_print_json(o);
 	json_decref(o);
 }
@@ -112,6 +116,22 @@ static void tell_failure(const struct wait *w, const struct tg_progress_news *n)
 			       tg_ctl_age(w->next_s, age), w->reason);
 	else
 		(void) fprintf(stderr, "          No attempt is planned (%s).\n", w->reason);
+}
+
+static void tell_pending(const struct wait *w, const struct tg_progress_news *n)
+{
+	char age[24];
+
+	(void) fflush(stdout);
+	(void) fprintf(stderr, "tidegate: the %s waits for the authority's approval%s%s\n", w->noun,
+		       n->text ? ": " : "", n->text ? n->text : "");
+	if (w->next_s >= 0)
+		(void) fprintf(stderr,
+			       "          The gateway asks again in %s by itself, or on order. There "
+			       "is nothing to wait for here.\n",
+			       tg_ctl_age(w->next_s, age));
+	if (n->generation)
+		(void) fprintf(stderr, "          Generation %lld stays in use.\n", n->generation);
 }
 
 static void print_news(const struct wait *w, const struct tg_progress_news *n)
@@ -156,6 +176,11 @@ static void print_news(const struct wait *w, const struct tg_progress_news *n)
 	case TG_PROGRESS_FAILED:
 		tg_ctl_say(w->ctl, TG_FAIL, "%-11s step %s\n", "failed", n->step ? n->step : "?");
 		tell_failure(w, n);
+		break;
+	case TG_PROGRESS_PENDING:
+		tg_ctl_say(w->ctl, TG_WARN, "%-11s the service has the request, and has yet to "
+					    "approve it\n", "pending");
+		tell_pending(w, n);
 		break;
 	}
 }

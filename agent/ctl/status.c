@@ -163,8 +163,10 @@ static void minute(struct screen *s, const char *iso)
 static void validity(struct screen *s, json_t *o, json_t *enrolment)
 {
 	long long left = tg_ctl_number(o, "seconds_left", -1);
+	bool by_hand = json_is_true(json_object_get(enrolment, "by_hand"));
 	bool renews = tg_ctl_text(enrolment, "next", NULL) &&
-		      !tg_ctl_number(enrolment, "failures", 0);
+		      !tg_ctl_number(enrolment, "failures", 0) &&
+		      !json_is_object(json_object_get(enrolment, "pending"));
 	char age[24];
 
 	if (json_is_true(json_object_get(o, "expired"))) {
@@ -176,8 +178,10 @@ static void validity(struct screen *s, json_t *o, json_t *enrolment)
 	}
 	if (!renews)
 		return;
-	put(s, TG_PLAIN, ", next renewal");
+	put(s, TG_PLAIN, by_hand ? ", to be renewed by hand from" : ", next renewal");
 	minute(s, tg_ctl_text(enrolment, "next", ""));
+	if (by_hand)
+		put(s, TG_PLAIN, " on");
 	put(s, TG_PLAIN, " (%s)", tg_ctl_text(enrolment, "reason", "?"));
 }
 
@@ -226,15 +230,18 @@ static void identity(struct screen *s, json_t *all)
 
 static void plan(struct screen *s, json_t *o)
 {
-	long long failures = tg_ctl_number(o, "failures", 0);
+	long long failures = tg_ctl_number(o, "failures", 0),
+		  asked = tg_ctl_number(json_object_get(o, "pending"), "asked", 0);
 	char when[24];
 
 	if (failures)
 		put(s, TG_WARN, ", %lld failure%s in a row", failures, failures == 1 ? "" : "s");
 	if (tg_ctl_text(o, "step", NULL))
 		put(s, TG_PLAIN, ", last step done: %s", tg_ctl_text(o, "step", ""));
-	if (tg_ctl_number(o, "next_s", -1) >= 0)
-		put(s, TG_PLAIN, ", next attempt in %s",
+	if (asked > 1)
+		put(s, TG_PLAIN, ", asked %lld times", asked);
+	if (tg_ctl_number(o, "next_s", -1) >= 0 && !json_is_true(json_object_get(o, "by_hand")))
+		put(s, TG_PLAIN, ", next %s in %s", asked ? "question" : "attempt",
 		    tg_ctl_age(tg_ctl_number(o, "next_s", 0), when));
 	if (tg_ctl_text(o, "reason", NULL))
 		put(s, TG_PLAIN, " (%s)", tg_ctl_text(o, "reason", ""));
@@ -244,7 +251,8 @@ static void plan(struct screen *s, json_t *o)
 static void enrolment(struct screen *s, json_t *all)
 {
 	json_t *o = json_object_get(all, "enrolment"), *e = json_object_get(o, "error");
-	const char *state = tg_ctl_text(o, "state", "?");
+	const char *state = tg_ctl_text(o, "state", "?"),
+		   *approval = tg_ctl_text(json_object_get(o, "pending"), "text", NULL);
 	bool quiet = strcmp(state, "settled") == 0 || strcmp(state, "off") == 0;
 	char step[80];
 
@@ -254,6 +262,8 @@ static void enrolment(struct screen *s, json_t *all)
 	state_of(s, o);
 	plan(s, o);
 	line_end(s);
+	if (approval)
+		error_line(s, "the service says: ", approval);
 	if (!json_is_object(e))
 		return;
 	(void) snprintf(step, sizeof(step), "step %s %s: ", tg_ctl_text(e, "step", "?"),

@@ -69,6 +69,9 @@ static json_t *last_error(const struct tg_picture *p)
 
 	if (!told && (!j || j->error_class == TG_ENROL_OK || (last->number && !last->running)))
 		return json_null();
+	/* That is told by itself, and is no error. */
+	if ((told ? last->class : j->error_class) == TG_ENROL_PENDING)
+		return json_null();
 	o = json_object();
 	tg_member_put(o, "class",
 		      json_string(tg_enrol_class_name(told ? last->class : j->error_class)));
@@ -84,6 +87,18 @@ static json_t *last_error(const struct tg_picture *p)
 	tg_member_put(o, "code",
 		      j && !last->rolled_back ? tg_member_text(j->error_code) : json_null());
 	tg_member_put(o, "text", tg_member_text(told ? last->text : j->error_text));
+	return o;
+}
+
+static json_t *pending(const struct tg_keeper_status *k)
+{
+	json_t *o;
+
+	if (!k->asked)
+		return json_null();
+	o = json_object();
+	tg_member_put(o, "asked", tg_member_number(k->asked));
+	tg_member_put(o, "text", tg_member_text(k->asked_text));
 	return o;
 }
 
@@ -109,6 +124,8 @@ json_t *tg_status_enrolment(const struct tg_picture *p)
 				 : json_null());
 	tg_member_put(o, "next", tg_member_date(k->next_s));
 	tg_member_put(o, "reason", tg_member_text(k->reason_text));
+	tg_member_put(o, "by_hand", json_boolean(k->by_hand));
+	tg_member_put(o, "pending", pending(k));
 	tg_member_put(o, "step",
 		      k->has_journal ? json_string(tg_enrol_step_name(k->journal.step))
 				     : json_null());

@@ -234,12 +234,18 @@ char *tg_status_progress_json(const struct tg_picture *p)
 /* The one word that an operator looks for first. */
 static const char *identity_word(const struct tg_picture *p)
 {
+	if (!p->keeper.has_current && p->keeper.asked)
+		return "no identity yet, the request waits for approval";
 	if (!p->keeper.has_current)
 		return p->keeper.has_candidate ? "enrolled, not proved yet" : "no identity yet";
 	if (p->keeper.current.not_after <= p->time.believed_s)
 		return "certificate expired";
 	if (p->link.standing == TG_LINK_REFUSED)
 		return "certificate refused by the broker";
+	if (p->keeper.asked)
+		return "enrolled, the renewal waits for approval";
+	if (p->keeper.by_hand && p->keeper.state == TG_KEEPER_HOLDING)
+		return "enrolled, to be renewed by hand";
 	return p->keeper.failures ? "enrolled, renewal fails" : "enrolled";
 }
 
