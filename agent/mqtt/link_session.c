@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/mqtt/link_internal.h"
 
+#include "tls/peer.h"
+
 #include <tidegate/log.h>
 
 #include <errno.h>
@@ -67,6 +69,9 @@ static int open_session(struct tg_link *l, struct tg_fault *reterr)
 		.in_flight = cfg->mqtt.in_flight + TG_LINK_OWN_PUBLISHES,
 		.will = &will,
 		.verify_at = l->o.believed_s(l->o.clock_user),
+		.future_s = l->o.clock(l->o.clock_user).trust == TG_CLOCK_SYNCHRONISED
+				    ? TG_TLS_FUTURE_S
+				    : INT64_MAX,
 	};
 	int r = tg_specifiers_expand(&l->setup.spec, cfg->mqtt.client_id, l->report.client_id,
 				     sizeof(l->report.client_id), reterr);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "mqtt/session.h"
+#include "tls/peer.h"
 
 #include <openssl/ssl.h>
 
@@ -22,9 +23,7 @@ enum tg_mqtt_stage {
 	TG_MQTT_STAGE_WAITING,  /* Paho has not asked for the address yet */
 	TG_MQTT_STAGE_ANSWERED, /* it has the address */
 	TG_MQTT_STAGE_DIALLED,  /* connect() was called */
-	TG_MQTT_STAGE_TCP,      /* the TCP connection stands, TLS begins */
-	TG_MQTT_STAGE_PEER,     /* the broker's certificate was accepted */
-	TG_MQTT_STAGE_TLS,      /* the handshake is complete on our side */
+	TG_MQTT_STAGE_TCP,      /* the TCP connection stands, TLS begins: from here on @peer knows */
 };
 
 struct tg_mqtt_attempt {
@@ -33,17 +32,11 @@ struct tg_mqtt_attempt {
 	char address[INET6_ADDRSTRLEN]; /* what the name was resolved to */
 	uint8_t alpn[256];              /* as on the wire: a length, then the name */
 	unsigned alpn_len;
-	int64_t verify_at; /* 0: now, by the clock */
 	unsigned timeout_ms; /* TCP_USER_TIMEOUT */
 
 	enum tg_mqtt_stage stage;
-	int tcp_errno;    /* why the TCP connection was not made; 0: not known */
-	int verify_error; /* X509_V_ERR_*, 0: none */
-	int verify_depth;
-	char peer_name[96]; /* of the certificate that was refused */
-	int64_t peer_not_before; /* of a chain that was accepted; else 0 */
-	bool alerted;       /* the broker sent a fatal alert ... */
-	uint8_t alert;      /* ... of this number (RFC 8446 section 6) */
+	int tcp_errno;           /* why the TCP connection was not made; 0: not known */
+	struct tg_tls_peer peer; /* how the broker is judged, and what came of it */
 	bool ended_by_peer; /* as against a time-out, or an end of our own */
 	bool tpm;           /* a provider's reason began with "TPM" */
 	char tls_text[160]; /* OpenSSL's first reason, or the TPM's */
@@ -109,8 +102,6 @@ enum tg_mqtt_cause tg_mqtt_reason(const struct tg_mqtt_attempt *a, int code, boo
 				  char *text, size_t size);
 /* What the broker said of us; arguments as above. Pure; never fails. */
 enum tg_mqtt_word tg_mqtt_word(const struct tg_mqtt_attempt *a, int code, bool timed_out);
-/* The words of RFC 8446 for an alert; "alert" where there are none. Never fails. */
-const char *tg_mqtt_alert_text(uint8_t alert);
 
 /*
  * Looks @host up on a thread of its own and waits for at most @timeout_us. @pick chooses among

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mqtt/internal.h"
+#include "tls/alert.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,10 +83,10 @@ void tg_mqtt_on_connected(void *context, MQTTAsync_successData *data)
 	struct tg_mqtt_event e = event_of(m, TG_MQTT_CONNECTED);
 
 	(void) data;
-	e.peer_not_before = m->attempt.peer_not_before;
+	e.peer_not_before = m->attempt.peer.not_before;
 	tg_mqtt_lock(m);
 	if (m->state == TG_MQTT_STATE_CONNECTING) {
-		bool judged = m->attempt.stage >= TG_MQTT_STAGE_PEER;
+		bool judged = m->attempt.peer.passed;
 
 		m->state = judged ? TG_MQTT_STATE_UP : TG_MQTT_STATE_DOWN;
 		if (!judged)
@@ -103,14 +104,14 @@ void tg_mqtt_on_connect_failed(void *context, MQTTAsync_failureData *data)
 	bool timed_out = data && data->message && strstr(data->message, "timeout");
 
 	/* The broker was accepted, and refused us: what it proved holds all the same. */
-	if (m->attempt.stage >= TG_MQTT_STAGE_PEER)
-		e.peer_not_before = m->attempt.peer_not_before;
+	if (m->attempt.peer.passed)
+		e.peer_not_before = m->attempt.peer.not_before;
 	e.cause = tg_mqtt_reason(&m->attempt, code, timed_out, e.text, sizeof(e.text));
 	e.word = tg_mqtt_word(&m->attempt, code, timed_out);
 	if (e.cause == TG_MQTT_CAUSE_REFUSED)
 		e.code = code;
 	if (e.cause == TG_MQTT_CAUSE_TLS_PEER)
-		e.code = m->attempt.verify_error;
+		e.code = m->attempt.peer.error;
 	tg_mqtt_attempt_release(&m->attempt);
 	tg_mqtt_lock(m);
 	if (m->state == TG_MQTT_STATE_CONNECTING) {
@@ -151,9 +152,9 @@ void tg_mqtt_on_lost(void *context, char *cause)
 	char why[96] = "the connection ended";
 
 	(void) cause; /* always NULL in the versions that Debian has */
-	if (m->attempt.alerted)
+	if (m->attempt.peer.alerted)
 		(void) snprintf(why, sizeof(why), "the broker ended TLS: %s (alert %u)",
-				tg_mqtt_alert_text(m->attempt.alert), m->attempt.alert);
+				tg_tls_alert_text(m->attempt.peer.alert), m->attempt.peer.alert);
 	say(&e, m, why);
 	e.by_peer = m->attempt.ended_by_peer;
 	tg_mqtt_attempt_release(&m->attempt);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mqtt/attempt.h"
-
-#include <openssl/x509_vfy.h>
+#include "tls/alert.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,54 +11,6 @@
  * order of the questions matters: what the broker said outranks what we
  * concluded, and what happened first outranks its consequences.
  */
-
-struct alert {
-	uint8_t number;
-	bool about_us; /* the broker judged our certificate */
-	const char *text;
-};
-
-static const struct alert alerts[] = {
-	{ 10, false, "unexpected message" },
-	{ 20, false, "bad record MAC" },
-	{ 22, false, "record overflow" },
-	{ 40, false, "handshake failure" },
-	{ 42, true, "bad certificate" },
-	{ 43, true, "unsupported certificate" },
-	{ 44, true, "certificate revoked" },
-	{ 45, true, "certificate expired" },
-	{ 46, true, "certificate unknown" },
-	{ 47, false, "illegal parameter" },
-	{ 48, true, "unknown CA" },
-	{ 49, true, "access denied" },
-	{ 50, false, "decode error" },
-	{ 51, true, "decrypt error" },
-	{ 70, false, "protocol version" },
-	{ 71, false, "insufficient security" },
-	{ 80, false, "internal error" },
-	{ 86, false, "inappropriate fallback" },
-	{ 109, false, "missing extension" },
-	{ 110, false, "unsupported extension" },
-	{ 112, false, "unrecognized name" },
-	{ 115, false, "unknown PSK identity" },
-	{ 116, true, "certificate required" },
-	{ 120, false, "no application protocol (ALPN)" },
-};
-
-static const struct alert *find_alert(uint8_t number)
-{
-	for (size_t i = 0; i < TG_ARRAY_SIZE(alerts); i++)
-		if (alerts[i].number == number)
-			return &alerts[i];
-	return NULL;
-}
-
-const char *tg_mqtt_alert_text(uint8_t alert)
-{
-	const struct alert *found = find_alert(alert);
-
-	return found ? found->text : "alert";
-}
 
 /* --- OpenSSL's lines ---------------------------------------------------------------------- */
 
@@ -152,78 +103,38 @@ static enum tg_mqtt_cause say_tcp(const struct tg_mqtt_attempt *a, char *text, s
 	return TG_MQTT_CAUSE_TCP;
 }
 
-static enum tg_mqtt_cause say_peer(const struct tg_mqtt_attempt *a, char *text, size_t size)
+static enum tg_mqtt_cause say_judged(const struct tg_mqtt_attempt *a, char *text, size_t size)
 {
-	const char *whose = a->verify_depth > 0 ? "a CA certificate above the broker's"
-						: "the broker's certificate";
+	char words[TG_TLS_WORDS_MAX];
 
-	switch (a->verify_error) {
-	case X509_V_ERR_HOSTNAME_MISMATCH:
-	case X509_V_ERR_IP_ADDRESS_MISMATCH:
-		say(a, text, size,
-		    "the broker's certificate is for %s (no match among its alternative names)",
-		    a->peer_name[0] ? a->peer_name : "no name");
-		break;
-	case X509_V_ERR_CERT_HAS_EXPIRED:
-		say(a, text, size, "%s (%s) has expired, or the clock is wrong", whose,
-		    a->peer_name);
-		break;
-	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
-	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-		say(a, text, size, "%s (%s) does not lead to the configured ca: %s", whose,
-		    a->peer_name, X509_verify_cert_error_string(a->verify_error));
-		break;
-	default:
-		say(a, text, size, "%s (%s) was refused: %s", whose, a->peer_name,
-		    X509_verify_cert_error_string(a->verify_error));
-	}
-	return TG_MQTT_CAUSE_TLS_PEER;
+	say(a, text, size, "%s", tg_tls_peer_words(&a->peer, words, sizeof(words)));
+	return a->peer.error ? TG_MQTT_CAUSE_TLS_PEER : TG_MQTT_CAUSE_TLS_REFUSED;
 }
 
-static enum tg_mqtt_cause say_alert(const struct tg_mqtt_attempt *a, char *text, size_t size)
+static bool ended_without_reason(const struct tg_mqtt_attempt *a)
 {
-	const struct alert *alert = find_alert(a->alert);
-
-	if (alert && alert->about_us)
-		say(a, text, size, "the broker refused our certificate: %s (TLS alert %u)",
-		    alert->text, a->alert);
-	else
-		say(a, text, size, "the broker broke TLS off: %s (alert %u)",
-		    tg_mqtt_alert_text(a->alert), a->alert);
-	return TG_MQTT_CAUSE_TLS_REFUSED;
+	return !a->tls_text[0] || strstr(a->tls_text, "unexpected eof");
 }
 
 static enum tg_mqtt_cause say_handshake(const struct tg_mqtt_attempt *a, char *text, size_t size)
 {
+	bool ended = ended_without_reason(a);
+	char words[TG_TLS_WORDS_MAX];
+	uint8_t alert;
+
+	say(a, text, size, "%s%s",
+	    tg_tls_handshake_words(&a->peer, a->tls_text, words, sizeof(words)),
+	    ended && !a->peer.passed ? ": is this a TLS port of an MQTT broker?" : "");
 	/* Alerts that come before the certificate of the broker are known only by OpenSSL's words
 	 * for them. */
-	const char *alert = strstr(a->tls_text, " alert ");
-
-	if (alert) {
-		say(a, text, size, "the broker broke TLS off: %s", alert + strlen(" alert "));
-		return TG_MQTT_CAUSE_TLS_REFUSED;
-	}
-	if (!a->tls_text[0] || strstr(a->tls_text, "unexpected eof")) {
-		say(a, text, size, "closed in the TLS handshake%s",
-		    a->stage >= TG_MQTT_STAGE_PEER ? ", after our certificate was sent"
-						   : ": is this a TLS port of an MQTT broker?");
-		return TG_MQTT_CAUSE_TLS_REFUSED;
-	}
-	if (strstr(a->tls_text, "wrong version number") || strstr(a->tls_text, "packet length too "
-									       "long"))
-		say(a, text, size, "what answers there does not speak TLS (%s)", a->tls_text);
-	else
-		say(a, text, size, "TLS failed: %s", a->tls_text);
-	return TG_MQTT_CAUSE_TLS_PEER;
+	return ended || tg_tls_alert_find(a->tls_text, &alert) ? TG_MQTT_CAUSE_TLS_REFUSED
+							       : TG_MQTT_CAUSE_TLS_PEER;
 }
 
 static enum tg_mqtt_cause say_silence(const struct tg_mqtt_attempt *a, char *text, size_t size)
 {
 	say(a, text, size, "the TCP connection stands, but there was no answer to %s in time",
-	    a->stage < TG_MQTT_STAGE_TLS ? "the TLS handshake" : "CONNECT");
+	    a->peer.finished ? "CONNECT" : "the TLS handshake");
 	return TG_MQTT_CAUSE_TCP;
 }
 
@@ -242,13 +153,11 @@ enum tg_mqtt_cause tg_mqtt_reason(const struct tg_mqtt_attempt *a, int code, boo
 	}
 	if (a->stage == TG_MQTT_STAGE_DIALLED)
 		return say_tcp(a, text, size);
-	if (a->verify_error)
-		return say_peer(a, text, size);
-	if (a->alerted)
-		return say_alert(a, text, size);
+	if (a->peer.error || a->peer.alerted)
+		return say_judged(a, text, size);
 	if (timed_out)
 		return say_silence(a, text, size);
-	if (a->stage < TG_MQTT_STAGE_TLS)
+	if (!a->peer.finished)
 		return say_handshake(a, text, size);
 	say(a, text, size,
 	    "closed after the TLS handshake, before CONNACK: the broker does not know this "
@@ -259,20 +168,18 @@ enum tg_mqtt_cause tg_mqtt_reason(const struct tg_mqtt_attempt *a, int code, boo
 
 enum tg_mqtt_word tg_mqtt_word(const struct tg_mqtt_attempt *a, int code, bool timed_out)
 {
-	const struct alert *alert = a->alerted ? find_alert(a->alert) : NULL;
-
 	/* "Not available now" is no word on us. */
 	if (code > 0)
 		return code == 3 ? TG_MQTT_WORD_NONE : TG_MQTT_WORD_REFUSED;
-	if (a->tpm || a->verify_error || a->stage < TG_MQTT_STAGE_PEER)
+	if (a->tpm || a->peer.error || !a->peer.passed)
 		return TG_MQTT_WORD_NONE;
-	if (a->alerted)
-		return alert && alert->about_us ? TG_MQTT_WORD_REFUSED : TG_MQTT_WORD_NONE;
+	if (a->peer.alerted)
+		return tg_tls_alert_is_about_us(a->peer.alert) ? TG_MQTT_WORD_REFUSED
+							       : TG_MQTT_WORD_NONE;
 	if (timed_out)
 		return TG_MQTT_WORD_NONE;
 	/* In the handshake it is an end without a word only when TLS itself had nothing to blame. */
-	if (a->stage < TG_MQTT_STAGE_TLS && a->tls_text[0] &&
-	    !strstr(a->tls_text, "unexpected eof"))
+	if (!a->peer.finished && !ended_without_reason(a))
 		return TG_MQTT_WORD_NONE;
 	return TG_MQTT_WORD_CLOSED;
 }

@@ -90,7 +90,10 @@ static void fill_attempt(struct tg_mqtt_attempt *a, const struct tg_mqtt_options
 {
 	(void) snprintf(a->host, sizeof(a->host), "%s", o->host);
 	a->port = o->port;
-	a->verify_at = o->verify_at;
+	a->peer = (struct tg_tls_peer){ .who = "broker",
+					.host = a->host,
+					.now_s = o->verify_at,
+					.future_s = o->future_s };
 	a->fd = a->kill_fd = -1;
 	/* Unacknowledged data for longer than this is a dead connection: the time in which
 	 * keep-alive would see it, too. */

@@ -75,7 +75,7 @@ struct tg_mqtt_event {
 	char *topic;      /* MESSAGE: owned, NUL-terminated */
 	uint8_t *payload; /* MESSAGE: owned */
 	size_t payload_len;
-	char text[256];
+	char text[TG_FAULT_MAX];
 };
 /* Frees what an event owns. */
 void tg_mqtt_event_done(struct tg_mqtt_event *e);
@@ -105,10 +105,11 @@ struct tg_mqtt_options {
 	unsigned in_flight;
 	const struct tg_mqtt_will *will; /* QoS 1, retained; NULL: none */
 	/*
-	 * Seconds since 1970 at which certificates are judged; 0: now, by the clock. A broker whose certificate is good in all
-	 * but that it begins later is accepted: the event's peer_not_before says what it proves.
+	 * When and how strictly certificates are judged: tls/peer.h. A broker whose certificate is good in all but that it
+	 * begins later, by future_s at most, is accepted: the event's peer_not_before says what it proves.
 	 */
-	int64_t verify_at;
+	int64_t verify_at; /* seconds since 1970; 0: now, by the clock */
+	int64_t future_s;  /* seconds; INT64_MAX while the clock is not known to be right */
 };
 
 /*

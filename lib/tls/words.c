@@ -17,10 +17,10 @@
  */
 enum detail {
 	DETAIL_NONE,
-	DETAIL_TEXT,   /* in brackets, as it was noted */
-	DETAIL_ISSUER, /* the issuer's name */
+	DETAIL_TEXT,   /* what was noted: issuer, extension, key or digest */
 	DETAIL_DATE,   /* when, and what time it was taken to be */
-	DETAIL_HOST,   /* the name or address that we wanted */
+	DETAIL_HOST,   /* the name or address that we wanted ... */
+	DETAIL_WANTED, /* ... as it should stand in the certificate */
 };
 
 struct wording {
@@ -31,19 +31,25 @@ struct wording {
 
 #define OWN_LIST "the system's own list of authorities does not count"
 
-static const struct wording nameless = { X509_V_ERR_HOSTNAME_MISMATCH, DETAIL_HOST,
-					 "has no alternative names, and its common name does not "
-					 "count",
-					 "have it issued with subjectAltName" };
-static const struct wording address = { X509_V_ERR_IP_ADDRESS_MISMATCH, DETAIL_HOST,
-					"is not for the address",
-					"no match among its alternative names: use one of them, or "
-					"have it issued "
-					"with the address" };
+static const struct wording nameless = {
+	X509_V_ERR_HOSTNAME_MISMATCH,
+	DETAIL_WANTED,
+	"has no alternative names, and its common name does not count",
+	"have it issued with subjectAltName",
+};
+static const struct wording address = {
+	X509_V_ERR_IP_ADDRESS_MISMATCH,
+	DETAIL_HOST,
+	"is not for the address",
+	"no match among its alternative names: use one of them, or have it issued with the address",
+};
 /* The server sent its own certificate, at least, and more: what is missing is the end of the chain. */
-static const struct wording unknown_end = { X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
-					    DETAIL_ISSUER, "was issued by",
-					    "which is not in ca: is it the right ca? " OWN_LIST };
+static const struct wording unknown_end = {
+	X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
+	DETAIL_TEXT,
+	"comes from an authority that is not in ca",
+	"is it the right ca? " OWN_LIST,
+};
 
 static const struct wording wordings[] = {
 	{ X509_V_ERR_CERT_HAS_EXPIRED, DETAIL_DATE, "has expired",
@@ -54,28 +60,28 @@ static const struct wording wordings[] = {
 	  "no match among its alternative names: use one of them, or have it issued with this "
 	  "one" },
 	{ X509_V_ERR_INVALID_PURPOSE, DETAIL_NONE, "is not meant for TLS servers",
-	  "its key usage, extended key usage or basic constraints forbid it; serverAuth is "
+	  "its extended key usage, key usage or basic constraints forbid it; serverAuth is "
 	  "wanted" },
 	{ X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, DETAIL_NONE, "is signed by itself and not in ca",
-	  "put it into ca, or have it issued by an authority" },
-	{ X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, DETAIL_NONE,
-	  "is the end of the chain, and not in ca", "is it the right ca? " OWN_LIST },
-	{ X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, DETAIL_ISSUER, "was issued by",
-	  "which was not sent along and is not in ca: does the chain lack an intermediate, or is "
-	  "it "
-	  "the wrong ca? " OWN_LIST },
-	{ X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, DETAIL_ISSUER, "is in ca, but not its issuer",
-	  "put the root certificate into ca" },
+	  "have it issued by an authority, or put it into ca" },
+	{ X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, DETAIL_NONE, "ends the chain and is not in ca",
+	  "is it the right ca? " OWN_LIST },
+	{ X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, DETAIL_TEXT,
+	  "comes from an authority that was not sent along and is not in ca",
+	  "does the chain lack an intermediate, or is it the wrong ca? " OWN_LIST },
+	{ X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, DETAIL_TEXT, "is in ca without its own issuer",
+	  "put the root certificate into ca, too" },
 	{ X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION, DETAIL_TEXT,
 	  "has a critical extension that is not known here", "have it issued without" },
-	{ X509_V_ERR_PATH_LENGTH_EXCEEDED, DETAIL_NONE, "allows fewer authorities below it",
-	  "the path length of its basic constraints is exceeded" },
+	{ X509_V_ERR_PATH_LENGTH_EXCEEDED, DETAIL_NONE,
+	  "allows fewer authorities below it than there are",
+	  "look at the path length in its basic constraints" },
 	{ X509_V_ERR_PERMITTED_VIOLATION, DETAIL_NONE,
 	  "is for a name that an authority above it may not certify",
-	  "its name constraints permit others only" },
+	  "that one's name constraints permit others only" },
 	{ X509_V_ERR_EXCLUDED_VIOLATION, DETAIL_NONE,
 	  "is for a name that is excluded for an authority above it",
-	  "look at its name constraints" },
+	  "look at that one's name constraints" },
 	{ X509_V_ERR_EE_KEY_TOO_SMALL, DETAIL_TEXT, "has too weak a key",
 	  "RSA needs 2048 bits, an elliptic curve 224" },
 	{ X509_V_ERR_CA_KEY_TOO_SMALL, DETAIL_TEXT, "has too weak a key",
@@ -84,12 +90,12 @@ static const struct wording wordings[] = {
 	  "SHA-256 or better is needed" },
 	{ X509_V_ERR_INVALID_CA, DETAIL_NONE, "is not that of an authority",
 	  "its basic constraints or key usage say so, yet it has issued another" },
-	{ X509_V_ERR_CERT_SIGNATURE_FAILURE, DETAIL_ISSUER, "is not signed by its issuer",
+	{ X509_V_ERR_CERT_SIGNATURE_FAILURE, DETAIL_TEXT, "bears no signature of its issuer",
 	  "is there another authority of the same name in ca?" },
 	{ X509_V_ERR_CERT_CHAIN_TOO_LONG, DETAIL_NONE, "is too far from the end of its chain",
 	  "shorten the chain" },
-	{ X509_V_ERR_APPLICATION_VERIFICATION, DETAIL_NONE, "could not be checked",
-	  "built wrongly, or the name is none" },
+	{ X509_V_ERR_APPLICATION_VERIFICATION, DETAIL_NONE, "could not be judged",
+	  "built wrongly, or the host name is none" },
 };
 
 static bool is_address(const char *host)
@@ -129,11 +135,11 @@ static const char *detail_text(const struct tg_tls_peer *p, const struct wording
 		if (p->detail[0])
 			(void) snprintf(out, size, " (%s)", p->detail);
 		break;
-	case DETAIL_ISSUER:
-		(void) snprintf(out, size, " %s", p->detail);
-		break;
 	case DETAIL_HOST:
-		(void) snprintf(out, size, " %s%s", w == &nameless ? "for " : "", p->host);
+		(void) snprintf(out, size, " %s", p->host);
+		break;
+	case DETAIL_WANTED:
+		(void) snprintf(out, size, " (%s:%s)", is_address(p->host) ? "IP" : "DNS", p->host);
 		break;
 	case DETAIL_DATE:
 		(void) snprintf(out, size, " (%s; judged at %s)",

@@ -136,6 +136,7 @@ static int connect_session(struct tg_enrolment *e, const struct tg_credential *c
 		.keep_alive_us = KEEP_ALIVE_US,
 		.connect_timeout_us = CONNECT_US,
 		.verify_at = tg_enrolment_now_s(e),
+		.future_s = tg_enrolment_skew_s(e),
 	};
 
 	claim_id(e, id, sizeof(id));

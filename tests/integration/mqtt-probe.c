@@ -81,6 +81,8 @@ static int set_option(struct probe *p, const char *arg)
 		p->o.version = (unsigned) number(v);
 	else if (value_of(arg, "verify-at", &v))
 		p->o.verify_at = (int64_t) number(v);
+	else if (value_of(arg, "future-s", &v))
+		p->o.future_s = (int64_t) number(v);
 	else if (value_of(arg, "will", &v))
 		p->will = (struct tg_mqtt_will){ .topic = v, .payload = "gone", .len = 4 };
 	else
@@ -306,7 +308,8 @@ int main(int argc, char **argv)
 				  .version = 4,
 				  .keep_alive_us = 30 * TG_US_PER_S,
 				  .connect_timeout_us = 10 * TG_US_PER_S,
-				  .in_flight = 8 } };
+				  .in_flight = 8,
+				  .future_s = INT64_MAX } };
 	struct tg_fault f = { 0 };
 	int r;
 

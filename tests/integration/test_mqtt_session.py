@@ -19,7 +19,7 @@ from mqtt_bench import DAY, Authority, Mosquitto, Probe, free_port, now, weak_ke
 
 PROBE = None
 NONE, DNS, TCP, TLS_PEER, TLS_REFUSED, TPM, REFUSED, CLOSED, LOCAL = range(9)
-CERT_HAS_EXPIRED, HOSTNAME_MISMATCH = 10, 62
+CERT_NOT_YET_VALID, CERT_HAS_EXPIRED, HOSTNAME_MISMATCH = 9, 10, 62
 
 
 class Bench(unittest.TestCase):
@@ -242,11 +242,11 @@ class Peer(Bench):
 
     def test_a_certificate_for_another_name_is_refused(self):
         e = self.judged(self.issue("other.pem", ["other.example"]))
-        self.assertCause(e, TLS_PEER, "localhost:", "the broker's certificate is for other.example (no match")
+        self.assertCause(e, TLS_PEER, "localhost:", "the broker's certificate (other.example) is not for the name localhost")
         self.assertEqual(e.code, HOSTNAME_MISMATCH)
 
     def test_the_common_name_does_not_stand_in_for_an_alternative_name(self):
-        self.assertCause(self.judged(self.issue("cn.pem", (), cn="localhost")), TLS_PEER, "no match")
+        self.assertCause(self.judged(self.issue("cn.pem", (), cn="localhost")), TLS_PEER, "has no alternative names")
 
     def test_an_address_must_be_an_alternative_address(self):
         self.assertCause(self.judged(self.issue("dns-ip.pem", ["localhost"]), host="127.0.0.1"), TLS_PEER)
@@ -258,7 +258,7 @@ class Peer(Bench):
 
     def test_an_unknown_ca_is_refused(self):
         other = Authority(self.temp.name, "other CA").issue("foreign.pem", "server", ["localhost"], server=True)
-        self.assertCause(self.judged(other), TLS_PEER, "does not lead to the configured ca")
+        self.assertCause(self.judged(other), TLS_PEER, "an authority that was not sent along and is not in ca (CN=other CA)")
 
     def test_an_expired_certificate_is_refused(self):
         e = self.judged(self.issue("expired.pem", begin=now() - 9 * DAY, end=now() - 2 * DAY))
@@ -271,6 +271,16 @@ class Peer(Bench):
             e = p.ok("connect").event()
             self.assertEqual(e.type, "CONNECTED", e)
             self.assertAlmostEqual(e.notbefore, time.time() + 3 * 86400, delta=120)
+
+    def test_a_certificate_of_the_future_is_refused_where_the_clock_is_right(self):
+        e = self.judged(self.issue("ahead.pem", begin=now() + 3 * DAY, end=now() + 9 * DAY), future_s=86400)
+        self.assertCause(e, TLS_PEER, "is not valid yet")
+        self.assertEqual((e.code, e.notbefore), (CERT_NOT_YET_VALID, 0))
+        # Clocks of authorities differ: that is told from a fault, and proves nothing.
+        broker = self.hostile("nopuback", self.issue("hour.pem", begin=now() + DAY / 24, end=now() + 9 * DAY))
+        with self.probe(port=broker.port, future_s=86400) as p:
+            e = p.ok("connect").event()
+            self.assertEqual((e.type, e.notbefore), ("CONNECTED", 0), e)
 
     def test_a_certificate_of_the_future_that_its_authority_does_not_see_is_refused(self):
         # The authority ends before: there is no time at which the whole chain is good.
@@ -296,13 +306,13 @@ class Peer(Bench):
             pass
 
     def test_a_certificate_for_clients_is_no_server_certificate(self):
-        self.assertCause(self.judged(self.issue("client.pem", server=False)), TLS_PEER, "purpose")
+        self.assertCause(self.judged(self.issue("client.pem", server=False)), TLS_PEER, "is not meant for TLS servers")
 
     def test_a_1024_bit_rsa_key_is_refused(self):
         # The server's own OpenSSL refuses such a key, too, unless it is told not to.
         def weaken(context):
             context.set_ciphers("DEFAULT@SECLEVEL=0")
-        self.assertCause(self.judged(self.issue("weak.pem", key=weak_key()), tweak=weaken), TLS_PEER, "key too weak")
+        self.assertCause(self.judged(self.issue("weak.pem", key=weak_key()), tweak=weaken), TLS_PEER, "too weak a key (RSA, 1024 bits)")
 
     def test_tls_1_1_is_refused(self):
         def old(context):
