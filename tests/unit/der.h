@@ -39,14 +39,12 @@ static inline struct tg_buffer der_new(void)
 
 static inline void der_header(struct tg_buffer *b, int tag, size_t len)
 {
+	int bytes = len < 0x80 ? 0 : len < 0x100 ? 1 : len < 0x10000 ? 2 : 3;
+
 	tg_buffer_addc(b, (char) tag);
-	if (len < 0x80) {
-		tg_buffer_addc(b, (char) len);
-		return;
-	}
-	tg_buffer_addc(b, (char) 0x83);
-	for (int shift = 16; shift >= 0; shift -= 8)
-		tg_buffer_addc(b, (char) (len >> shift));
+	tg_buffer_addc(b, (char) (bytes ? 0x80 + bytes : (int) len));
+	while (bytes-- > 0)
+		tg_buffer_addc(b, (char) (len >> 8 * bytes));
 }
 
 static inline void der_add(struct tg_buffer *b, int tag, const void *body, size_t len)
