@@ -38,6 +38,7 @@ void tg_attempts_begun(struct tg_attempts *a, enum tg_enrol_kind kind,
 {
 	a->kind = kind;
 	a->wait_us = 0;
+	a->resumed = false;
 	a->own_id = own_id;
 	a->own_id_due = false;
 	a->about = a->current;
@@ -140,6 +141,7 @@ void tg_attempts_resume(struct tg_attempts *a, const struct tg_journal *j, int64
 	    (j->error_class == TG_ENROL_RETRY && !j->retry_at) ||
 	    (j->kind == TG_ORDER_RENEW && j->base != a->current))
 		return;
+	a->resumed = true;
 	a->kind = j->kind;
 	a->credential = j->credential;
 	count(a, j->error_class, now_us, chance);

@@ -26,6 +26,7 @@ struct tg_attempts {
 	enum tg_enrol_kind kind;  /* of the last attempt */
 	bool pending; /* the service has the request, which somebody has yet to approve */
 	unsigned asked;   /* how often in a row it has said so */
+	bool resumed; /* that was before this start, and nothing was asked since */
 	uint64_t wait_us; /* the service wants to be left alone until then; 0: it did not say */
 	bool rolled_back;     /* the last failure was the broker's, not the service's */
 	bool current_refused; /* the service has refused the current certificate */

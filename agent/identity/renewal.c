@@ -377,7 +377,8 @@ static uint64_t question_us(const struct tg_renewal_facts *f, const struct tg_at
 		return a->wait_us;
 	last = last_s > shown ? when_us(f, shown, last_s)
 			      : (since < f->now_us ? f->now_us - since : 0);
-	if (last < tg_us_add(a->ended_us, TG_WAIT_MIN_S * TG_US_PER_S))
+	/* It was that one, or later. */
+	if (!a->resumed && last < tg_us_add(a->ended_us, TG_WAIT_MIN_S * TG_US_PER_S))
 		return a->wait_us;
 	return min_us(a->wait_us, last);
 }

@@ -47,12 +47,27 @@ struct world {
 	enum tg_enrol_class outcome;
 	int64_t refused_since; /* by the broker, for good; NEVER: it does not */
 
+	/* what the service has to approve, and what the helper's journal has of its last words */
+	struct {
+		bool there;
+		enum tg_enrol_kind kind;
+		enum tg_enrol_credential credential;
+		unsigned base;
+		int64_t since, approved_at;
+	} request;
+	bool says_when;   /* the answer under way names a time: */
+	int64_t wait_s;   /* that one */
+	struct tg_journal journal;
+	bool resumed;     /* the journal was looked at in this boot */
+	int64_t asked_to; /* world time before which no question is to come; NEVER: any time */
+
 	/* what the checks need */
 	int64_t last_end, last_claim; /* NEVER: none in this boot; of claims those that were answered */
 	int64_t claim_begun;
 	unsigned tried_expired;       /* a number; in this boot */
 	int64_t remaining_then;       /* at last_end, as the gateway saw it */
-	uint64_t life_attempts, life_reboots, life_broker;
+	uint64_t life_attempts, life_reboots, life_broker, life_questions;
+	int64_t life_pending; /* seconds */
 	int64_t overdue;     /* the successor was, in seconds */
 	int64_t seemed, seen_at; /* how long it seemed to have expired in this life; up to when that is counted */
 	int64_t clock_error; /* greatest one in this life, in seconds */
@@ -228,6 +243,49 @@ static bool is_up(const struct world *w, int64_t t)
 	return true;
 }
 
+/* Retry-After, as it stands in the answer. */
+static int64_t draw_wait(struct world *w)
+{
+	static const int64_t absurd[] = { INT64_MIN / 4, -YEAR, -1,  0,         1,           59,
+					  61,            HOUR,  DAY, 10 * YEAR, INT64_MAX / 4 };
+	int64_t window = w->life_s / 3;
+
+	if (w->c->waits == WAITS_ABSURD)
+		return draw(w) % 3 ? absurd[draw(w) % TG_ARRAY_SIZE(absurd)]
+				   : between(w, 0, 2 * DAY);
+	return between(w, 60, window / 10 < DAY ? window / 10 : DAY);
+}
+
+/* As the helper does, but now and then: the agent does not rely on it. */
+static int64_t bounded_wait(struct world *w, int64_t s)
+{
+	if (draw(w) % 4 == 0)
+		return s;
+	return s < 60 ? 60 : earliest(s, DAY);
+}
+
+/* Somebody has to look at each request once. */
+static bool is_approved(struct world *w)
+{
+	const struct tg_renewal_plan *p = &w->plan;
+	int64_t left = w->current.number ? S64(w->current.not_after) - w->now : S64(w->life_s) / 4;
+
+	if (w->c->approval <= 0)
+		return true;
+	if (!w->request.there || w->request.kind != p->kind ||
+	    w->request.credential != p->credential || w->request.base != w->current.number) {
+		w->request.there = true;
+		w->request.kind = p->kind;
+		w->request.credential = p->credential;
+		w->request.base = w->current.number;
+		w->request.since = w->now;
+		w->request.approved_at =
+			w->now + (int64_t) (chance(w) * w->c->approval *
+					    (double) (left > 0 ? left : S64(w->life_s) / 4));
+	}
+	return w->now >= w->request.approved_at;
+}
+
 static double reachable(const struct world *w)
 {
 	int64_t due = S64(due_s(w)), end = S64(w->current.not_after);
@@ -264,7 +322,8 @@ static void check_start(struct world *w)
 		if (!w->c->claim ||
 		    (!p->expired && w->refused_since == NEVER && !w->attempts.current_refused))
 			violated(w, "the claim was used", 0, 0);
-		if (w->last_claim != NEVER && w->now - w->last_claim < S64(HOUR))
+		if (w->last_claim != NEVER && w->now - w->last_claim < S64(HOUR) &&
+		    !w->attempts.pending)
 			violated(w, "the claim was used within an hour of an answer",
 				 w->now - w->last_claim, 0);
 		if (p->reason == TG_RENEWAL_EXPIRED && w->tried_expired != w->current.number)
@@ -274,6 +333,22 @@ static void check_start(struct world *w)
 	}
 	if (w->candidate.number && seconds(w->now) < w->candidate.not_after && w->wall_off <= 0)
 		violated(w, "renewed beside a candidate", 0, 0);
+}
+
+/* What is pending is asked for when the service says; before the end of the certificate once more. */
+static void check_question(struct world *w)
+{
+	int64_t left = w->current.not_after - seconds(w->now),
+		margin = (w->current.not_after - w->current.not_before) / 20 + 2 * MINUTE;
+
+	if (!w->attempts.pending || w->last_end == NEVER)
+		return;
+	if (w->now - w->last_end < S64(TG_WAIT_MIN_S) && !w->last_failed)
+		violated(w, "asked within a minute", (w->now - w->last_end) / 1000000, 0);
+	if (w->asked_to == NEVER || w->now >= w->asked_to ||
+	    (w->current.number && left < margin && left > -MINUTE) || w->clock_error > 2)
+		return;
+	violated(w, "asked before the service wanted it", (w->asked_to - w->now) / 1000000, left);
 }
 
 /* What a sensible operator sees to: renewing takes little of the life of what is renewed. */
@@ -290,6 +365,7 @@ static void start_helper(struct world *w)
 	bool up = is_up(w, w->now) && (w->c->outage != OUTAGE_TOSS || chance(w) < w->c->duty);
 
 	check_start(w);
+	check_question(w);
 	tg_attempts_begun(&w->attempts, w->plan.kind, w->plan.credential, w->plan.own_id,
 			  w->plan.expired, f.now_us);
 	if (w->plan.credential == TG_CREDENTIAL_CLAIM)
@@ -299,19 +375,28 @@ static void start_helper(struct world *w)
 		w->r->begun[w->r->lives] = w->now;
 	w->life_attempts++;
 	w->outcome = TG_ENROL_OK;
+	w->says_when = false;
 	if (!up) {
 		w->outcome = TG_ENROL_RETRY;
+		w->says_when = w->c->busy;
 		lasts = between(w, S64(1) / 10, S64(1));
 		if (w->c->hangs) /* now and then for ever */
 			lasts = draw(w) % 10 ? between(w, S64(20), S64(60)) : S64(DAY);
 	} else if (w->plan.credential == TG_CREDENTIAL_CURRENT && w->c->claim &&
 		   seconds(w->now) >= w->current.not_after) {
 		w->outcome = TG_ENROL_REFUSED;
+	} else if (!is_approved(w)) {
+		w->outcome = TG_ENROL_PENDING;
+		w->says_when = true;
+		w->life_questions++;
+		w->r->questions++;
 	}
 	if (lasts > patience) {
 		lasts = patience;
 		w->outcome = TG_ENROL_RETRY;
+		w->says_when = false;
 	}
+	w->wait_s = w->says_when ? bounded_wait(w, draw_wait(w)) : 0;
 	w->helper_end = w->now + lasts;
 }
 
@@ -330,10 +415,40 @@ static void take_certificate(struct world *w)
 		w->outcome = TG_ENROL_BAD_ANSWER;
 		return;
 	}
+	tg_attempts_brought(&w->attempts);
+	if (w->request.there)
+		w->life_pending += seconds(w->now - w->request.since);
+	w->request.there = false;
 	w->candidate = c;
 	w->verdict_at = w->now + between(w, S64(1) / 5, slowly(w, S64(3)));
 	if (w->c->mute && chance(w) < 0.05)
 		w->verdict_at += between(w, 0, 3 * S64(w->life_s));
+}
+
+/* What the helper notes, and the agent goes by. */
+static void note_answer(struct world *w)
+{
+	struct tg_renewal_facts f = facts(w);
+	/* The Date: of the answer tells the helper the time. */
+	int64_t now = w->c->clock == CLOCK_BEHIND ? seconds(w->now) : f.believed_s, asked;
+
+	w->journal = (struct tg_journal){ .kind = w->plan.kind,
+					  .credential = w->plan.credential,
+					  .base = w->plan.kind == TG_ORDER_RENEW ? w->current.number
+										 : 0,
+					  .error_class = w->outcome,
+					  .retry_at = w->says_when ? now + w->wait_s : 0,
+					  .retry_after_s = w->wait_s };
+	w->asked_to = NEVER;
+	if (w->outcome == TG_ENROL_OK)
+		return;
+	tg_attempts_failed(&w->attempts, w->outcome, f.now_us, draw(w));
+	if (!w->says_when)
+		return;
+	tg_attempts_told_to_wait(&w->attempts, w->wait_s);
+	asked = w->wait_s < 60 ? 60 : earliest(w->wait_s, DAY);
+	if (w->outcome == TG_ENROL_PENDING)
+		w->asked_to = w->now + S64(asked);
 }
 
 static void end_helper(struct world *w)
@@ -345,13 +460,12 @@ static void end_helper(struct world *w)
 		take_certificate(w);
 	f = facts(w);
 	w->last_end = w->now;
-	w->last_failed = w->outcome != TG_ENROL_OK;
+	w->last_failed = w->outcome != TG_ENROL_OK && w->outcome != TG_ENROL_PENDING;
 	w->unheard = w->outcome == TG_ENROL_RETRY;
 	if (!w->unheard && w->plan.credential == TG_CREDENTIAL_CLAIM)
 		w->last_claim = w->claim_begun;
 	w->remaining_then = w->current.not_after - f.believed_s;
-	if (w->outcome != TG_ENROL_OK)
-		tg_attempts_failed(&w->attempts, w->outcome, f.now_us, draw(w));
+	note_answer(w);
 }
 
 /* A successor has come: how close was it? */
@@ -381,10 +495,15 @@ static void close_life(struct world *w)
 	w->r->lives++;
 	if (w->life_attempts > w->r->most_attempts)
 		w->r->most_attempts = w->life_attempts;
-	if ((double) w->life_attempts > bound)
+	if ((double) (w->life_attempts - w->life_questions) > bound)
 		violated(w, "too many attempts in one life", (int64_t) w->life_attempts,
 			 (int64_t) bound);
-	w->life_attempts = w->life_reboots = w->life_broker = 0;
+	/* Minutes at first, which grow to ten where it always says "at once". */
+	if (w->life_questions > 10 + 2 * w->life_reboots + (uint64_t) w->life_pending / 400)
+		violated(w, "too many questions in one life", (int64_t) w->life_questions,
+			 w->life_pending);
+	w->life_attempts = w->life_reboots = w->life_broker = w->life_questions = 0;
+	w->life_pending = 0;
 	w->clock_error = w->overdue = w->seemed = 0;
 }
 
@@ -395,7 +514,7 @@ static void promote(struct world *w)
 	if (w->current.number)
 		note_left(w);
 	else
-		w->life_attempts = 0;
+		w->life_attempts = w->life_questions = 0;
 	if (w->probation_end != NEVER)
 		close_life(w);
 	w->previous = w->current;
@@ -462,6 +581,7 @@ static void start(struct world *w)
 		(void) tg_wallclock_raise(&w->clock, TG_FLOOR_CERTIFICATE, w->current.not_before,
 					  0);
 	w->attempts = (struct tg_attempts) TG_ATTEMPTS_NONE;
+	w->resumed = false;
 	w->helper_end = NEVER;
 	w->last_end = w->last_claim = NEVER;
 	w->tried_expired = 0;
@@ -527,12 +647,17 @@ static void check_wait(struct world *w)
 	    (!w->candidate.number || (w->wall_off == 0 && !facts(w).clock_waits &&
 				      seconds(w->now) > w->candidate.not_after + 700)))
 		violated(w, "at rest without a reason", (int64_t) p->reason, 0);
+	if (w->attempts.pending && p->act == TG_RENEWAL_WAIT) {
+		if (next - (w->last_end == NEVER ? w->boot : w->last_end) > S64(DAY + 1))
+			violated(w, "waits for longer than a day", (next - w->now) / 1000000, 0);
+		return;
+	}
 	if (!due || w->wall_off != 0 || w->clock_error > 2 || w->last_end == NEVER ||
 	    p->reason == TG_RENEWAL_CLOCK)
 		return;
 	allowed = w->remaining_then / 10 < 6 * HOUR ? w->remaining_then / 10 : 6 * HOUR;
-	if (p->expired && w->unheard && !claim_rests(w) && allowed < 600)
-		allowed = 600;
+	if (p->expired && w->unheard && !claim_rests(w) && allowed < (w->c->busy ? HOUR : 600))
+		allowed = w->c->busy ? HOUR : 600;
 	else if ((p->expired || w->refused_since != NEVER) && allowed < HOUR + 700)
 		allowed = HOUR + 700;
 	if (allowed < 1)
@@ -566,7 +691,7 @@ static void check_expiry(struct world *w)
 /* With nothing in its way for hours, a gateway has a certificate that is valid and not overdue. */
 static void check_recovery(struct world *w)
 {
-	bool good = w->wall_off == 0 && is_up(w, w->now) && w->refused_since == NEVER &&
+	bool good = w->wall_off == 0 && w->c->approval <= 0 && is_up(w, w->now) && w->refused_since == NEVER &&
 		    w->c->broker == 0 && w->c->drops == 0 && !w->c->mute &&
 		    w->c->outage != OUTAGE_TOSS && w->c->outage != OUTAGE_WAVE;
 
@@ -624,6 +749,9 @@ static void look(struct world *w)
 		return;
 	tg_attempts_see(&w->attempts, w->current.number, w->probation_end != NEVER);
 	f = facts(w);
+	if (!w->resumed)
+		tg_attempts_resume(&w->attempts, &w->journal, f.believed_s, f.now_us, draw(w));
+	w->resumed = true;
 	w->plan = tg_renewal_decide(&w->policy, &f, &w->attempts);
 	if (w->plan.act == TG_RENEWAL_RUN)
 		start_helper(w);
@@ -646,6 +774,7 @@ void sim_run(const struct sim_case *c, int64_t life_s, int64_t length_s, uint64_
 		.probation_end = NEVER,
 		.refused_since = NEVER,
 		.good_since = NEVER,
+		.asked_to = NEVER,
 		.policy = { .possible = true,
 			    .renew_at_ppm = 660000,
 			    .jitter_ppm = 50000,

@@ -32,11 +32,19 @@ enum clock_kind {
 	CLOCK_STEPS,  /* set to something else now and then, both ways; repaired in between */
 };
 
+enum waits {
+	WAITS_SANE,   /* what a service may well ask for: a few minutes to hours, within its window */
+	WAITS_ABSURD, /* Retry-After: 0, 1, 10 years, the past, and everything in between */
+};
+
 struct sim_case {
 	const char *name;
 	enum outage outage;
 	double duty;
 	bool hangs; /* a service that is down keeps the helper waiting, instead of refusing it at once */
+	double approval;   /* each request is approved by chance within this share of what is left of the window */
+	bool busy;         /* a service that is down says so, and when to come back */
+	enum waits waits;
 	enum clock_kind clock;
 	int64_t reboot_every; /* parts of the life from start to start; 0: none */
 	bool power_cuts;      /* off for long, too: up to a life */
@@ -55,6 +63,7 @@ struct sim_case {
 struct sim_result {
 	uint64_t lives, attempts, issued, claims, reboots, events;
 	uint64_t most_attempts; /* in one life */
+	uint64_t questions; /* about requests that were pending */
 	uint64_t expired,
 		broken;    /* broken: though the service was there for a fifth of the window */
 	double worst_left; /* of the life, when a successor was promoted in time */

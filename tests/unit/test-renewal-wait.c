@@ -396,6 +396,22 @@ static void no_clock_makes_the_wait_longer_than_it_was_or_endless(void **state)
 	}
 }
 
+/* Off at the moment of the last question it is made when the power is back. */
+static void a_restart_shortly_before_the_end_asks_at_once(void **state)
+{
+	struct tg_renewal_facts f = at_age(LIFE - HOUR);
+	struct tg_journal j = left_by(TG_ENROL_PENDING, T0 + LIFE - 12 * HOUR, DAY);
+	struct tg_attempts a = resumed(&j, f.believed_s);
+
+	(void) state;
+	f.now_us = BOOT;
+	assert_int_equal(plan_of(&f, &a).act, TG_RENEWAL_RUN);
+	tg_attempts_begun(&a, TG_ORDER_RENEW, TG_CREDENTIAL_CURRENT, false, false, BOOT);
+	tg_attempts_failed(&a, TG_ENROL_PENDING, BOOT, 0);
+	tg_attempts_told_to_wait(&a, DAY);
+	assert_true(plan_of(&f, &a).next_us == BOOT + US(DAY));
+}
+
 static void what_was_about_another_generation_is_left(void **state)
 {
 	struct tg_journal j = left_by(TG_ENROL_PENDING, T0, DAY);
@@ -521,12 +537,12 @@ int main(void)
 		cmocka_unit_test(an_order_and_a_reload_ask_for_the_same_request),
 		cmocka_unit_test(a_network_that_fails_meanwhile_changes_nothing_but_the_pace),
 		cmocka_unit_test(an_expired_certificate_that_is_turned_away_gives_way_to_the_claim),
-		cmocka_unit_test(
-			a_wait_beyond_the_end_of_the_certificate_is_broken_once_before_it),
+		cmocka_unit_test(a_wait_beyond_the_end_of_the_certificate_is_broken_once_before_it),
 		cmocka_unit_test(a_key_that_is_lost_meanwhile_makes_it_another_matter),
 		cmocka_unit_test(a_certificate_ends_the_wait),
 		cmocka_unit_test(a_restart_keeps_what_is_left_of_the_wait),
 		cmocka_unit_test(no_clock_makes_the_wait_longer_than_it_was_or_endless),
+		cmocka_unit_test(a_restart_shortly_before_the_end_asks_at_once),
 		cmocka_unit_test(what_was_about_another_generation_is_left),
 		cmocka_unit_test(a_clock_that_is_set_while_it_waits_does_not_matter),
 		cmocka_unit_test(by_hand_there_is_only_something_to_tell),
