@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "tls/peer.h"
+
 #include <tidegate/cleanup.h>
 
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 /* Certificates of every quality, made on the spot, and handshakes in memory. A failure in here ends the test. */
@@ -30,6 +36,7 @@ struct recipe {
 	bool ca;
 	const char *san, *eku, *usage, *basic, *constraints;
 	const char *critical; /* an OID that nobody knows */
+	const char *raw_name; /* a DNS name with bytes that openssl.cnf would not take */
 	int64_t from_s, to_s; /* relative to now; both 0: from yesterday for a month */
 	const EVP_MD *digest;
 	EVP_PKEY *key; /* taken over */
@@ -64,6 +71,19 @@ static inline void add_unknown(X509 *cert, const char *oid)
 	ASN1_OCTET_STRING_free(data);
 }
 
+static inline void add_raw_name(X509 *cert, const char *dns)
+{
+	GENERAL_NAMES *names = GENERAL_NAMES_new();
+	GENERAL_NAME *name = GENERAL_NAME_new();
+	ASN1_IA5STRING *text = ASN1_IA5STRING_new();
+
+	assert_int_equal(ASN1_STRING_set(text, dns, -1), 1);
+	GENERAL_NAME_set0_value(name, GEN_DNS, text);
+	assert_true(sk_GENERAL_NAME_push(names, name) > 0);
+	assert_int_equal(X509_add1_ext_i2d(cert, NID_subject_alt_name, names, 0, 0), 1);
+	GENERAL_NAMES_free(names);
+}
+
 static inline void add_extensions(X509 *cert, X509 *issuer, const struct recipe *r)
 {
 	const char *basic = r->basic ? r->basic : r->ca ? "critical,CA:TRUE" : "critical,CA:FALSE";
@@ -81,6 +101,8 @@ static inline void add_extensions(X509 *cert, X509 *issuer, const struct recipe 
 			      : "serverAuth");
 	add_extension(cert, issuer, NID_subject_alt_name, r->san && *r->san ? r->san : NULL);
 	add_extension(cert, issuer, NID_name_constraints, r->constraints);
+	if (r->raw_name)
+		add_raw_name(cert, r->raw_name);
 	if (r->critical)
 		add_unknown(cert, r->critical);
 }
@@ -154,3 +176,73 @@ static inline int shake(SSL *client, SSL *server)
 	}
 	return r;
 }
+
+#define HOST "server.example"
+
+static struct made root, issuing, leaf; /* the good ones */
+
+static inline int make_pki(void **state)
+{
+	(void) state;
+	root = make((struct recipe){ .cn = "test root", .ca = true });
+	issuing = make((struct recipe){ .cn = "issuing CA", .issuer = &root, .ca = true });
+	leaf = make((struct recipe){ .cn = "server", .issuer = &issuing, .san = "DNS:" HOST });
+	return 0;
+}
+
+static inline int drop_pki(void **state)
+{
+	(void) state;
+	made_done(&root);
+	made_done(&issuing);
+	made_done(&leaf);
+	return 0;
+}
+
+static inline struct tg_tls_peer wish(const char *host)
+{
+	return (struct tg_tls_peer){ .host = host, .future_s = TG_TLS_FUTURE_S };
+}
+
+/* One handshake with a server that sends @chain, judged as @p wants under @anchor. Returns whether it succeeded. */
+static inline bool meet(struct tg_tls_peer *p, const struct made *chain, size_t n,
+			const X509 *anchor)
+{
+	tg_cleanup(SSL_CTX_freep) SSL_CTX *there = serve(chain, n),
+					  *here = SSL_CTX_new(TLS_client_method());
+	tg_cleanup(SSL_freep) SSL *server = NULL, *client = NULL;
+	bool good;
+
+	assert_int_equal(tg_tls_harden(here), 0);
+	trust(here, anchor);
+	tg_tls_judge(here, p);
+	server = SSL_new(there);
+	client = SSL_new(here);
+	good = shake(client, server) == 1;
+	assert_int_equal(good, p->passed);
+	assert_int_equal(good, p->error == 0);
+	assert_int_equal(good, SSL_get_state(server) == TLS_ST_OK);
+	ERR_clear_error();
+	return good;
+}
+
+static inline bool meet_good(struct tg_tls_peer *p)
+{
+	const struct made chain[] = { leaf, issuing };
+
+	return meet(p, chain, 2, root.cert);
+}
+
+/* The words for a refusal must have every part. */
+static inline void says(const struct tg_tls_peer *p, const char *const parts[], size_t n)
+{
+	char text[TG_TLS_WORDS_MAX];
+
+	tg_tls_peer_words(p, text, sizeof(text));
+	for (size_t i = 0; i < n; i++)
+		if (!strstr(text, parts[i]))
+			fail_msg("\"%s\" lacks \"%s\"", text, parts[i]);
+}
+#define assert_says(p, ...)                                                                        \
+	says((p), (const char *const[]){ __VA_ARGS__ },                                            \
+	     sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *))
