@@ -47,7 +47,9 @@ static bool is_same_order(const struct tg_enrolment *e, const struct tg_journal 
 
 static void announce(const struct tg_enrolment *e)
 {
-	if (e->order.kind == TG_ORDER_RENEW)
+	if (e->order.by_hand != TG_BY_HAND_NOT && e->order.kind == TG_ORDER_RENEW)
+		tg_progress_note(e->progress, "renewing generation %u", e->base);
+	else if (e->order.kind == TG_ORDER_RENEW)
 		tg_progress_note(e->progress, "renewing generation %u with %s", e->base,
 				 e->order.credential == TG_CREDENTIAL_CURRENT
 					 ? "its own certificate"
@@ -115,6 +117,38 @@ static int resume(struct tg_enrolment *e, struct tg_fault *fault)
 	return 0;
 }
 
+/*
+ * What a cut has left of an answer is brought again, maybe in a better version: by hand nothing
+ * behind the request is gone on with. And without the request that it is for an answer is nothing.
+ */
+static int begin_by_hand(struct tg_enrolment *e, struct tg_fault *fault)
+{
+	struct tg_journal *j = &e->journal;
+
+	if (e->order.by_hand == TG_BY_HAND_NOT)
+		return 0;
+	if (e->order.by_hand == TG_BY_HAND_ANSWER && (e->anew || j->step < TG_STEP_CSR))
+		return tg_fault_set(fault, -ENOENT,
+				    "no request waits for a certificate: --csr makes one");
+	if (j->step > TG_STEP_CSR)
+		j->step = TG_STEP_CSR;
+	return 0;
+}
+
+/* Whether the request is still the one that was carried away: its key and its names. */
+static int check_by_hand(struct tg_enrolment *e, struct tg_fault *fault)
+{
+	if (e->order.by_hand != TG_BY_HAND_ANSWER || e->journal.step >= TG_STEP_CSR)
+		return 0;
+	(void) tg_fault_set(fault, -ENOENT,
+			    "the request that waits is of no use any more, as %s: --csr makes another, and that "
+			    "one has to be signed",
+			    e->journal.step < TG_STEP_KEY
+				    ? "its key is not one of this TPM"
+				    : "subject or dns-name of the configuration have changed");
+	return tg_failure_note(e, TG_STEP_CSR, -ENOENT, fault);
+}
+
 /* What was issued is refused by its own service: once in a run, another one is asked for with the
  * same request. */
 static int start_over(struct tg_enrolment *e, struct tg_fault *fault)
@@ -135,9 +169,14 @@ static int start_over(struct tg_enrolment *e, struct tg_fault *fault)
 	return 0;
 }
 
+static enum tg_enrol_step last_step(const struct tg_enrolment *e)
+{
+	return e->order.by_hand == TG_BY_HAND_REQUEST ? TG_STEP_REQUEST : TG_STEP_WRITTEN;
+}
+
 static int take_steps(struct tg_enrolment *e, struct tg_fault *fault)
 {
-	while (e->journal.step < TG_STEP_WRITTEN) {
+	while (e->journal.step < last_step(e)) {
 		enum tg_enrol_step s = e->journal.step + 1;
 		int r;
 
@@ -166,10 +205,16 @@ int tg_enrolment_run(struct tg_enrolment *e, struct tg_manifest *ret, struct tg_
 
 	announce(e);
 	load_journal(e);
-	r = resume(e, &fault);
+	r = begin_by_hand(e, &fault);
+	if (r == 0)
+		r = resume(e, &fault);
+	if (r == 0)
+		r = check_by_hand(e, &fault);
 	if (r == 0)
 		r = take_steps(e, &fault);
 	e->method->close(e);
+	if (r == 0 && e->order.by_hand == TG_BY_HAND_REQUEST)
+		return 0;
 	/* The manifest of what was written, in this run or before a cut. */
 	if (r == 0)
 		r = tg_step_written(e, ret, &fault);
@@ -261,6 +306,7 @@ void tg_enrolment_done(struct tg_enrolment *e)
 	free(e->chain_pem);
 	free(e->anchors_pem);
 	free(e->like_pem);
+	free(e->answer);
 	tg_tpm_free(e->tpm);
 	explicit_bzero(e, sizeof(*e));
 }

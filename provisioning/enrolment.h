@@ -23,11 +23,19 @@
  */
 struct tg_method;
 
+/* What of the way a person goes, with methods that know no other. */
+enum tg_by_hand {
+	TG_BY_HAND_NOT,
+	TG_BY_HAND_REQUEST, /* the steps up to the request, which is then carried away */
+	TG_BY_HAND_ANSWER,  /* those behind it, with what was brought back; they need the request */
+};
+
 /* What is asked of a run. A pending run of another order is not gone on with, but for its key. */
 struct tg_order {
 	enum tg_enrol_kind kind;
 	enum tg_enrol_credential credential;
 	bool own_client_id; /* CURRENT: the gateway's client id, whose session has ended */
+	enum tg_by_hand by_hand;
 };
 
 struct tg_enrolment {
@@ -51,6 +59,8 @@ struct tg_enrolment {
 	struct tg_csr_wishes wishes; /* what the authority wants in a request that is to be made */
 	EVP_PKEY *key;
 	bool bound;        /* what is sent has the binding of its connection, which csr_pem has not */
+	char *answer; /* owned: BY_HAND_ANSWER: the file that was brought, of answer_len bytes */
+	size_t answer_len;
 	bool anew;         /* nothing of an earlier run but its key */
 	bool started_over; /* what was issued went stale once in this run */
 	int64_t retry_at;  /* when the authority wanted to be asked again, until it is; 0: no matter */
@@ -84,6 +94,8 @@ int tg_enrolment_present(struct tg_enrolment *e, struct tg_manifest *ret,
 /*
  * Goes through the steps. 0 and the manifest of the new generation, which is the candidate now; or
  * -errno, and the journal and the progress say at which step, of which class, and why.
+ * BY_HAND_REQUEST: 0 and csr_pem, @ret is left alone. BY_HAND_ANSWER: -ENOENT when no request waits
+ * that it could be the answer to; nothing is changed then.
  */
 int tg_enrolment_run(struct tg_enrolment *e, struct tg_manifest *ret,
 		     struct tg_fault *reterr) TG_CHECKED;

@@ -7,6 +7,8 @@
 #include "identity/tpm_name.h"
 #include "json/json.h"
 #include "mqtt/session.h"
+#include "provisioning/begin.h"
+#include "provisioning/by_hand.h"
 #include "provisioning/enrol/method.h"
 #include "provisioning/enrolment.h"
 #include "provisioning/failure.h"
@@ -71,22 +73,6 @@ static int load_config(const char *path, struct tg_config **ret)
 	return r;
 }
 
-/*
- * Files that root leaves in the agent's directory the agent cannot use, and the agent could lead
- * root elsewhere by a link.
- */
-static int check_owner(const char *state_dir, struct tg_fault *reterr)
-{
-	struct stat st;
-
-	if (geteuid() != 0 || stat(state_dir, &st) < 0 || st.st_uid == 0)
-		return 0;
-	return tg_fault_set(reterr, -EACCES,
-			    "%s belongs to user %u: run as that user (runuser -u tidegate -- ...), "
-			    "not as root",
-			    state_dir, (unsigned) st.st_uid);
-}
-
 /* Two helpers would make two keys and ask for two certificates. The lock goes with the descriptor.
  */
 static int take_lock(const char *state_dir, int *ret, struct tg_fault *reterr)
@@ -111,62 +97,16 @@ static int take_lock(const char *state_dir, int *ret, struct tg_fault *reterr)
 	return 0;
 }
 
-static int open_tpm(const struct tg_config *c, struct tg_tpm **ret, struct tg_fault *reterr)
-{
-	char *auth = NULL;
-	int r = *c->tpm.owner_auth_file
-			? tg_operator_secret_read("owner-auth-file", c->tpm.owner_auth_file, &auth, reterr)
-			: 0;
-	const struct tg_tpm_options o = {
-		.tcti = c->tpm.tcti,
-		.timeout_us = c->tpm.timeout_us,
-		.owner_auth = auth,
-	};
-
-	if (r == 0)
-		r = tg_tpm_new(&o, ret, reterr);
-	auth = tg_operator_secret_free(auth);
-	return r;
-}
-
-/* %t from the TPM itself, and %i with it. */
-static int learn_names(struct tg_enrolment *e, struct tg_fault *reterr)
+/* The name is remembered, so that the agent knows it while the TPM is away. */
+static int keep_name(struct tg_enrolment *e, struct tg_fault *reterr)
 {
 	bool replaced = false;
-	int r;
+	int r = tg_tpm_name_write(e->state_dir, e->names.tpm, &replaced, reterr);
 
-	tg_specifiers_system(&e->names);
-	r = tg_tpm_identity(e->tpm, e->names.tpm, reterr);
-	if (r == -ENOSPC && tg_step_key_make_room(e) == 0)
-		r = tg_tpm_identity(e->tpm, e->names.tpm, reterr);
-	if (r == 0)
-		r = tg_tpm_name_write(e->state_dir, e->names.tpm, &replaced, reterr);
-	if (r == 0)
-		r = tg_specifiers_expand(&e->names, e->config->gateway.id, e->names.id,
-					 sizeof(e->names.id), reterr);
 	if (r == 0 && replaced)
 		tg_progress_note(e->progress, "this is another TPM than before; it is %s",
 				 e->names.tpm);
 	return r;
-}
-
-/* What the files, the agent and the identity that is there say of the time. */
-static void learn_time(struct tg_enrolment *e, const struct tg_options *o)
-{
-	struct tg_fault why = { .text = "" };
-	struct tg_manifest current;
-	bool marked;
-
-	if (tg_wallclock_look(&e->clock, e->state_dir, NULL, &why) < 0)
-		tg_progress_note(e->progress, "%s; going on without", why.text);
-	if (tg_generation_read(e->state_dir, TG_SLOT_CURRENT, &current, NULL) == 0)
-		(void) tg_wallclock_raise(&e->clock, TG_FLOOR_CERTIFICATE, current.not_before,
-					  tg_clock_boot_us());
-	(void) tg_wallclock_raise(&e->clock, TG_FLOOR_AGENT, o->time_floor_s, tg_clock_boot_us());
-	/* The agent knows better than a mark that a clock set by hand leaves behind. */
-	marked = !o->time_floor_s && tg_wallclock_timesync_mark(NULL);
-	tg_wallclock_synchronise(&e->clock, o->clock_synchronised || marked,
-				 tg_wallclock_instant());
 }
 
 static int begin(struct tg_enrolment *e, const struct tg_options *o, struct tg_fault *reterr)
@@ -174,20 +114,36 @@ static int begin(struct tg_enrolment *e, const struct tg_options *o, struct tg_f
 	int r;
 
 	/* First, as what fails afterwards is dated, too. */
-	learn_time(e, o);
-	r = open_tpm(e->config, &e->tpm, reterr);
-	return r < 0 ? r : learn_names(e, reterr);
+	tg_begin_time(e, o);
+	r = tg_begin_tpm(e, reterr);
+	if (r == 0)
+		r = tg_begin_names(e, reterr);
+	return r < 0 ? r : keep_name(e, reterr);
 }
 
 static int do_identity(struct tg_enrolment *e, const struct tg_options *o, struct tg_fault *reterr)
 {
-	int r = open_tpm(e->config, &e->tpm, reterr);
+	int r = tg_begin_tpm(e, reterr);
 
 	if (r == 0)
 		r = tg_tpm_identity(e->tpm, e->names.tpm, reterr);
 	if (r < 0)
 		return r;
 	(void) printf(o->json ? "{\"tpm\":\"%s\"}\n" : "%s\n", e->names.tpm);
+	return 0;
+}
+
+/* The request of an enrolment by hand, and what is done with it. */
+static int deliver(struct tg_enrolment *e, const char *file, struct tg_fault *reterr)
+{
+	int r = tg_by_hand_deliver(e, file, reterr);
+
+	if (r < 0)
+		return r;
+	tg_progress_note(e->progress,
+			 "have it signed, then: tidegate-provision --install FILE (the "
+			 "certificate, and those of its issuers up to the root)");
+	tg_progress_result(e->progress, "requested", 0, NULL);
 	return 0;
 }
 
@@ -198,19 +154,36 @@ static int enrol(struct tg_enrolment *e, const struct tg_options *o, struct tg_f
 	struct tg_manifest m = { 0 };
 	int r = begin(e, o, reterr);
 
+	if (r == 0 && tg_by_hand_known(e, &m)) {
+		tg_progress_result(e->progress, "present", 0, &m);
+		return 0;
+	}
 	/* A renewal never takes the place of a candidate on trial. */
 	if (r == 0 && (!o->again || e->order.kind == TG_ORDER_RENEW))
 		r = tg_enrolment_present(e, &m, reterr);
 	if (r < 0)
 		return tg_enrolment_not_begun(e, r, reterr);
+	if (r > 0 && e->order.by_hand != TG_BY_HAND_NOT)
+		return tg_by_hand_occupied(e, &m, reterr);
 	if (r > 0) {
 		tg_progress_result(e->progress, "present", 0, &m);
 		return 0;
 	}
 	r = tg_enrolment_run(e, &m, reterr);
+	if (r == 0 && e->order.by_hand == TG_BY_HAND_REQUEST)
+		return deliver(e, o->file, reterr);
 	if (r == 0)
 		tg_progress_result(e->progress, done, e->base, &m);
 	return r;
+}
+
+/*
+ * Each wait of ours has a deadline, but not what other libraries do with the network or the TPM. The
+ * agent starts no second helper while one runs; the journal makes it safe to die.
+ */
+static void set_deadline(const struct tg_config *c)
+{
+	(void) alarm(ENROL_MAX_S + (unsigned) (ENROL_JOBS * c->tpm.timeout_us / TG_US_PER_S));
 }
 
 static int do_enrol(struct tg_enrolment *e, const struct tg_options *o, struct tg_fault *reterr)
@@ -219,20 +192,21 @@ static int do_enrol(struct tg_enrolment *e, const struct tg_options *o, struct t
 	/* Before the TPM's thread is there: it changes the environment. */
 	int r = tg_mqtt_global_init(reterr);
 
-	/*
-	 * Each wait of ours has a deadline, but not what other libraries do with the network or the
-	 * TPM. The agent starts no second helper while one runs; the journal makes it safe to die.
-	 */
-	(void) alarm(ENROL_MAX_S +
-		     (unsigned) (ENROL_JOBS * e->config->tpm.timeout_us / TG_US_PER_S));
+	/* Before the clock runs: standard input may be a person. */
+	if (r == 0 && e->order.by_hand == TG_BY_HAND_ANSWER)
+		r = tg_by_hand_read(e, o->file, reterr);
+
+	set_deadline(e->config);
 	if (r == 0)
-		r = check_owner(e->state_dir, reterr);
+		r = tg_begin_owner(e->state_dir, reterr);
 	if (r == 0)
 		r = take_lock(e->state_dir, &lock, reterr);
 	if (r == 0)
 		r = tg_generation_recover(e->state_dir, reterr);
 	if (r == 0)
 		r = tg_journal_settle(e->state_dir, reterr);
+	if (r == 0 && e->order.by_hand != TG_BY_HAND_NOT)
+		tg_by_hand_order(e);
 	if (r == 0)
 		r = tg_enrolment_base(e, reterr);
 	return r < 0 ? r : enrol(e, o, reterr);
@@ -250,9 +224,26 @@ static void tell_failure(struct tg_enrolment *e, int r, const struct tg_fault *f
 	tg_progress_result(e->progress, tg_progress_end(&e->journal), 0, NULL);
 }
 
+/* A method is carried out by hand, or not. */
+static int check_command(const struct tg_options *o, const struct tg_config *c,
+			 struct tg_fault *reterr)
+{
+	bool hand = o->order.by_hand != TG_BY_HAND_NOT;
+
+	if (hand == (c->enrolment.method == TG_ENROL_MANUAL))
+		return 0;
+	return tg_fault_set(reterr, -EOPNOTSUPP,
+			    hand ? "--csr and --install are for [enrolment] method = manual, which is not "
+				   "what the configuration has"
+				 : "[enrolment] method = manual: 'tidegate-provision --csr FILE' writes the "
+				   "request, and --install FILE takes what was made of it");
+}
+
 static int run(const struct tg_options *o, const struct tg_config *config)
 {
-	struct tg_progress progress = { .out = stdout, .json = o->json };
+	/* What is asked for alone goes to standard output. */
+	bool aside = o->command == TG_COMMAND_CSR && strcmp(o->file, "-") == 0;
+	struct tg_progress progress = { .out = aside ? stderr : stdout, .json = o->json };
 	tg_cleanup(tg_enrolment_done) struct tg_enrolment e = {
 		.order = o->order,
 		.config = config,
@@ -270,7 +261,7 @@ static int run(const struct tg_options *o, const struct tg_config *config)
 		return r < 0 ? TG_EXIT_FAILED : TG_EXIT_OK;
 	}
 	e.method = tg_method_get(config->enrolment.method, &fault);
-	if (!e.method) {
+	if (!e.method || check_command(o, config, &fault) < 0) {
 		(void) fprintf(stderr, "tidegate-provision: %s\n", fault.text);
 		return TG_EXIT_CONFIG;
 	}

@@ -19,6 +19,12 @@ const char tg_options_usage[] =
 	"  renew               get another one, while the current one stays in use\n"
 	"  identity            print the TPM's identity, which is %t in the configuration\n"
 	"\n"
+	"instead of a command:\n"
+	"  --csr OUT           method = manual: make a key and write the request to be signed\n"
+	"                      (PEM) to the file OUT, or to standard output for -\n"
+	"  --install CHAIN     method = manual: take the certificate that was made of it from the\n"
+	"                      file CHAIN (PEM, DER or PKCS#7), or from standard input for -\n"
+	"\n"
 	"options:\n"
 	"  --config PATH       configuration (" TG_CONFIG_DEFAULT ")\n"
 	"  --state-dir DIR     state directory (" STATE_DIR_DEFAULT ")\n"
@@ -94,6 +100,23 @@ static int take_command(const char *word, bool credential, struct tg_options *o)
 	return 0;
 }
 
+/* --csr, --install and --check stand for a command, and so for one at most. */
+static int take_instead(enum tg_command command, const char *file, struct tg_options *o)
+{
+	if (o->command != TG_COMMAND_ENROL) {
+		(void) fputs("tidegate-provision: one of --csr, --install and --check at a time\n",
+			     stderr);
+		return -EINVAL;
+	}
+	o->command = command;
+	o->file = file;
+	if (command == TG_COMMAND_CSR)
+		o->order.by_hand = TG_BY_HAND_REQUEST;
+	if (command == TG_COMMAND_INSTALL)
+		o->order.by_hand = TG_BY_HAND_ANSWER;
+	return 0;
+}
+
 static int take_option(int c, const char *argument, struct tg_options *o)
 {
 	switch (c) {
@@ -114,6 +137,10 @@ static int take_option(int c, const char *argument, struct tg_options *o)
 	case 'y':
 		o->clock_synchronised = true;
 		break;
+	case 'r':
+		return take_instead(TG_COMMAND_CSR, argument, o);
+	case 'I':
+		return take_instead(TG_COMMAND_INSTALL, argument, o);
 	case 'a':
 		o->again = true;
 		break;
@@ -132,11 +159,28 @@ static int take_option(int c, const char *argument, struct tg_options *o)
 	return 0;
 }
 
+/* What stands beside an option that stands for a command. */
+static int check_instead(const char *command, bool service_options)
+{
+	if (command)
+		(void) fprintf(stderr,
+			       "tidegate-provision: '%s' beside --csr, --install or --check, which "
+			       "stand for a command\n",
+			       command);
+	if (service_options)
+		(void) fputs("tidegate-provision: --credential and --client-id are for enrol and "
+			     "renew\n",
+			     stderr);
+	return command || service_options ? -EINVAL : 0;
+}
+
 int tg_options_parse(int argc, char **argv, struct tg_options *ret)
 {
 	static const struct option table[] = {
 		{ "config", required_argument, NULL, 'c' },
 		{ "state-dir", required_argument, NULL, 's' },
+		{ "csr", required_argument, NULL, 'r' },
+		{ "install", required_argument, NULL, 'I' },
 		{ "again", no_argument, NULL, 'a' },
 		{ "credential", required_argument, NULL, 'C' },
 		{ "client-id", required_argument, NULL, 'i' },
@@ -148,15 +192,18 @@ int tg_options_parse(int argc, char **argv, struct tg_options *ret)
 		{ 0 },
 	};
 	struct tg_options o = { .config = TG_CONFIG_DEFAULT, .state_dir = STATE_DIR_DEFAULT };
-	bool credential = false;
+	bool credential = false, client_id = false;
 	int c, r = 0;
 
 	/* The letters are the table's own: there are no short options. */
 	while (r == 0 && (c = getopt_long(argc, argv, "", table, NULL)) >= 0) {
 		credential |= c == 'C';
+		client_id |= c == 'i';
 		r = take_option(c, optarg, &o);
 	}
-	if (r == 0)
+	if (r == 0 && o.command != TG_COMMAND_ENROL)
+		r = check_instead(optind < argc ? argv[optind] : NULL, credential || client_id);
+	else if (r == 0)
 		r = take_command(optind < argc ? argv[optind] : "enrol", credential, &o);
 	if (r < 0 || optind + 1 < argc)
 		return -EINVAL;

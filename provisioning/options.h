@@ -8,11 +8,18 @@
 /*
  * The helper's command line. Pure, but for getopt's state.
  */
-enum tg_command { TG_COMMAND_ENROL, TG_COMMAND_RENEW, TG_COMMAND_IDENTITY };
+enum tg_command {
+	TG_COMMAND_ENROL,
+	TG_COMMAND_RENEW,
+	TG_COMMAND_IDENTITY,
+	TG_COMMAND_CSR,     /* --csr */
+	TG_COMMAND_INSTALL, /* --install */
+};
 
 struct tg_options {
 	const char *config, *state_dir; /* borrowed from argv */
 	enum tg_command command;
+	const char *file; /* of CSR and INSTALL: a path, or "-"; borrowed from argv */
 	struct tg_order order;
 	int64_t time_floor_s; /* 0: not told */
 	bool clock_synchronised;

@@ -14,6 +14,42 @@
  */
 #define MIN_LIFE_S 10
 
+/* What a person can have changed, where the words of the verdict do not say it. */
+static const char *advice_on(enum tg_chain_verdict verdict)
+{
+	switch (verdict) {
+	case TG_CHAIN_EXPIRED:
+	case TG_CHAIN_NOT_YET_VALID:
+		return "; have another made, if the clocks of gateway and authority are right";
+	case TG_CHAIN_SHORT:
+		return "; have one made that lives longer";
+	case TG_CHAIN_CA:
+		return "; have one made with CA:FALSE";
+	case TG_CHAIN_USAGE:
+		return "; have one made with keyUsage digitalSignature and extendedKeyUsage clientAuth";
+	case TG_CHAIN_SUBJECT:
+		return "; the authority has to keep the request's, or subject of [enrolment] has to be what "
+		       "it makes";
+	case TG_CHAIN_WEAK:
+		return "; have it signed with SHA-256";
+	case TG_CHAIN_OK:
+	case TG_CHAIN_NOT_OURS:
+	case TG_CHAIN_UNTRUSTED:
+		break;
+	}
+	return "";
+}
+
+static int refuse(const struct tg_chain *chain, enum tg_chain_verdict verdict,
+		  const struct tg_fault *why, struct tg_fault *reterr)
+{
+	struct tg_chain_info info = { .subject = "" };
+	bool other = verdict == TG_CHAIN_SUBJECT && tg_chain_info(chain, &info, NULL) == 0;
+
+	return tg_fault_set(reterr, -EPROTO, "%s%s%s%s%s", why->text, other ? ", but '" : "",
+			    info.subject, other ? "'" : "", advice_on(verdict));
+}
+
 static int judge(const struct tg_enrolment *e, const struct tg_chain *chain, const char *subject,
 		 const struct tg_chain *like, struct tg_fault *reterr)
 {
@@ -28,10 +64,13 @@ static int judge(const struct tg_enrolment *e, const struct tg_chain *chain, con
 		.skew_s = tg_enrolment_skew_s(e),
 		.min_life_s = MIN_LIFE_S,
 	};
-	int r = tg_chain_verify(chain, &rules, reterr);
+	struct tg_fault why = { .text = "" };
+	int r = tg_chain_verify(chain, &rules, &why);
 
+	if (r < 0 && reterr)
+		*reterr = why;
 	/* Its verdicts differ in their words; to the sequence of steps they are one refusal. */
-	return r > 0 ? -EPROTO : r;
+	return r > 0 ? refuse(chain, (enum tg_chain_verdict) r, &why, reterr) : r;
 }
 
 /* The names that were asked for: of the configuration, or those that the current certificate has. */

@@ -9,11 +9,11 @@
 #include <openssl/x509.h>
 #include <string.h>
 
-#define BEGIN	    "-----BEGIN "
-#define END	    "-----END "
-#define DASHES	    "-----"
+#define BEGIN       "-----BEGIN "
+#define END         "-----END "
+#define DASHES      "-----"
 #define CERTIFICATE "CERTIFICATE-----"
-#define REQUEST	    "CERTIFICATE REQUEST-----"
+#define REQUEST     "CERTIFICATE REQUEST-----"
 
 #define DER_SEQUENCE 0x30
 #define DER_INTEGER  0x02
@@ -176,9 +176,8 @@ static int parse_armoured(const char *text, size_t len, struct tg_certs **ret,
 	if (!block)
 		return tg_fault_set(reterr, -EBADMSG, "it is cut short: a block has no end");
 	if (!has_block(text, len, CERTIFICATE))
-		return has_block(text, len, REQUEST)
-			       ? refuse_request(reterr)
-			       : parse_encoded(block, block_len, ret, reterr);
+		return has_block(text, len, REQUEST) ? refuse_request(reterr)
+						     : parse_encoded(block, block_len, ret, reterr);
 	r = tg_certs_from_pem(text, len, TG_CERTS_MAX, ret, &why);
 	if (r != -EBADMSG)
 		return r < 0 ? tg_fault_set(reterr, r, "%s", why.text) : 0;

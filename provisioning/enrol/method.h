@@ -62,3 +62,4 @@ struct tg_method {
 const struct tg_method *tg_method_get(enum tg_enrol_method id, struct tg_fault *reterr);
 
 extern const struct tg_method tg_method_aws_fleet;
+extern const struct tg_method tg_method_manual;

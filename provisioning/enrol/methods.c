@@ -5,6 +5,7 @@
 
 static const struct tg_method *const methods[] = {
 	&tg_method_aws_fleet,
+	&tg_method_manual,
 };
 
 const struct tg_method *tg_method_get(enum tg_enrol_method id, struct tg_fault *reterr)

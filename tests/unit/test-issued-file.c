@@ -152,8 +152,11 @@ static void a_pkcs7_is_read_in_every_form(void **state)
 		  (int) len - (int) strlen("-----BEGIN PKCS7-----\n-----END PKCS7-----\n"));
 	parses_to(N_CERTS);
 	/* As some of Microsoft's tools write it. */
-	text = strndup(text + strlen("-----BEGIN PKCS7-----\n"),
-		       (size_t) len - strlen("-----BEGIN PKCS7-----\n-----END PKCS7-----\n"));
+	text = strndup(text + strlen("-----BEGIN PKCS7-----\n"), (size_t) len - strlen("-----BEGIN "
+										       "PKCS7-----"
+										       "\n-----END "
+										       "PKCS7-----"
+										       "\n"));
 	(void) BIO_reset(out);
 	BIO_printf(out, "-----BEGIN CERTIFICATE-----\r\n%s-----END CERTIFICATE-----\r\n", text);
 	parses_to(N_CERTS);
@@ -197,8 +200,8 @@ static void a_file_with_a_key_in_it_is_refused_and_not_quoted(void **state)
 	(void) BIO_reset(out);
 	assert_true(PEM_write_bio_PrivateKey(out, key, NULL, NULL, 0, NULL, NULL));
 	(void) BIO_get_mem_data(out, &text);
-	assert_int_equal(tg_issued_file_parse(text + strlen("-----BEGIN PRIVATE KEY-----\n"), 184, &c,
-					      &fault),
+	assert_int_equal(tg_issued_file_parse(text + strlen("-----BEGIN PRIVATE KEY-----\n"), 184,
+					      &c, &fault),
 			 -EKEYREJECTED);
 }
 
