@@ -328,6 +328,37 @@ static void what_openssl_makes_is_read_in_its_order(void **state)
 				 i + 1);
 }
 
+/* crl2pkcs7 with and without armour, cms -sign -stream, and base64 with various options. */
+static void what_the_openssl_commands_make_is_read(void **state)
+{
+	static const struct {
+		const char *file;
+		size_t n;
+	} vectors[] = {
+		{ "leaf.p7", 1 },    { "leaf-64", 1 },      { "chain.p7", 3 },
+		{ "chain-line", 3 }, { "chain-76crlf", 3 }, { "cacerts-armour", 2 },
+		{ "signed.ber", 2 },
+	};
+
+	(void) state;
+	for (size_t i = 0; i < TG_ARRAY_SIZE(vectors); i++) {
+		DER_BUFFER body = der_new();
+		char path[512], bytes[4096];
+		size_t len, n = 0;
+		FILE *f;
+
+		snprintf(path, sizeof(path), "%s/../fuzz/corpus/certs-only/%s",
+			 getenv("TIDEGATE_DATA"), vectors[i].file);
+		f = fopen(path, "re");
+		assert_non_null(f);
+		len = fread(bytes, 1, sizeof(bytes), f);
+		fclose(f);
+		tg_buffer_add(&body, bytes, len);
+		assert_int_equal(parse(&body, &n, NULL), 0);
+		assert_int_equal(n, vectors[i].n);
+	}
+}
+
 static void other_things_in_der_are_told_apart(void **state)
 {
 	DER_BUFFER certs = certificates(1);
@@ -511,6 +542,7 @@ int main(void)
 		cmocka_unit_test(nothing_is_an_error_and_not_an_empty_set),
 		cmocka_unit_test(indefinite_lengths_and_extra_parts_are_read),
 		cmocka_unit_test(what_openssl_makes_is_read_in_its_order),
+		cmocka_unit_test(what_the_openssl_commands_make_is_read),
 		cmocka_unit_test(other_things_in_der_are_told_apart),
 		cmocka_unit_test(a_certificate_that_is_broken_inside_is_named),
 		cmocka_unit_test(every_cut_and_every_bad_byte_of_the_wrapping_ends_well),
