@@ -63,3 +63,4 @@ const struct tg_method *tg_method_get(enum tg_enrol_method id, struct tg_fault *
 
 extern const struct tg_method tg_method_aws_fleet;
 extern const struct tg_method tg_method_manual;
+extern const struct tg_method tg_method_est;

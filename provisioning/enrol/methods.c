@@ -5,6 +5,7 @@
 
 static const struct tg_method *const methods[] = {
 	&tg_method_aws_fleet,
+	&tg_method_est,
 	&tg_method_manual,
 };
 
@@ -13,12 +14,7 @@ const struct tg_method *tg_method_get(enum tg_enrol_method id, struct tg_fault *
 	for (size_t i = 0; i < TG_ARRAY_SIZE(methods); i++)
 		if (methods[i]->id == id)
 			return methods[i];
-	if (id == TG_ENROL_NONE)
-		(void) tg_fault_set(reterr, -EOPNOTSUPP,
-				    "[enrolment] method = none: nothing to enrol with");
-	else
-		(void) tg_fault_set(reterr, -EOPNOTSUPP,
-				    "[enrolment] method = %s is not in this version",
-				    id == TG_ENROL_EST ? "est" : "manual");
+	(void) tg_fault_set(reterr, -EOPNOTSUPP,
+			    "[enrolment] method = none: nothing to enrol with");
 	return NULL;
 }
