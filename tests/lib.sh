@@ -13,7 +13,9 @@ build_packages=(
 	libssl-dev libtss2-dev libpaho-mqtt-dev libmodbus-dev libsqlite3-dev libinih-dev libjansson-dev libcmocka-dev
 	libsystemd-dev libcurl4-openssl-dev
 )
-bench_packages=(swtpm tpm2-tools openssl mosquitto mosquitto-clients python3 python3-cryptography python3-h2 strongswan-pki libstrongswan-standard-plugins procps)
+bench_packages=(swtpm tpm2-tools openssl mosquitto mosquitto-clients python3 python3-cryptography procps)
+# HTTP/2 for the EST stand-in, and a client of others' making to try it with.
+est_packages=(python3-h2 strongswan-pki libstrongswan-standard-plugins)
 
 # --- output ---------------------------------------------------------------------------------------------------------------
 

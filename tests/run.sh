@@ -11,7 +11,7 @@
 #   sim          years of renewals under virtual time, in every kind of trouble
 #   fuzz         every fuzz target for a moment, over its corpus
 #   threads      provider, mailboxes, pipeline and spool under TSan
-#   integration  real peers: swtpm, mosquitto, Modbus servers, the AWS IoT stand-in; under ASan and UBSan
+#   integration  real peers: swtpm, mosquitto, Modbus servers, the stand-ins for AWS IoT and EST; under ASan and UBSan
 #   cuts         power cuts at a sample of all points of enrolment and rotation, with the optimised build
 #   demo         tests/demo.sh with the optimised build
 #   package      the .deb: built, looked at by lintian, installed and purged in a fresh Debian of this release
@@ -145,7 +145,7 @@ ring_threads() {
 
 # Real processes on a shared machine stall now and then: a test that fails gets one more run, and is named.
 ring_integration() {
-	install_step "${bench_packages[@]}" tpm2-openssl || return 1
+	install_step "${bench_packages[@]}" "${est_packages[@]}" tpm2-openssl || return 1
 	step "integration: build with ASan and UBSan" configure debug || return 1
 	step "integration: tests" tests_of debug integration --repeat until-pass:2 -j "$jobs" || return 1
 	say "         $(count_of integration--tests)"

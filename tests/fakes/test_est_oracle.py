@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tests of the EST stand-in with a client that nobody here has written: strongSwan's pki.
 
-It speaks TLS 1.2, HTTP/1.1 and Basic, sends its request as one line, and (5.9.8 and 6.0) reads only answers of one line, so that is the
+It speaks HTTP/1.1 and Basic, sends its request as one line, and 5.9.8 reads only answers of one line (6.0 others too), so that is the
 layout here; that the other layouts are what they claim is test_est_answers.py's. Without `pki --est` (older than 5.9.8) there is
 nothing to ask: exit 77, a skip and no pass.
 """

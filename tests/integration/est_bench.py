@@ -157,6 +157,13 @@ class EstProvision(Provision):
                        f"{self.est.section(**changes)}\n{more}\n")
         os.chmod(self.dir + "/tidegate.conf", 0o640)
 
+    def postponed(self, *arguments):
+        """The step at which a run was put off that must be."""
+        steps, result = self.enrol(*arguments, status=1)
+        self.assertEqual((result["result"], steps[-1]["state"], steps[-1]["class"], steps[-1]["status"]),
+                         ("pending", "pending", "pending", 202))
+        return steps[-1]
+
     def assert_enrolled(self, result, generation=1):
         super().assert_enrolled(result, generation)
         self.assert_no_password()
