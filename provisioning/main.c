@@ -9,6 +9,7 @@
 #include "mqtt/session.h"
 #include "provisioning/begin.h"
 #include "provisioning/by_hand.h"
+#include "provisioning/check/check.h"
 #include "provisioning/enrol/method.h"
 #include "provisioning/enrolment.h"
 #include "provisioning/failure.h"
@@ -224,6 +225,21 @@ static void tell_failure(struct tg_enrolment *e, int r, const struct tg_fault *f
 	tg_progress_result(e->progress, tg_progress_end(&e->journal), 0, NULL);
 }
 
+static int do_check(struct tg_enrolment *e, const struct tg_options *o)
+{
+	struct tg_report report = { .out = stdout, .json = o->json };
+	struct tg_fault fault;
+
+	if (tg_mqtt_global_init(&fault) < 0) {
+		(void) fprintf(stderr, "tidegate-provision: %s\n", fault.text);
+		return TG_EXIT_FAILED;
+	}
+	set_deadline(e->config);
+	e->method = tg_method_get(e->config->enrolment.method, &fault);
+	tg_check(e, o, &report);
+	return tg_report_end(&report) ? TG_EXIT_OK : TG_EXIT_FAILED;
+}
+
 /* A method is carried out by hand, or not. */
 static int check_command(const struct tg_options *o, const struct tg_config *c,
 			 struct tg_fault *reterr)
@@ -254,6 +270,8 @@ static int run(const struct tg_options *o, const struct tg_config *config)
 	int r;
 
 	tg_progress_begin(&progress);
+	if (o->command == TG_COMMAND_CHECK)
+		return do_check(&e, o);
 	if (o->command == TG_COMMAND_IDENTITY) {
 		r = do_identity(&e, o, &fault);
 		if (r < 0)

@@ -24,6 +24,8 @@ const char tg_options_usage[] =
 	"                      (PEM) to the file OUT, or to standard output for -\n"
 	"  --install CHAIN     method = manual: take the certificate that was made of it from the\n"
 	"                      file CHAIN (PEM, DER or PKCS#7), or from standard input for -\n"
+	"  --check             look at everything that an enrolment needs, without asking for a\n"
+	"                      certificate: a line each, ok, warn or fail, and what to do\n"
 	"\n"
 	"options:\n"
 	"  --config PATH       configuration (" TG_CONFIG_DEFAULT ")\n"
@@ -141,6 +143,8 @@ static int take_option(int c, const char *argument, struct tg_options *o)
 		return take_instead(TG_COMMAND_CSR, argument, o);
 	case 'I':
 		return take_instead(TG_COMMAND_INSTALL, argument, o);
+	case 'k':
+		return take_instead(TG_COMMAND_CHECK, NULL, o);
 	case 'a':
 		o->again = true;
 		break;
@@ -181,6 +185,7 @@ int tg_options_parse(int argc, char **argv, struct tg_options *ret)
 		{ "state-dir", required_argument, NULL, 's' },
 		{ "csr", required_argument, NULL, 'r' },
 		{ "install", required_argument, NULL, 'I' },
+		{ "check", no_argument, NULL, 'k' },
 		{ "again", no_argument, NULL, 'a' },
 		{ "credential", required_argument, NULL, 'C' },
 		{ "client-id", required_argument, NULL, 'i' },

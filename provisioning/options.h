@@ -14,6 +14,7 @@ enum tg_command {
 	TG_COMMAND_IDENTITY,
 	TG_COMMAND_CSR,     /* --csr */
 	TG_COMMAND_INSTALL, /* --install */
+	TG_COMMAND_CHECK,   /* --check */
 };
 
 struct tg_options {

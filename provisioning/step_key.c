@@ -51,19 +51,23 @@ int tg_step_key_make_room(struct tg_enrolment *e)
  * TPM for itself, and where there is no resource manager only one may have it: what the credential
  * has in the TPM is looked at before. Its fault is the request's, which may not be needed any more.
  */
+int tg_step_key_provider(struct tg_enrolment *e, struct tg_fault *reterr)
+{
+	e->credential.error = tg_credential_check(e, &e->credential.fault);
+	if (e->config->tpm.provider == TG_PROVIDER_TPM2) {
+		e->tpm = tg_tpm_free(e->tpm);
+		return tg_provider_tpm2(e->config->tpm.tcti, reterr);
+	}
+	return tg_provider_builtin(e->tpm, reterr);
+}
+
 static int use_provider(struct tg_enrolment *e, struct tg_fault *reterr)
 {
 	int r;
 
 	if (e->key)
 		return 0;
-	e->credential.error = tg_credential_check(e, &e->credential.fault);
-	if (e->config->tpm.provider == TG_PROVIDER_TPM2) {
-		e->tpm = tg_tpm_free(e->tpm);
-		r = tg_provider_tpm2(e->config->tpm.tcti, reterr);
-	} else {
-		r = tg_provider_builtin(e->tpm, reterr);
-	}
+	r = tg_step_key_provider(e, reterr);
 	if (r < 0)
 		return r;
 	r = tg_key_from_pem(e->key_pem, strlen(e->key_pem), &e->key, reterr);

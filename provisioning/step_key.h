@@ -16,6 +16,12 @@ int tg_step_key_check(struct tg_enrolment *e, const char *pem, struct tg_fault *
  * -errno. */
 int tg_step_key_make_room(struct tg_enrolment *e) TG_CHECKED;
 
+/*
+ * Makes keys in the TPM usable by OpenSSL, once in a process, after a look at what e->credential has in
+ * it: the packaged provider takes the TPM over (e->tpm is NULL then). 0, or -errno of tg_provider_...().
+ */
+int tg_step_key_provider(struct tg_enrolment *e, struct tg_fault *reterr) TG_CHECKED;
+
 /* As `take` and `keep` of struct tg_step. key_pem and key are set. */
 int tg_step_key_take(struct tg_enrolment *e, struct tg_fault *reterr) TG_CHECKED;
 int tg_step_key_keep(struct tg_enrolment *e, struct tg_fault *reterr) TG_CHECKED;

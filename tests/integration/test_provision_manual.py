@@ -115,7 +115,7 @@ class Request(ByHand):
 
     def test_commands_and_methods_that_do_not_go_together_are_refused(self):
         for arguments in (("--csr", "a", "--install", "b"), ("--csr", "a", "enrol"), ("--install", "b", "--credential", "claim"),
-                          ("--csr",)):
+                          ("--check", "renew"), ("--csr",)):
             self.assertEqual(subprocess.run(self.command(*arguments), capture_output=True).returncode, 2, arguments)
         for arguments in ((), ("enrol",), ("renew",)):
             done = subprocess.run(self.command(*arguments), capture_output=True, text=True)
