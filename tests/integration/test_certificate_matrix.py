@@ -127,6 +127,51 @@ class Mqtt(Matrix, unittest.TestCase):
         self.assertEqual(event.type, "CONNECTED", f"{cell.title}: {event}")
 
 
+class Est(Matrix, unittest.TestCase):
+    """The helper on its way to a certificate: with a client certificate, a password and a key in the TPM to lose."""
+
+    FIRST = rb"^(GET /\.well-known/est/cacerts HTTP/1\.1\r\n|PRI \* HTTP/2)"
+    WORKERS = 1  # a TPM simulator has one client at a time
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.tpm = Tpm()
+        cls.addClassCleanup(cls.tpm.close)
+        for file, data in (("password", b"open sesame\n"), ("claim.key", cls.pki.client.key_pem())):
+            os.chmod(cls.pki.write(file, data), 0o600)
+        cls.pki.write("claim.pem", cls.pki.client.pem)
+        # Whatever is done with the first answer: nobody gets past it.
+        cls.environment = {**os.environ, **cls.pki.environment}
+
+    @staticmethod
+    def answer(data):
+        return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n" if data.endswith(b"\r\n\r\n") else b""
+
+    def failure(self, side, port):
+        """Why an enrolment failed."""
+        with tempfile.TemporaryDirectory(dir=self.dir) as place:
+            with open(place + "/tidegate.conf", "w", encoding="utf-8") as file:
+                file.write(f"[tpm]\ntcti = {self.tpm.tcti}\n[enrolment]\nmethod = est\n[enrolment.est]\n"
+                           f"url = https://{side.host}:{port}/.well-known/est\nca = {side.ca}\nusername = gateway\n"
+                           f"password-file = {self.dir}/password\ncertificate = {self.dir}/claim.pem\n"
+                           f"key = {self.dir}/claim.key\n")
+            os.chmod(place + "/tidegate.conf", 0o640)
+            done = subprocess.run([HELPER, "--config", place + "/tidegate.conf", "--state-dir", place + "/state",
+                                   "--clock-synchronised", "--json"], env=self.environment, capture_output=True, text=True,
+                                  timeout=60, check=False)
+            self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+            self.assertNotIn("open sesame", done.stdout + done.stderr)
+            self.assertFalse(os.path.exists(place + "/state/identity/candidate"))
+            return [line for line in map(json.loads, done.stdout.splitlines()) if line.get("state") == "failed"][-1]["text"]
+
+    def refusal(self, cell, side, port):
+        return self.failure(side, port)
+
+    def acceptance(self, cell, side, port):
+        self.assertIn("404", self.failure(side, port), cell.title)
+
+
 if __name__ == "__main__":
     PROBE, HELPER = sys.argv.pop(1), sys.argv.pop(1)
     unittest.main(verbosity=2)
