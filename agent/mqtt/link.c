@@ -50,6 +50,7 @@ static bool same_session(const struct tg_link_setup *a, const struct tg_link_set
 	return strcmp(a->spec.id, b->spec.id) == 0 && strcmp(a->spec.tpm, b->spec.tpm) == 0 &&
 	       strcmp(x->mqtt.endpoint, y->mqtt.endpoint) == 0 && x->mqtt.port == y->mqtt.port &&
 	       strcmp(x->mqtt.alpn, y->mqtt.alpn) == 0 && strcmp(x->mqtt.ca, y->mqtt.ca) == 0 &&
+	       x->mqtt.ca_from_enrolment == y->mqtt.ca_from_enrolment &&
 	       strcmp(x->mqtt.client_id, y->mqtt.client_id) == 0 &&
 	       x->mqtt.version == y->mqtt.version &&
 	       x->mqtt.keep_alive_us == y->mqtt.keep_alive_us &&

@@ -25,6 +25,19 @@ struct tg_link;
 
 #define TG_LINK_REASON_MAX 256
 
+/* Whom the broker must lead to, beside the file that the configuration names. */
+#define TG_LINK_TRUST_NAMES 4
+struct tg_link_trust {
+	bool from_enrolment; /* the generation's own anchors are wanted */
+	size_t n;            /* so many are there */
+	/* The first of them: subject, end. */
+	struct tg_link_anchor {
+		char name[128];
+		int64_t not_after;
+	} anchors[TG_LINK_TRUST_NAMES];
+	char problem[TG_LINK_REASON_MAX]; /* why there are none; "" when there are */
+};
+
 struct tg_link_report {
 	enum tg_link_state state;
 	enum tg_link_identity identity;
@@ -43,6 +56,7 @@ struct tg_link_report {
 	enum tg_mqtt_cause cause; /* of the last failure */
 	char error[TG_FAULT_MAX]; /* "" after a good session has begun */
 	char endpoint[300], client_id[129];
+	struct tg_link_trust trust; /* of the last attempt */
 	uint64_t progress_us; /* of the thread's last turn, for the watchdog */
 };
 /* Called on the link's thread on each change and at least once a second; must only post. */

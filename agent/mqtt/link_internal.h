@@ -119,6 +119,12 @@ bool tg_link_is_outdated(const struct tg_link *l, uint64_t now);
 /* The identity for this connect: its bundle's path. -ENOENT when there is none. */
 int tg_link_choose(struct tg_link *l, char *bundle, size_t size, struct tg_fault *reterr) TG_CHECKED;
 /*
+ * What is to be trusted beside `ca`: the anchors of the generation that @bundle is of. 0 with owned text, or with NULL when
+ * there is none to add; -EBADMSG when the broker could not be judged at all. Tells the report, and the log what is missing.
+ */
+int tg_link_trust(struct tg_link *l, const char *bundle, char **ret_pem,
+		  struct tg_fault *reterr) TG_CHECKED;
+/*
  * Judges how a session went or ended and carries out what follows. Returns whether the next connect need not wait for
  * the back-off.
  */

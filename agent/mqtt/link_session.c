@@ -52,6 +52,7 @@ static int open_session(struct tg_link *l, struct tg_fault *reterr)
 {
 	static const char gone[] = "{\"state\":\"offline\",\"reason\":\"connection lost\"}";
 	const struct tg_config *cfg = l->setup.cfg;
+	tg_autofree char *anchors = NULL;
 	char bundle[PATH_MAX];
 	struct tg_mqtt_will will = { l->status_topic, gone, sizeof(gone) - 1 };
 	struct tg_mqtt_options o = {
@@ -61,7 +62,7 @@ static int open_session(struct tg_link *l, struct tg_fault *reterr)
 		.port = cfg->mqtt.port,
 		.alpn = cfg->mqtt.alpn,
 		.client_id = l->report.client_id,
-		.ca_file = cfg->mqtt.ca,
+		.ca_file = *cfg->mqtt.ca ? cfg->mqtt.ca : NULL,
 		.bundle_file = bundle,
 		.version = cfg->mqtt.version,
 		.keep_alive_us = cfg->mqtt.keep_alive_us,
@@ -81,6 +82,9 @@ static int open_session(struct tg_link *l, struct tg_fault *reterr)
 					 sizeof(l->status_topic), reterr);
 	if (r == 0)
 		r = tg_link_choose(l, bundle, sizeof(bundle), reterr);
+	if (r == 0)
+		r = tg_link_trust(l, bundle, &anchors, reterr);
+	o.anchors_pem = anchors;
 	if (r == 0)
 		r = l->o.prepare(l->o.user, reterr);
 	if (r == 0)

@@ -32,7 +32,8 @@ struct tg_mqtt_attempt {
 	char address[INET6_ADDRSTRLEN]; /* what the name was resolved to */
 	uint8_t alpn[256];              /* as on the wire: a length, then the name */
 	unsigned alpn_len;
-	unsigned timeout_ms; /* TCP_USER_TIMEOUT */
+	unsigned timeout_ms;     /* TCP_USER_TIMEOUT */
+	const char *anchors_pem; /* the session's: trusted beside what Paho loads; NULL: none */
 
 	enum tg_mqtt_stage stage;
 	int tcp_errno;           /* why the TCP connection was not made; 0: not known */
@@ -81,11 +82,11 @@ void tg_mqtt_tls_prepare(SSL_CTX *ctx, struct tg_mqtt_attempt *a);
  * before its end. */
 void tg_mqtt_tls_last_words(SSL *ssl, int r);
 /*
- * Loads anchors, chain and key into a scratch context, as Paho will: its own report of a bad file
- * is "TLS connect failure". Returns 0 or -errno with the file and the reason; -EIO with @ret_tpm
+ * Loads anchors, chain and key into a scratch context, as Paho and tg_mqtt_tls_prepare() will: Paho's own report of a bad
+ * file is "TLS connect failure". @ca or @anchors_pem may be NULL. Returns 0 or -errno with the file and the reason; -EIO with @ret_tpm
  * set when the key's provider blames the TPM.
  */
-int tg_mqtt_tls_files(const char *ca, const char *chain, const char *key, bool *ret_tpm,
+int tg_mqtt_tls_files(const char *ca, const char *anchors_pem, const char *chain, const char *key, bool *ret_tpm,
 		      struct tg_fault *reterr) TG_CHECKED;
 
 /*

@@ -34,7 +34,8 @@ struct tg_mqtt {
 	struct tg_mailbox *events;
 	struct tg_mqtt_attempt attempt;
 	unsigned session, pick;
-	char *ca_file, *chain_file, *key_file; /* key_file: NULL when the chain's file has it */
+	char *ca_file, *anchors_pem;  /* one may be NULL */
+	char *chain_file, *key_file;  /* key_file: NULL when the chain's file has it */
 	char *will_topic;
 	void *will_payload;
 	size_t will_len;

@@ -77,7 +77,7 @@ static int check_options(const struct tg_mqtt_options *o, struct tg_fault *reter
 				    o->host);
 	if (!o->client_id || !*o->client_id)
 		return tg_fault_set(reterr, -EINVAL, "no client id");
-	if (!o->ca_file || !(o->bundle_file || (o->chain_file && o->key_file)))
+	if (!(o->ca_file || o->anchors_pem) || !(o->bundle_file || (o->chain_file && o->key_file)))
 		return tg_fault_set(reterr, -EINVAL, "no ca, certificate or key file");
 	if (!o->in_flight || o->in_flight > 1000)
 		return tg_fault_set(reterr, -EINVAL, "in-flight must be 1..1000");
@@ -121,10 +121,12 @@ static int copy_options(struct tg_mqtt *m, const struct tg_mqtt_options *o)
 	for (unsigned i = 0; i < o->in_flight; i++)
 		m->slots[i].m = m;
 	fill_attempt(&m->attempt, o);
-	m->ca_file = strdup(o->ca_file);
+	m->ca_file = o->ca_file ? strdup(o->ca_file) : NULL;
+	m->anchors_pem = o->anchors_pem ? strdup(o->anchors_pem) : NULL;
+	m->attempt.anchors_pem = m->anchors_pem;
 	m->chain_file = strdup(o->bundle_file ? o->bundle_file : o->chain_file);
 	m->key_file = o->bundle_file ? NULL : strdup(o->key_file);
-	if (!m->ca_file || !m->chain_file || (!o->bundle_file && !m->key_file))
+	if ((o->ca_file && !m->ca_file) || (o->anchors_pem && !m->anchors_pem) || !m->chain_file || (!o->bundle_file && !m->key_file))
 		return -ENOMEM;
 	if (!o->will)
 		return 0;
@@ -142,6 +144,7 @@ static void session_free(struct tg_mqtt *m)
 {
 	tg_mqtt_attempt_end(&m->attempt);
 	free(m->ca_file);
+	free(m->anchors_pem);
 	free(m->chain_file);
 	free(m->key_file);
 	free(m->will_topic);
@@ -219,7 +222,7 @@ static int start_connect(struct tg_mqtt *m, uint64_t timeout_us, struct tg_fault
 	MQTTAsync_willOptions will = MQTTAsync_willOptions_initializer;
 	int rc;
 
-	ssl.trustStore = m->ca_file;
+	ssl.trustStore = m->ca_file; /* NULL: what is trusted comes from tg_mqtt_tls_prepare() */
 	ssl.keyStore = m->chain_file;
 	ssl.privateKey = m->key_file;
 	ssl.enabledCipherSuites = CIPHERS;
@@ -264,8 +267,8 @@ int tg_mqtt_connect(struct tg_mqtt *m, struct tg_fault *reterr)
 	tg_mqtt_unlock(m);
 	if (r < 0)
 		return tg_fault_set(reterr, r, "MQTT: a session connects once");
-	r = tg_mqtt_tls_files(m->ca_file, m->chain_file, m->key_file ? m->key_file : m->chain_file,
-			      &tpm, &fault);
+	r = tg_mqtt_tls_files(m->ca_file, m->anchors_pem, m->chain_file,
+			      m->key_file ? m->key_file : m->chain_file, &tpm, &fault);
 	if (r < 0) {
 		tg_mqtt_fail_early(m, tpm ? TG_MQTT_CAUSE_TPM : TG_MQTT_CAUSE_LOCAL, &fault);
 		return 0;

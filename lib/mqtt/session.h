@@ -96,7 +96,9 @@ struct tg_mqtt_options {
 	uint16_t port;
 	const char *alpn; /* NULL or "": none */
 	const char *client_id;
-	const char *ca_file;               /* the only trust anchors */
+	/* The only trust anchors: the file's, and those of a text; one of them may be NULL. */
+	const char *ca_file;
+	const char *anchors_pem;
 	const char *bundle_file;           /* chain and key in one PEM; or */
 	const char *chain_file, *key_file; /* both, when the key has a file of its own (claim) */
 	unsigned version;                  /* 4 or 5 */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mqtt/attempt.h"
 
+#include "tls/trust.h"
+
 #include <openssl/err.h>
 
 #include <errno.h>
@@ -38,6 +40,10 @@ void tg_mqtt_tls_prepare(SSL_CTX *ctx, struct tg_mqtt_attempt *a)
 	 * (paho.mqtt.c#1702). */
 	if (usable && a->alpn_len)
 		usable = SSL_CTX_set_alpn_protos(ctx, a->alpn, a->alpn_len) == 0;
+	/* Paho adds those of its file to the same store. */
+	if (usable && a->anchors_pem)
+		usable = tg_tls_trust(SSL_CTX_get_cert_store(ctx), a->anchors_pem,
+				      strlen(a->anchors_pem), NULL) == 0;
 	/* Older Paho puts level 1 back; the cipher string that it is given ends in @SECLEVEL=2. */
 	tg_tls_judge(ctx, usable ? &a->peer : NULL);
 }
@@ -85,14 +91,29 @@ static int readable(const char *what, const char *file, struct tg_fault *reterr)
 	return 0;
 }
 
-int tg_mqtt_tls_files(const char *ca, const char *chain, const char *key, bool *ret_tpm,
-		      struct tg_fault *reterr)
+static int load_anchors(SSL_CTX *ctx, const char *ca, const char *anchors_pem, bool *ret_tpm,
+			struct tg_fault *reterr)
+{
+	int r = 0;
+
+	if (ca && SSL_CTX_load_verify_locations(ctx, ca, NULL) != 1)
+		return refuse_file("trust anchors", ca, ret_tpm, reterr);
+	if (anchors_pem)
+		r = tg_tls_trust(SSL_CTX_get_cert_store(ctx), anchors_pem, strlen(anchors_pem),
+				 reterr);
+	if (r < 0)
+		(void) tg_fault_prefix(reterr, "trust anchors of the enrolment");
+	return r;
+}
+
+int tg_mqtt_tls_files(const char *ca, const char *anchors_pem, const char *chain, const char *key,
+		      bool *ret_tpm, struct tg_fault *reterr)
 {
 	tg_cleanup(SSL_CTX_freep) SSL_CTX *ctx = NULL;
 	int r;
 
 	*ret_tpm = false;
-	r = readable("trust anchors", ca, reterr);
+	r = ca ? readable("trust anchors", ca, reterr) : 0;
 	if (r == 0)
 		r = readable("certificate", chain, reterr);
 	if (r == 0)
@@ -103,8 +124,9 @@ int tg_mqtt_tls_files(const char *ca, const char *chain, const char *key, bool *
 	ctx = SSL_CTX_new(TLS_client_method());
 	if (!ctx)
 		return tg_fault_set(reterr, -ENOMEM, "TLS: out of memory");
-	if (SSL_CTX_load_verify_locations(ctx, ca, NULL) != 1)
-		return refuse_file("trust anchors", ca, ret_tpm, reterr);
+	r = load_anchors(ctx, ca, anchors_pem, ret_tpm, reterr);
+	if (r < 0)
+		return r;
 	if (SSL_CTX_use_certificate_chain_file(ctx, chain) != 1)
 		return refuse_file("certificate", chain, ret_tpm, reterr);
 	if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)

@@ -2,6 +2,7 @@
 #include "tls/peer.h"
 
 #include "base/clock.h"
+#include "tls/trust.h"
 #include "x509/when.h"
 
 #include <tidegate/error.h>
@@ -337,6 +338,7 @@ void tg_tls_judge(SSL_CTX *ctx, struct tg_tls_peer *peer)
 	(void) pthread_once(&index_once, make_index);
 	SSL_CTX_set_cert_verify_callback(ctx, judge, NULL);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+	tg_tls_trust_by_signature(SSL_CTX_get_cert_store(ctx));
 	if (!peer || peer_index < 0 || !SSL_CTX_set_ex_data(ctx, peer_index, peer))
 		return; /* judge() without a peer refuses everybody */
 	forget(peer);

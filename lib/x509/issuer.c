@@ -30,6 +30,37 @@ int tg_issuer_check(X509_STORE_CTX *ctx, X509 *cert, X509 *issuer)
 	return tg_issuer_signed(issuer, cert);
 }
 
+/* Looks at the store's own list, as the builder may hold its lock while it asks. */
+static bool is_signed_by_trusted(X509_STORE *store, X509 *cert)
+{
+	const STACK_OF(X509_OBJECT) *objects = store ? X509_STORE_get0_objects(store) : NULL;
+
+	for (int i = 0; i < sk_X509_OBJECT_num(objects); i++) {
+		X509 *anchor = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i));
+
+		if (anchor && tg_issuer_signed(anchor, cert))
+			return true;
+	}
+	return false;
+}
+
+static bool is_signed_by_untrusted(const STACK_OF(X509) *among, X509 *cert)
+{
+	for (int i = 0; i < sk_X509_num(among); i++)
+		if (tg_issuer_signed(sk_X509_value(among, i), cert))
+			return true;
+	return false;
+}
+
+int tg_issuer_prefer(X509_STORE_CTX *ctx, X509 *cert, X509 *issuer)
+{
+	if (X509_check_issued(issuer, cert) != X509_V_OK)
+		return 0;
+	return tg_issuer_signed(issuer, cert) ||
+	       (!is_signed_by_trusted(X509_STORE_CTX_get0_store(ctx), cert) &&
+		!is_signed_by_untrusted(X509_STORE_CTX_get0_untrusted(ctx), cert));
+}
+
 static const char *name_text(const X509_NAME *name, char *out, size_t size)
 {
 	if (tg_subject_print(name, out, size, NULL) < 0)

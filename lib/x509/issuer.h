@@ -24,6 +24,12 @@ bool tg_issuer_self(X509 *cert);
 /* The same question for a path builder: X509_STORE_set_check_issued(store, tg_issuer_check). */
 int tg_issuer_check(X509_STORE_CTX *ctx, X509 *cert, X509 *issuer);
 
+/*
+ * The same where a wrong signature is to be told as such: one that has the name only is taken when nobody there has signed
+ * @cert.
+ */
+int tg_issuer_prefer(X509_STORE_CTX *ctx, X509 *cert, X509 *issuer);
+
 /* The subject of @cert as one printable line, RFC 2253 order, cut to @size (> 3); "?" when it cannot be printed. Returns @out. */
 const char *tg_issuer_name(X509 *cert, char *out, size_t size);
 /* The same of whom it names as its issuer. */

@@ -2,6 +2,7 @@
 #include "provisioning/net/http_tls.h"
 
 #include "tls/alert.h"
+#include "tls/trust.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -77,6 +78,7 @@ static int read_anchors(struct tg_http_tls *t, const struct tg_http_options *o,
 	t->anchors = X509_STORE_new();
 	if (!t->anchors)
 		return tg_fault_set(reterr, -ENOMEM, "out of memory");
+	tg_tls_trust_by_signature(t->anchors);
 	for (int i = 0; i < sk_X509_num(certs); i++)
 		if (!X509_STORE_add_cert(t->anchors, sk_X509_value(certs, i)))
 			return tg_fault_set(reterr, -ENOMEM, "out of memory");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/parse.h"
 #include "mqtt/attempt.h"
 #include "mqtt/session.h"
@@ -8,6 +9,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
@@ -28,6 +30,7 @@
  */
 #define LINE_MAX_BYTES 4096
 #define SLOTS          128
+#define ANCHORS_MAX    (256 * 1024)
 
 static const char *const type_names[] = { "CONNECTED",  "CONNECT_FAILED",  "LOST",
 					  "SUBSCRIBED", "PUBLISHED",       "PUBLISH_FAILED",
@@ -38,6 +41,7 @@ struct probe {
 	struct tg_mqtt_will will;
 	struct tg_mailbox *events;
 	struct tg_mqtt *m;
+	char *anchors;
 };
 
 static uint64_t number(const char *s)
@@ -65,12 +69,22 @@ static bool set_text(struct tg_mqtt_options *o, const char *arg)
 	       value_of(arg, "alpn", &o->alpn);
 }
 
+/* The text of a file, as the agent gives that of a generation. */
+static int set_anchors(struct probe *p, const char *file)
+{
+	free(p->anchors);
+	p->anchors = NULL;
+	return tg_file_read(AT_FDCWD, file, ANCHORS_MAX, &p->anchors, NULL, NULL);
+}
+
 static int set_option(struct probe *p, const char *arg)
 {
 	const char *v;
 
 	if (set_text(&p->o, arg))
 		return 0;
+	if (value_of(arg, "anchors", &v))
+		return set_anchors(p, v);
 	if (value_of(arg, "port", &v))
 		p->o.port = (uint16_t) number(v);
 	else if (value_of(arg, "timeout-ms", &v))
@@ -322,6 +336,7 @@ int main(int argc, char **argv)
 		}
 	}
 	p.o.will = p.will.topic ? &p.will : NULL;
+	p.o.anchors_pem = p.anchors;
 	r = tg_mqtt_global_init(&f);
 	if (r == 0)
 		r = tg_mailbox_new(SLOTS, sizeof(struct tg_mqtt_event), tg_mqtt_event_drop,
@@ -333,5 +348,6 @@ int main(int argc, char **argv)
 		loop(&p);
 	tg_mqtt_free(p.m);
 	tg_mailbox_free(p.events);
+	free(p.anchors);
 	return r == 0 ? 0 : 1;
 }
