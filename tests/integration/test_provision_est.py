@@ -206,6 +206,16 @@ class FirstEnrolment(Est):
         self.assertAlmostEqual(failed["retry_at"], time.time() + 600, delta=60)
         self.assert_enrolled(self.enrol()[1])
 
+    def test_an_answer_that_was_lost_is_asked_for_again_with_the_same_request(self):
+        self.est.set(require="none")
+        self.est.fault("drop-after", operation="simpleenroll")
+        failed = self.failure()
+        self.assertEqual((failed["step"], failed["class"]), ("issued", "retry"))
+        steps, result = self.enrol()
+        self.assertEqual([s["step"] for s in steps if s["state"] == "kept"], ["key", "csr"])
+        self.assert_enrolled(result)
+        self.assertEqual(len(set(self.requests())), 1)
+
     def test_after_a_refusal_the_server_is_asked_what_it_wants(self):
         self.est.fault("status", operation="simpleenroll", status=400, text="a key usage is missing")
         failed = self.failure()
