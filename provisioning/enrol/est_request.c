@@ -63,14 +63,18 @@ static int refused(struct tg_enrolment *e, enum tg_est_op op, enum tg_enrol_clas
 {
 	const char *advice = tg_est_advice(a->status, *e->config->enrolment.est.password_file);
 	int r = tg_failure_refused(e, class, a->status, "");
+	char when[32];
 
 	e->journal.retry_at =
 		tg_est_retry_at(class, a->retry_after, a->date, tg_enrolment_now_s(e));
 	if (class == TG_ENROL_PENDING)
 		return tg_fault_set(reterr, r,
 				    "%s: the server has the request, and somebody has yet to "
-				    "approve it%s%s",
-				    tg_est_op_name(op), *a->words ? ": " : "", a->words);
+				    "approve it (to be "
+				    "asked again at %s)%s%s",
+				    tg_est_op_name(op),
+				    tg_clock_iso(e->journal.retry_at * (int64_t) TG_US_PER_S, when),
+				    *a->words ? ": " : "", a->words);
 	return tg_fault_set(reterr, r, "%s: the server answered %d%s%s%s%s%s%s", tg_est_op_name(op),
 			    a->status, *a->words ? ": " : "", a->words,
 			    *a->location ? ", and names " : "", a->location, *advice ? "; " : "",
@@ -209,6 +213,9 @@ static int make_bound(void *user, const char *binding, char *out, size_t size,
 		return r;
 	names.csr.challenge = binding;
 	r = tg_csr_make_sized(e->key, &names.csr, size, &pem, reterr);
+	/* Chance, and no matter of the server's. */
+	if (r == -EMSGSIZE)
+		r = -EAGAIN;
 	if (r == 0)
 		r = tg_csr_body(pem, strlen(pem), &body, reterr);
 	if (r < 0)
@@ -248,9 +255,10 @@ static int ask(struct tg_enrolment *e, struct tg_http_answer *ret, struct tg_fau
 	if (!e->bound)
 		return post_kept(e, ret, reterr);
 	r = post_bound(e, TG_HTTP_BINDING_12, ret, reterr);
-	if (r == -EPROTONOSUPPORT)
+	/* Its TLS 1.2 is off, or of a kind that binds nothing. */
+	if (r == -EPROTONOSUPPORT || r == -EOPNOTSUPP)
 		r = post_bound(e, TG_HTTP_BINDING_13, ret, reterr);
-	return r;
+	return r == -EOPNOTSUPP ? tg_failure_refused(e, TG_ENROL_REFUSED, 0, "") : r;
 }
 
 static int take_chain(struct tg_enrolment *e, const struct tg_http_answer *a,
