@@ -14,17 +14,16 @@
  * the bootstrap credential. One thread; blocks on TPM, network and disk, each
  * within the time-outs of an enrolment.
  */
-void tg_check(struct tg_enrolment *e, const struct tg_options *o,
-              struct tg_report *report);
+void tg_check(struct tg_enrolment *e, const struct tg_options *o, struct tg_report *report);
 
 /* --- what the files of this folder share --- */
 
 struct tg_check {
-  struct tg_enrolment *e;   /* borrowed */
-  struct tg_report *report; /* borrowed */
-  bool has_current;         /* a generation that a renewal would be based on */
-  bool has_tpm;             /* it has answered, so e->names are complete */
-  bool can_sign;            /* keys in the TPM can be used by OpenSSL */
+	struct tg_enrolment *e;   /* borrowed */
+	struct tg_report *report; /* borrowed */
+	bool has_current;         /* a generation that a renewal would be based on */
+	bool has_tpm;             /* it has answered, so e->names are complete */
+	bool can_sign;            /* keys in the TPM can be used by OpenSSL */
 };
 
 /* check_files.c: trust anchors and bootstrap credential, as far as files tell.

@@ -21,7 +21,8 @@ struct tg_est {
 	/* What is shown; NULL: nothing of the kind. Owned. */
 	char *chain_pem;
 	EVP_PKEY *key;
-	char *password; /* cleared at the end; the user name is the configuration's */
+	char *password; /* cleared at the end */
+	char username[256]; /* the configuration's, with specifiers replaced */
 
 	char *base_pem;       /* owned: anchors that the connection is verified by */
 	struct tg_http *http; /* owned */

@@ -65,6 +65,12 @@ int tg_est_credential_load(struct tg_enrolment *e, const struct tg_credential *c
 
 	if (r < 0 || !*file)
 		return r;
+	r = tg_specifiers_expand(&e->names, e->config->enrolment.est.username, s->username,
+				 sizeof(s->username), reterr);
+	if (r < 0) {
+		(void) tg_fault_prefix(reterr, "[enrolment.est] username");
+		return r;
+	}
 	r = tg_operator_secret_read("password-file", file, &s->password, &fault);
 	/* One for the first time only may be gone by now, and is not needed. */
 	if (r < 0 && current) {

@@ -10,7 +10,8 @@ import json
 import os
 import subprocess
 
-from provision_bench import Provision, main
+from est_bench import EstProvision, EstServer
+from provision_bench import Provision, main, run
 from test_provision_manual import ByHand
 
 STATES = ("ok", "warn", "fail")
@@ -83,7 +84,7 @@ class Fleet(Checking, Provision):
         self.cloud.ask("fault", name="reply-error", api="create", statusCode=503)
         self.failure()
         line = self.fails("last-attempt", "failed at step issued (retry)", "503")
-        self.assertIn("tried again by itself", line)
+        self.assertIn("tries again by itself", line)
 
     def test_a_tpm_that_is_away_is_the_one_failure(self):
         os.makedirs(self.state)
@@ -109,6 +110,102 @@ class Fleet(Checking, Provision):
         found = self.check()
         self.assertEqual(found["configuration"]["state"], "warn")
         self.assertNotIn("endpoint", found)
+
+
+class Est(Checking, EstProvision):
+    def setUp(self):
+        super().setUp()
+        os.makedirs(self.state)
+
+    def assert_asked_for_nothing(self):
+        self.assertEqual(self.est.events("csr"), [])
+        self.assertLessEqual({e["operation"] for e in self.est.events("request")}, {"cacerts", "csrattrs"})
+
+    def test_a_gateway_that_is_well_fails_in_nothing_and_asks_for_nothing(self):
+        self.configure(credential="both")
+        found = self.check()
+        self.assertEqual(list(found), ["configuration", "state", "tpm", "clock", "identity", "request", "ca", "certificate",
+                                       "password-file", "server", "cacerts", "csrattrs", "last-attempt"])
+        self.assertEqual({line["state"] for line in found.values()}, {"ok"})
+        self.assertIn("sha256:" + self.est.fingerprint(), found["ca"]["text"])
+        self.assert_asked_for_nothing()
+        self.enrol()
+        self.promote()
+        self.est.mark()
+        found = self.check()
+        self.assertEqual({line["state"] for line in found.values()}, {"ok"})
+        # As a renewal would.
+        self.assertEqual({e["certificate"] for e in self.est.events("request")}, {found["identity"]["text"].split(", ")[1]})
+        self.assert_asked_for_nothing()
+
+    def test_a_root_that_is_found_by_its_fingerprint_is_told(self):
+        self.configure(ca=None, **{"ca-fingerprint": "sha256:" + self.est.fingerprint()})
+        self.assertIn("ca-fingerprint", self.check()["ca"]["text"])
+        self.configure(ca=None, **{"ca-fingerprint": "sha256:" + "00" * 32})
+        line = self.fails("cacerts", "ca-fingerprint", self.est.fingerprint())
+        self.assertLess(len(line), 700)
+
+    def test_what_the_server_does_wrong_is_one_line_with_its_words_and_what_to_do(self):
+        other = EstServer()
+        self.addCleanup(other.close)
+        self.configure(ca=other.path("ca.pem"))
+        self.fails("cacerts", "localhost")
+        self.configure()
+        faults = {"closed": ({"status": 503, "text": "Closed for stock-taking"},
+                             ("the server answered 503", "Closed for stock-taking", "tries again by itself")),
+                  "moved": ({"status": 302, "headers": {"Location": "https://elsewhere.example/"}},
+                            ("302", "https://elsewhere.example/")),
+                  "not allowed": ({"status": 403, "text": "Not from this plant"}, ("403", "Not from this plant"))}
+        for name, (fault, words) in faults.items():
+            with self.subTest(name):
+                self.est.fault("status", operation="cacerts", count=-1, **fault)
+                self.fails("cacerts", *words)
+                self.est.ask("reset")
+        with self.subTest("a web server"):
+            self.est.fault("body", operation="cacerts", how="html", type="text/html", count=-1)
+            self.fails("cacerts", "is there an EST server at url?")
+        self.assert_asked_for_nothing()
+
+    def test_a_server_that_wants_another_key_is_refused_at_csrattrs(self):
+        self.est.set(csrattrs="rsa")
+        self.fails("csrattrs", "P-256")
+
+    def test_a_server_that_is_not_there_is_told_from_one_with_another_name(self):
+        self.configure(url="https://nowhere.invalid")
+        self.fails("server", "the name nowhere.invalid is not found")
+        self.configure(url="https://localhost:1")
+        self.fails("server", "localhost port 1 cannot be connected to")
+        self.configure(proxy="http://[::1]:1")
+        self.fails("proxy", "::1 port 1 cannot be connected to")
+
+    def test_the_last_attempt_is_told_in_the_servers_words(self):
+        self.est.write_password("wrong")
+        self.failure()
+        self.fails("last-attempt", "failed at step issued (refused)", "simpleenroll: the server answered 401",
+                   "username and password-file")
+        self.est.write_password()
+        self.est.set(pending=1, retry_after="3600")
+        self.postponed()
+        waiting = self.check()["last-attempt"]
+        self.assertEqual(waiting["state"], "warn")
+        self.assertIn("waiting at step issued (pending)", waiting["text"])
+        self.assertIn("approve", waiting["text"])
+
+    def test_a_user_name_may_be_the_gateways_own(self):
+        identity = run(*self.command("identity")).stdout.strip()
+        self.est.set(username="device-" + identity)
+        self.configure(username="device-%t")
+        self.assert_enrolled(self.enrol()[1])
+
+    def test_a_password_that_others_can_read_or_the_service_alone_is_remarked(self):
+        os.chmod(self.est.path("password"), 0o644)
+        found = self.check()["password-file"]
+        self.assertEqual((found["state"], found["advice"]), ("warn", "chown root:tidegate and chmod 0640"))
+        os.unlink(self.est.path("password"))
+        found = self.check(1)
+        self.assertEqual((found["password-file"]["state"], found["cacerts"]["state"]), ("fail", "fail"))
+        self.configure(**{"password-file": "tidegate.est-password"})
+        self.assertEqual(self.check(1)["password-file"]["state"], "warn")
 
 
 class Hand(Checking, ByHand):
