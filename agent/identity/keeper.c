@@ -2,6 +2,7 @@
 #include "agent/identity/keeper_internal.h"
 
 #include "base/clock.h"
+#include "config/est_base.h"
 
 #include <tidegate/log.h>
 
@@ -99,6 +100,13 @@ static void resume(struct tg_keeper *k)
 	k->begun = true;
 }
 
+/* What became of the one before it is of no matter any more. */
+static void take_from_operator(struct tg_keeper *k)
+{
+	k->attempt = (struct tg_keeper_attempt){ .number = k->attempt.number };
+	tg_keeper_found(k);
+}
+
 /* Once in the life of a certificate, and of an agent. */
 static void tell_due(struct tg_keeper *k)
 {
@@ -126,7 +134,7 @@ void tg_keeper_look(struct tg_keeper *k)
 	if (!k->begun)
 		resume(k);
 	else if (k->policy.by_hand && k->candidate && k->candidate != candidate)
-		tg_keeper_found(k);
+		take_from_operator(k);
 	k->plan = tg_renewal_decide(&k->policy, &k->facts, &k->attempts);
 	if (k->plan.act == TG_RENEWAL_RUN)
 		return tg_keeper_begin(k);
@@ -184,15 +192,26 @@ struct tg_keeper *tg_keeper_free(struct tg_keeper *k)
 	return NULL;
 }
 
+/* As the helper notes it; only the service of EST ever names a time to come back at. */
+static bool set_service(struct tg_keeper *k, const struct tg_config *cfg)
+{
+	char base[TG_EST_BASE_MAX], service[sizeof(k->service)] = "";
+	bool same;
+
+	if (cfg->enrolment.method == TG_ENROL_EST && tg_est_base(cfg, base, sizeof(base)) == 0)
+		(void) snprintf(service, sizeof(service), "%.*s", (int) sizeof(service) - 1, base);
+	same = strcmp(service, k->service) == 0;
+	memcpy(k->service, service, sizeof(k->service));
+	return same;
+}
+
 int tg_keeper_configure(struct tg_keeper *k, const struct tg_config *cfg)
 {
-	const char *service = cfg->enrolment.method == TG_ENROL_EST ? cfg->enrolment.est.url : "";
 	uint64_t wait_us = 0;
 
 	/* What somebody thinks about is not decided any sooner for a change of ours. */
-	if (k->attempts.pending && strcmp(service, k->service) == 0)
+	if (set_service(k, cfg) && k->attempts.pending)
 		wait_us = k->attempts.wait_us;
-	(void) snprintf(k->service, sizeof(k->service), "%s", service);
 	k->policy = tg_renewal_policy(cfg);
 	k->stuck = false;
 	tg_attempts_forgive(&k->attempts);

@@ -25,6 +25,7 @@
 #define CLAIM_SPREAD_US (10 * TG_US_PER_S)     /* before the first use of the claim */
 #define LOOK_US         (HOUR_S * TG_US_PER_S) /* the wall clock is slewed against the boot clock */
 #define LOOK_WAITING_US (5 * TG_US_PER_S)
+#define LOOK_HAND_US    (2 * TG_US_PER_S)
 #define LAST_PART       20 /* of its life, before the end of a certificate whose successor is pending */
 #define LAST_MIN_S      120
 #define LAST_MAX_S      (6 * HOUR_S)
@@ -405,7 +406,7 @@ static struct tg_renewal_plan hand_rest(const struct tg_renewal_facts *f,
 	/* A request, and what comes of it, is made behind our back. */
 	struct tg_renewal_plan plan = rest(f->requested ? TG_RENEWAL_HAND_REQUEST : reason);
 
-	plan.look_us = tg_us_add(f->now_us, LOOK_WAITING_US);
+	plan.look_us = tg_us_add(f->now_us, LOOK_HAND_US);
 	return plan;
 }
 

@@ -8,9 +8,6 @@
 #include <string.h>
 #include <strings.h>
 
-#define SCHEME     "https://"
-#define WELL_KNOWN "/.well-known/est"
-
 static const char *const op_names[TG_EST_OP_COUNT_] = {
 	[TG_EST_OP_CACERTS] = "cacerts",
 	[TG_EST_OP_CSRATTRS] = "csrattrs",
@@ -21,21 +18,6 @@ static const char *const op_names[TG_EST_OP_COUNT_] = {
 const char *tg_est_op_name(enum tg_est_op op)
 {
 	return (unsigned) op < TG_EST_OP_COUNT_ ? op_names[op] : "?";
-}
-
-int tg_est_base(const struct tg_config *c, char *out, size_t size)
-{
-	const char *url = c->enrolment.est.url, *label = c->enrolment.est.label;
-	size_t len = strlen(url);
-	bool has_path;
-	int n;
-
-	while (len && url[len - 1] == '/')
-		len--;
-	has_path = len > strlen(SCHEME) && memchr(url + strlen(SCHEME), '/', len - strlen(SCHEME));
-	n = snprintf(out, size, "%.*s%s%s%s", (int) len, url, has_path ? "" : WELL_KNOWN,
-		     *label ? "/" : "", label);
-	return n < 0 || (size_t) n >= size ? -ENAMETOOLONG : 0;
 }
 
 int tg_est_url(const struct tg_config *c, enum tg_est_op op, char *out, size_t size)

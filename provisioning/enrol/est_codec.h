@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "config/config.h"
+#include "config/est_base.h"
 #include "identity/journal.h"
 
 /*
  * What EST (RFC 7030) says in URLs, status codes and header lines, apart from what goes over the
  * connection. Pure.
  */
-#define TG_EST_URL_MAX 1024 /* with the NUL */
+#define TG_EST_URL_MAX TG_EST_BASE_MAX /* with the NUL */
 
 /* Seconds until the same request is sent again: what a server says is kept within these. */
 #define TG_EST_WAIT_MIN_S     60
@@ -24,11 +24,7 @@ enum tg_est_op {
 };
 const char *tg_est_op_name(enum tg_est_op op); /* as in the URL. Never NULL. */
 
-/*
- * Where the operations are: `url`, with the well-known path when it has none of its own, and `label`.
- * No slash at the end. 0, or -ENAMETOOLONG.
- */
-int tg_est_base(const struct tg_config *c, char *out, size_t size) TG_CHECKED;
+/* 0, or -ENAMETOOLONG. */
 int tg_est_url(const struct tg_config *c, enum tg_est_op op, char *out, size_t size) TG_CHECKED;
 
 /* Whether a Content-Type, "" for none, may be that of certificates. */

@@ -500,13 +500,15 @@ static void a_link_that_cannot_be_told_delays_the_attempt(void **state)
 
 /* --- a service that has to think about it ------------------------------------------------------ */
 
-static char service[] = "https://ca.example";
+static char service[] = "https://ca.example", label[] = "plant-3";
+static const char noted[] = "https://ca.example/.well-known/est/plant-3"; /* of that, by the helper */
 
 static void set_up_est(struct bench *b)
 {
 	set_up(b);
 	b->cfg.enrolment.method = TG_ENROL_EST;
 	b->cfg.enrolment.est.url = service;
+	b->cfg.enrolment.est.label = label;
 }
 
 /* The answer 202 to an enrolment, with the wish to be asked again in @wait_s. */
@@ -522,7 +524,7 @@ static void prepare_pending(struct bench *b, int64_t wait_s, unsigned attempts)
 				.retry_at = wall_s() + wait_s,
 				.retry_after_s = wait_s };
 
-	memcpy(j.endpoint, service, sizeof(service));
+	memcpy(j.endpoint, noted, sizeof(noted));
 	prepare(b, &j);
 }
 
@@ -624,7 +626,7 @@ static void an_overloaded_service_is_left_alone_across_restarts(void **state)
 	struct bench b;
 
 	(void) state;
-	memcpy(j.endpoint, service, sizeof(service));
+	memcpy(j.endpoint, noted, sizeof(noted));
 	set_up_est(&b);
 	prepare(&b, &j);
 	start(&b, FAIL_AS_PREPARED);
