@@ -253,12 +253,15 @@ static void enrolment(struct screen *s, json_t *all)
 	json_t *o = json_object_get(all, "enrolment"), *e = json_object_get(o, "error");
 	const char *state = tg_ctl_text(o, "state", "?"),
 		   *approval = tg_ctl_text(json_object_get(o, "pending"), "text", NULL);
-	bool quiet = strcmp(state, "settled") == 0 || strcmp(state, "off") == 0;
+	bool quiet = strcmp(state, "settled") == 0 || strcmp(state, "off") == 0,
+	     renews = strcmp(tg_ctl_text(o, "kind", ""), "renew") == 0 ||
+		      (json_is_true(json_object_get(o, "by_hand")) &&
+		       tg_ctl_number(json_object_get(all, "rotation"), "current", 0));
 	char step[80];
 
 	if (quiet && !json_is_object(e))
 		return;
-	head(s, strcmp(tg_ctl_text(o, "kind", ""), "renew") == 0 ? "renewal" : "enrolment");
+	head(s, renews ? "renewal" : "enrolment");
 	state_of(s, o);
 	plan(s, o);
 	line_end(s);

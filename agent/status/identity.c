@@ -64,7 +64,8 @@ static json_t *last_error(const struct tg_picture *p)
 {
 	const struct tg_keeper_attempt *last = &p->keeper.last;
 	const struct tg_journal *j = p->keeper.has_journal ? &p->keeper.journal : NULL;
-	bool told = last->number && last->class != TG_ENROL_OK;
+	/* By hand there was no attempt of ours, but the broker's verdict on what came of it. */
+	bool told = (last->number || last->rolled_back) && last->class != TG_ENROL_OK;
 	json_t *o;
 
 	if (!told && (!j || j->error_class == TG_ENROL_OK || (last->number && !last->running)))
