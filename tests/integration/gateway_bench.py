@@ -184,6 +184,10 @@ class Cloud:
         found = [json.loads(line) for line in read_text(self.path("events.jsonl")).splitlines()]
         return [e for e in found if e["event"] == event and all(e.get(k) == v for k, v in fields.items())]
 
+    def device_anchors(self):
+        """What a broker must trust to know the gateways, as PEM."""
+        return read_text(self.path("device-ca.pem"))
+
     def issued(self):
         return [c for c in self.ask("status")["certificates"] if c["origin"] == "csr"]
 
@@ -195,7 +199,10 @@ class Cloud:
 
 
 class Broker:
-    """mosquitto that demands client certificates. What it owes to the subscriber outlives its own death."""
+    """mosquitto that demands client certificates. What it owes to the subscriber outlives its own death.
+
+    @cloud: whoever enrols, with device_anchors(). Its own certificate is that of self.server, read at each start.
+    """
 
     def __init__(self, directory, cloud):
         self.dir = os.path.join(directory, "broker")
@@ -211,7 +218,7 @@ class Broker:
 
     def start(self, knows_devices=True):
         with open(self.dir + "/clients.pem", "w", encoding="ascii") as out:
-            out.write(read_text(self.ca) + (read_text(self.cloud.path("device-ca.pem")) if knows_devices else ""))
+            out.write(read_text(self.authority.file) + (self.cloud.device_anchors() if knows_devices else ""))
         with open(self.dir + "/conf", "w", encoding="ascii") as out:
             out.write(f"listener {self.port} 127.0.0.1\ncafile {self.dir}/clients.pem\n"
                       f"certfile {self.server}\nkeyfile {self.server}\nrequire_certificate true\n"
@@ -497,7 +504,9 @@ class Scenario(unittest.TestCase):
     def write_config(self, path=None):
         with open(path or self.agent.conf, "w", encoding="utf-8") as file:
             for section, keys in self.config.items():
-                file.write(f"[{section}]\n" + "".join(f"{k} = {v}\n" for k, v in keys.items()) + "\n")
+                # A list is a key that stands several times.
+                lines = [f"{k} = {v}\n" for k, vs in keys.items() for v in (vs if isinstance(vs, list) else [vs])]
+                file.write(f"[{section}]\n" + "".join(lines) + "\n")
         os.chmod(path or self.agent.conf, 0o640)
 
     # --- what scenarios wait for -------------------------------------------------------------------------------------
