@@ -33,7 +33,7 @@ static int parse_one(struct tg_chain *c, const char *pem, size_t len, struct tg_
 	if (!bio)
 		return tg_fault_set(reterr, -ENOMEM, "out of memory");
 	ERR_clear_error();
-	cert = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+	cert = PEM_read_bio_X509(bio, NULL, tg_key_no_passphrase, NULL);
 	if (!cert) {
 		char what[48];
 

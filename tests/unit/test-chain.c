@@ -258,6 +258,24 @@ static void no_certificate_or_two_for_our_key_is_refused(void **state)
 	X509_free(two);
 }
 
+/* OpenSSL would ask the terminal, or read standard input, on the word of a peer. */
+static void nobody_is_asked_for_the_passphrase_of_a_certificate(void **state)
+{
+	static const char text[] = "-----BEGIN CERTIFICATE-----\n"
+				   "Proc-Type: 4,ENCRYPTED\n"
+				   "DEK-Info: AES-128-CBC,000102030405060708090A0B0C0D0E0F\n\n"
+				   "AAAAAAAAAAAAAAAAAAAAAA==\n"
+				   "-----END CERTIFICATE-----\n";
+	struct tg_chain *c = NULL;
+	struct tg_fault fault = { 0 };
+
+	(void) state;
+	assert_int_equal(tg_chain_parse(text, strlen(text), &c, &fault), -EBADMSG);
+	assert_non_null(strstr(fault.text, "bad password read"));
+	assert_int_equal(tg_chain_parse_file(text, strlen(text), &c, &fault), -EBADMSG);
+	assert_null(c);
+}
+
 static void junk_keys_and_too_much_are_refused(void **state)
 {
 	tg_cleanup(tg_buffer_done) struct tg_buffer text = TG_BUFFER_INIT(2 * TG_CHAIN_BYTES);
@@ -348,6 +366,7 @@ int main(void)
 		cmocka_unit_test(a_certificate_of_another_key_is_not_ours),
 		cmocka_unit_test(ordering_puts_the_leaf_first_and_drops_the_rest),
 		cmocka_unit_test(no_certificate_or_two_for_our_key_is_refused),
+		cmocka_unit_test(nobody_is_asked_for_the_passphrase_of_a_certificate),
 		cmocka_unit_test(junk_keys_and_too_much_are_refused),
 	};
 
