@@ -23,6 +23,9 @@ struct round {
 	const struct tg_anchors_base *base;
 	struct tg_certs *trusted; /* owned: what is trusted, and roots that were taken */
 	struct tg_anchors *out;
+	/* Owned, for each one delivered: whether it has signed itself. Asked once, as the keys are the
+	 * server's choice, and some take a hundred times as long as others. */
+	bool *self;
 };
 
 static TG_PRINTF(3, 4) void note(struct tg_anchors *a, enum tg_anchors_news news, const char *fmt, ...)
@@ -208,7 +211,7 @@ static X509 *find_voucher(const struct round *r, X509 *root, char why[static REA
 		X509 *cross = tg_certs_get(r->base->delivered, i);
 		char reason[REASON] = "it is signed by nobody who is trusted";
 
-		if (!is_of_root(cross, root) || tg_issuer_self(cross))
+		if (r->self[i] || !is_of_root(cross, root))
 			continue;
 		voucher = voucher_of(r, cross, root, reason);
 		if (!voucher)
@@ -271,7 +274,7 @@ static int take_roots(struct round *r, struct tg_fault *reterr)
 		taken = 0;
 		for (size_t i = 0; i < tg_certs_n(delivered); i++) {
 			X509 *cert = tg_certs_get(delivered, i);
-			int e = tg_issuer_self(cert) ? consider(r, cert, reterr) : 0;
+			int e = r->self[i] ? consider(r, cert, reterr) : 0;
 
 			if (e < 0)
 				return e;
@@ -281,11 +284,11 @@ static int take_roots(struct round *r, struct tg_fault *reterr)
 	return 0;
 }
 
-static void tell_refused(struct round *r, X509 *cert)
+static void tell_refused(struct round *r, X509 *cert, bool self)
 {
 	char who[LABEL], why[REASON] = "";
 
-	if (!tg_issuer_self(cert)) {
+	if (!self) {
 		if (is_pinned(r, cert))
 			note(r->out, TG_ANCHORS_REFUSED,
 			     "'%s' has a configured fingerprint, but is no root (not signed by "
@@ -320,8 +323,8 @@ static int sort_rest(struct round *r, struct tg_fault *reterr)
 
 		if (is_trusted(r, cert))
 			continue;
-		tell_refused(r, cert);
-		if (tg_issuer_self(cert) || X509_check_ca(cert) <= 0)
+		tell_refused(r, cert, r->self[i]);
+		if (r->self[i] || X509_check_ca(cert) <= 0)
 			continue;
 		e = tg_certs_add(r->out->pool, cert, reterr);
 		if (e < 0)
@@ -385,8 +388,11 @@ static int begin(struct round *r, struct tg_fault *reterr)
 
 	r->out->pool = tg_certs_new(TG_CERTS_MAX);
 	r->trusted = b->trusted_pem ? NULL : tg_certs_new(TG_ANCHORS_MAX);
-	if (!r->out->pool || (!b->trusted_pem && !r->trusted))
+	r->self = calloc(tg_certs_n(b->delivered) + 1, sizeof(*r->self));
+	if (!r->out->pool || (!b->trusted_pem && !r->trusted) || !r->self)
 		return tg_fault_set(reterr, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < tg_certs_n(b->delivered); i++)
+		r->self[i] = tg_issuer_self(tg_certs_get(b->delivered, i));
 	if (!b->trusted_pem)
 		return 0;
 	e = tg_certs_from_pem(b->trusted_pem, b->trusted_len, TG_ANCHORS_MAX, &r->trusted, reterr);
@@ -404,7 +410,7 @@ static int tell_none(const struct round *r, struct tg_fault *reterr)
 
 	for (size_t i = 0; i < tg_certs_n(delivered); i++) {
 		X509 *cert = tg_certs_get(delivered, i);
-		bool self = tg_issuer_self(cert);
+		bool self = r->self[i];
 
 		(void) label(cert, who);
 		if (is_pinned(r, cert))
@@ -442,6 +448,7 @@ int tg_anchors_update(const struct tg_anchors_base *base, struct tg_anchors *ret
 	int e = update(&r, reterr);
 
 	r.trusted = tg_certs_free(r.trusted);
+	free(r.self);
 	ERR_clear_error();
 	if (e < 0)
 		return e;

@@ -2,11 +2,17 @@
 #include "x509/anchors.h"
 
 #include "x509/chain_build.h"
+#include "x509/issuer.h"
 
 #include <errno.h>
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
+#include <openssl/param_build.h>
+#include <openssl/rsa.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -476,6 +482,67 @@ static void many_newcomers_are_counted_and_some_are_named(void **state)
 	roll_back();
 }
 
+/* RSA with a public exponent as long as the modulus: quick to sign with, slow to verify. */
+static EVP_PKEY *slow_key(void)
+{
+	EVP_PKEY *usual = EVP_RSA_gen(2048), *slow = NULL;
+	BIGNUM *n = NULL, *e = NULL, *d = NULL;
+	OSSL_PARAM_BLD *b = OSSL_PARAM_BLD_new();
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+	OSSL_PARAM *params;
+
+	assert_int_equal(EVP_PKEY_get_bn_param(usual, OSSL_PKEY_PARAM_RSA_N, &n), 1);
+	assert_int_equal(EVP_PKEY_get_bn_param(usual, OSSL_PKEY_PARAM_RSA_E, &e), 1);
+	assert_int_equal(EVP_PKEY_get_bn_param(usual, OSSL_PKEY_PARAM_RSA_D, &d), 1);
+	/* The two exponents in each other's place are as good a pair. */
+	OSSL_PARAM_BLD_push_BN(b, OSSL_PKEY_PARAM_RSA_N, n);
+	OSSL_PARAM_BLD_push_BN(b, OSSL_PKEY_PARAM_RSA_E, d);
+	OSSL_PARAM_BLD_push_BN(b, OSSL_PKEY_PARAM_RSA_D, e);
+	params = OSSL_PARAM_BLD_to_param(b);
+	assert_int_equal(EVP_PKEY_fromdata_init(ctx), 1);
+	assert_int_equal(EVP_PKEY_fromdata(ctx, &slow, EVP_PKEY_KEYPAIR, params), 1);
+	OSSL_PARAM_free(params);
+	OSSL_PARAM_BLD_free(b);
+	EVP_PKEY_CTX_free(ctx);
+	EVP_PKEY_free(usual);
+	BN_free(n);
+	BN_free(e);
+	BN_free(d);
+	return slow;
+}
+
+static double cpu_s(void)
+{
+	return (double) clock() / CLOCKS_PER_SEC;
+}
+
+/* Counted in verifications, not seconds: each root once, not once for each pair of roots. */
+static void keys_that_are_slow_are_asked_once_each(void **state)
+{
+	EVP_PKEY *slow = slow_key();
+	X509 *roots[TG_CERTS_MAX / 2 + 1] = { NULL };
+	double begin, one, all;
+
+	(void) state;
+	roll_over(&shapes[1]);
+	for (size_t i = 0; i < TG_ARRAY_SIZE(roots) - 1; i++)
+		roots[i] = authority("Plant Root G2", false, slow, NULL, slow);
+	begin = cpu_s();
+	for (int i = 0; i < 8; i++)
+		assert_true(tg_issuer_self(roots[0]));
+	one = (cpu_s() - begin) / 8;
+	begin = cpu_s();
+	update(LIST(pki.old_root), roots);
+	all = cpu_s() - begin;
+	assert_int_equal(got.n_refused, TG_ARRAY_SIZE(roots) - 1);
+	if (all > one * 8 * TG_ARRAY_SIZE(roots))
+		fail_msg("%.0f verifications", all / one);
+	for (size_t i = 0; roots[i]; i++)
+		X509_free(roots[i]);
+	EVP_PKEY_free(slow);
+	roll_back();
+}
+
 static void a_list_of_all_the_world_is_refused(void **state)
 {
 	tg_cleanup(tg_buffer_done) struct tg_buffer text = TG_BUFFER_INIT(2 * TG_CERTS_PEM_BYTES);
@@ -558,6 +625,7 @@ int main(void)
 		cmocka_unit_test(what_is_over_goes_when_the_clock_is_right_and_never_the_last),
 		cmocka_unit_test(a_clock_that_is_behind_does_not_keep_a_new_root_out),
 		cmocka_unit_test(many_newcomers_are_counted_and_some_are_named),
+		cmocka_unit_test(keys_that_are_slow_are_asked_once_each),
 		cmocka_unit_test(a_list_of_all_the_world_is_refused),
 		cmocka_unit_test(anchors_are_listed_for_people),
 	};
