@@ -60,10 +60,12 @@ static int open_signed_data(struct tg_ber der, struct tg_ber *ret, struct tg_fau
 static int add_certificates(struct tg_ber set, struct tg_certs *out, struct tg_fault *reterr)
 {
 	struct tg_ber_element e;
-	size_t n = 0;
+	size_t n = 0, bytes = 0;
 	int r;
 
 	while ((r = tg_ber_next(&set, &e)) == 1) {
+		size_t before = tg_certs_n(out);
+
 		n++;
 		if (e.kind >= TG_BER_CONTEXT(0) && e.kind <= TG_BER_CONTEXT(3))
 			continue;
@@ -74,6 +76,12 @@ static int add_certificates(struct tg_ber set, struct tg_certs *out, struct tg_f
 			(void) tg_fault_prefix(reterr, "certificate %zu of the PKCS#7", n);
 		if (r < 0)
 			return r;
+		/* Those that came before are not kept again. */
+		bytes += tg_certs_n(out) > before ? e.whole.len : 0;
+		if (bytes > TG_CERTS_ONLY_DER)
+			return tg_fault_set(reterr, -EFBIG,
+					    "certificates of more than %u bytes together",
+					    TG_CERTS_ONLY_DER);
 	}
 	return r < 0 ? damaged(reterr) : 0;
 }

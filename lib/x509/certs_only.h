@@ -13,6 +13,8 @@
  * Refused: everything else, and above all what has no certificate in it.
  */
 #define TG_CERTS_ONLY_BYTES (512u * 1024)
+#define TG_CERTS_ONLY_DER                                                                          \
+	(96u * 1024) /* of the certificates together: TG_CERTS_MAX of usual size */
 
 /*
  * 0 and an owned set of 1..TG_CERTS_MAX certificates in the answer's order, -EFBIG (bytes,

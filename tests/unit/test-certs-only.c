@@ -24,6 +24,8 @@ struct twist {
 	bool lists;         /* a revocation list and a signer */
 	const char *behind; /* bytes behind all */
 	size_t behind_len;
+	/* an element of no business there behind what is in these; two bytes */
+	const char *in_data, *in_content, *in_info;
 };
 
 static void wrap(struct tg_buffer *b, int tag, const struct twist *t)
@@ -54,12 +56,15 @@ static struct tg_buffer answer(const struct tg_buffer *certs, const struct twist
 	if (t->lists)
 		der_add(&data, DER_CONTEXT + 1, "\x30\0", 2);
 	der_add(&data, DER_SET, "\x30\0", t->lists ? 2 : 0);
+	tg_buffer_add(&data, t->in_data, t->in_data ? 2 : 0);
 	wrap(&data, DER_SEQUENCE, t);
+	tg_buffer_add(&data, t->in_content, t->in_content ? 2 : 0);
 	wrap(&data, DER_CONTEXT, t);
 
 	der_add_oid(&all, t->type ? t->type : SIGNED);
 	if (!t->no_content)
 		der_append(&all, &data);
+	tg_buffer_add(&all, t->in_info, t->in_info ? 2 : 0);
 	wrap(&all, DER_SEQUENCE, t);
 	tg_buffer_add(&all, t->behind, t->behind_len);
 	return all;
@@ -393,6 +398,58 @@ static void a_certificate_that_is_broken_inside_is_named(void **state)
 	assert_non_null(strstr(fault.text, "damaged"));
 }
 
+static void elements_of_no_business_there_are_refused(void **state)
+{
+	static const struct twist twists[] = {
+		{ .in_info = "\x05\0" },
+		{ .in_info = "\x30\1" },
+		{ .in_content = "\x05\0" },
+		{ .in_content = "\x30\1" },
+		{ .in_data = "\x05\0" },
+		{ .in_data = "\xa0\0" },
+		{ .in_data = "\x30\1" },
+		{ .suffix = "\x30\1", .suffix_len = 2 },
+		{ .suffix = "\0\0", .suffix_len = 2 },
+	};
+	DER_BUFFER certs = certificates(1);
+
+	(void) state;
+	for (size_t i = 0; i < TG_ARRAY_SIZE(twists); i++) {
+		DER_BUFFER der = answer(&certs, &twists[i]);
+		struct tg_fault fault = { 0 };
+
+		assert_int_equal(parse(&der, NULL, &fault), -EBADMSG);
+		assert_non_null(strstr(fault.text, "damaged"));
+	}
+}
+
+/* Of some extensions OpenSSL makes fifty times their size in objects. */
+static void certificates_that_are_huge_together_are_refused(void **state)
+{
+	struct tg_fault fault = { 0 };
+	DER_BUFFER value = der_new();
+	DER_BUFFER certs = der_new();
+	DER_BUFFER der = der_new();
+
+	(void) state;
+	while (value.len < TG_CERTS_ONLY_DER / 2)
+		tg_buffer_add(&value, "\x82\0", 2);
+	der_wrap(&value, DER_SEQUENCE);
+	der_wrap(&value, DER_OCTETS);
+	for (unsigned i = 0; i < 2; i++) {
+		DER_BUFFER extension = der_new();
+
+		der_add_oid(&extension, "2.5.29.17");
+		der_append(&extension, &value);
+		der_wrap(&extension, DER_SEQUENCE);
+		der_add_certificate(&certs, i, NULL, &extension);
+		tg_buffer_done(&der);
+		der = answer(&certs, &(struct twist){ 0 });
+		assert_int_equal(parse(&der, NULL, &fault), i ? -EFBIG : 0);
+	}
+	assert_non_null(strstr(fault.text, "together"));
+}
+
 static void every_cut_and_every_bad_byte_of_the_wrapping_ends_well(void **state)
 {
 	for (int open = 0; open < 2; open++) {
@@ -545,6 +602,8 @@ int main(void)
 		cmocka_unit_test(what_the_openssl_commands_make_is_read),
 		cmocka_unit_test(other_things_in_der_are_told_apart),
 		cmocka_unit_test(a_certificate_that_is_broken_inside_is_named),
+		cmocka_unit_test(elements_of_no_business_there_are_refused),
+		cmocka_unit_test(certificates_that_are_huge_together_are_refused),
 		cmocka_unit_test(every_cut_and_every_bad_byte_of_the_wrapping_ends_well),
 		cmocka_unit_test(lengths_beyond_everything_are_refused),
 		cmocka_unit_test(open_lengths_within_open_lengths_end_somewhere),

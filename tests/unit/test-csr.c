@@ -174,6 +174,23 @@ static void names_that_are_no_dns_names_are_refused(void **state)
 	}
 }
 
+static void more_dns_names_than_a_request_takes_are_refused(void **state)
+{
+	const char *dns[TG_CSR_DNS_NAMES + 1];
+	struct tg_csr_names names = { .subject = "CN=gw", .dns_names = dns };
+	char *pem = NULL;
+
+	(void) state;
+	for (size_t i = 0; i < TG_ARRAY_SIZE(dns); i++)
+		dns[i] = "gw.example.com";
+	names.n_dns_names = TG_CSR_DNS_NAMES + 1;
+	assert_int_equal(tg_csr_make(key, &names, &pem, NULL), -EINVAL);
+	assert_null(pem);
+	names.n_dns_names = TG_CSR_DNS_NAMES;
+	assert_int_equal(tg_csr_make(key, &names, &pem, NULL), 0);
+	free(pem);
+}
+
 static void keys_that_cannot_be_used_are_told_apart(void **state)
 {
 	static const char damaged[] = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE "
@@ -233,6 +250,7 @@ int main(void)
 		cmocka_unit_test(a_request_carries_names_key_and_its_own_signature),
 		cmocka_unit_test(a_request_of_another_key_or_names_is_stale),
 		cmocka_unit_test(names_that_are_no_dns_names_are_refused),
+		cmocka_unit_test(more_dns_names_than_a_request_takes_are_refused),
 		cmocka_unit_test(keys_that_cannot_be_used_are_told_apart),
 		cmocka_unit_test(the_public_half_is_the_same_key_and_cannot_sign),
 	};
