@@ -27,7 +27,7 @@ enum tg_mqtt_stage {
 };
 
 struct tg_mqtt_attempt {
-	char host[254]; /* name or IPv4 address; RFC 1035 allows 253 */
+	char host[254]; /* name or address, without brackets; RFC 1035 allows 253 */
 	uint16_t port;
 	char address[INET6_ADDRSTRLEN]; /* what the name was resolved to */
 	uint8_t alpn[256];              /* as on the wire: a length, then the name */
@@ -89,6 +89,9 @@ void tg_mqtt_tls_last_words(SSL *ssl, int r);
 int tg_mqtt_tls_files(const char *ca, const char *anchors_pem, const char *chain, const char *key, bool *ret_tpm,
 		      struct tg_fault *reterr) TG_CHECKED;
 
+/* "host:port", with brackets around an address of IPv6. Returns @out. Never fails. */
+#define TG_MQTT_PLACE_MAX (254 + 9)
+const char *tg_mqtt_place(const struct tg_mqtt_attempt *a, char out[static TG_MQTT_PLACE_MAX]);
 /*
  * Takes note of a line of ERR_print_errors_cb()
  * ("thread:error:code:library::reason:file:line:data"). The first one is kept, as it is the

@@ -43,9 +43,9 @@ static void post(struct tg_mqtt *m, const struct tg_mqtt_event *e)
 
 static void say(struct tg_mqtt_event *e, const struct tg_mqtt *m, const char *what)
 {
-	char raw[sizeof(m->attempt.host) + 128];
+	char raw[TG_MQTT_PLACE_MAX + 128], place[TG_MQTT_PLACE_MAX];
 
-	(void) snprintf(raw, sizeof(raw), "%s:%u: %s", m->attempt.host, m->attempt.port, what);
+	(void) snprintf(raw, sizeof(raw), "%s: %s", tg_mqtt_place(&m->attempt, place), what);
 	tg_printable(e->text, sizeof(e->text), raw, strlen(raw));
 }
 

@@ -3,6 +3,7 @@
 
 #include <MQTTAsync.h>
 
+#include <arpa/inet.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,11 +19,11 @@
 #include <time.h>
 
 /*
- * THIS FILE DEFINES SEVEN FUNCTIONS THAT BELONG TO OTHER LIBRARIES.
+ * THIS FILE DEFINES EIGHT FUNCTIONS THAT BELONG TO OTHER LIBRARIES.
  *
  * The Paho library offers no socket options, no bound on DNS, no minimum TLS
  * version, no verification parameters and no reason when a connect fails. But
- * it calls connect(), getaddrinfo(), getsockopt(), poll(), SSL_CTX_new(), SSL_read() and SSL_write()
+ * it calls connect(), getaddrinfo(), getsockopt(), poll(), SSL_CTX_new(), SSL_ctrl(), SSL_read() and SSL_write()
  * through the dynamic linker, which looks in the executable first. So the
  * executable defines them:
  *
@@ -34,6 +35,7 @@
  *			thread waits for reading alone, a second at a time
  *	SSL_CTX_new()	TLS 1.2 or better and our own judgement of the peer
  *			(tls.c)
+ *	SSL_ctrl()	sends no address as a server name (RFC 6066 section 3)
  *	SSL_read()	keeps whether it was the broker that ended the connection
  *	SSL_write()	when CONNECT cannot be written because the broker has
  *			hung up, reads the alert that says why
@@ -70,6 +72,7 @@ static int (*next_getaddrinfo)(const char *, const char *, const struct addrinfo
 static int (*next_getsockopt)(int, int, int, void *, socklen_t *);
 static int (*next_poll)(struct pollfd *, nfds_t, int);
 static SSL_CTX *(*next_ssl_ctx_new)(const SSL_METHOD *);
+static long (*next_ssl_ctrl)(SSL *, int, long, void *);
 static int (*next_ssl_read)(SSL *, void *, int);
 static int (*next_ssl_write)(SSL *, const void *, int);
 static uintptr_t paho_begin, paho_end; /* where the library is mapped */
@@ -117,6 +120,7 @@ static void bind_all(void)
 	bind_next(&next_getsockopt, "getsockopt");
 	bind_next(&next_poll, "poll");
 	bind_next(&next_ssl_ctx_new, "SSL_CTX_new");
+	bind_next(&next_ssl_ctrl, "SSL_ctrl");
 	bind_next(&next_ssl_read, "SSL_read");
 	bind_next(&next_ssl_write, "SSL_write");
 	if (paho)
@@ -344,6 +348,26 @@ EXPORTED SSL_CTX *SSL_CTX_new(const SSL_METHOD *method)
 	(void) pthread_mutex_unlock(&registry_lock);
 	tg_mqtt_tls_prepare(ctx, a);
 	return ctx;
+}
+
+/* --- SSL_ctrl ----------------------------------------------------------------------------- */
+
+/* Paho gives what stands between "ssl://" and the port, less the closing bracket. */
+static bool is_address(const char *name)
+{
+	struct in_addr ip;
+
+	return strchr(name, ':') || inet_pton(AF_INET, name, &ip) == 1;
+}
+
+/* What the header's SSL_set_tlsext_host_name() stands for, among many. */
+EXPORTED long SSL_ctrl(SSL *ssl, int cmd, long larg, void *parg)
+{
+	bool paho = from_paho(__builtin_return_address(0));
+
+	if (paho && cmd == SSL_CTRL_SET_TLSEXT_HOSTNAME && parg && is_address(parg))
+		return 1;
+	return next_ssl_ctrl(ssl, cmd, larg, parg);
 }
 
 /* --- SSL_read ----------------------------------------------------------------------------- */

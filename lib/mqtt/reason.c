@@ -53,14 +53,23 @@ void tg_mqtt_reason_note(struct tg_mqtt_attempt *a, const char *line, size_t len
 
 /* --- the sentences ------------------------------------------------------------------------ */
 
+const char *tg_mqtt_place(const struct tg_mqtt_attempt *a, char out[static TG_MQTT_PLACE_MAX])
+{
+	bool bare = !strchr(a->host, ':');
+
+	(void) snprintf(out, TG_MQTT_PLACE_MAX, "%s%s%s:%u", bare ? "" : "[", a->host,
+			bare ? "" : "]", a->port);
+	return out;
+}
+
 static void say(const struct tg_mqtt_attempt *a, char *text, size_t size, const char *fmt, ...)
 	TG_PRINTF(4, 5);
 
 static void say(const struct tg_mqtt_attempt *a, char *text, size_t size, const char *fmt, ...)
 {
-	char raw[768];
+	char raw[1024], place[TG_MQTT_PLACE_MAX];
 	va_list ap;
-	int n = snprintf(raw, sizeof(raw), "%s:%u: ", a->host, a->port);
+	int n = snprintf(raw, sizeof(raw), "%s: ", tg_mqtt_place(a, place));
 
 	va_start(ap, fmt);
 	if (n > 0 && (size_t) n < sizeof(raw))

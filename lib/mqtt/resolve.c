@@ -149,10 +149,11 @@ static bool lookup_wait(struct lookup *l, uint64_t timeout_us)
 /* An address is its own answer, on hosts without any DNS too. */
 static bool literal(const char *host, char ret_address[static INET6_ADDRSTRLEN])
 {
-	struct in_addr ip;
+	int family = strchr(host, ':') ? AF_INET6 : AF_INET;
+	struct in6_addr ip; /* has room for both */
 
-	return inet_pton(AF_INET, host, &ip) == 1 &&
-	       inet_ntop(AF_INET, &ip, ret_address, INET6_ADDRSTRLEN);
+	return inet_pton(family, host, &ip) == 1 &&
+	       inet_ntop(family, &ip, ret_address, INET6_ADDRSTRLEN);
 }
 
 int tg_mqtt_resolve(const char *host, uint64_t timeout_us, unsigned pick,

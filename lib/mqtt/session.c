@@ -5,6 +5,7 @@
 
 #include <tidegate/log.h>
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -72,8 +73,9 @@ static int check_options(const struct tg_mqtt_options *o, struct tg_fault *reter
 	if (!o->host || !*o->host ||
 	    strlen(o->host) >= sizeof((struct tg_mqtt_attempt *) 0)->host || !o->port)
 		return tg_fault_set(reterr, -EINVAL, "no usable broker name or port");
-	if (strpbrk(o->host, ":/[] "))
-		return tg_fault_set(reterr, -EINVAL, "%s: not a host name (for IPv6, use a name)",
+	if (strpbrk(o->host, "/[] ") ||
+	    (strchr(o->host, ':') && inet_pton(AF_INET6, o->host, &(struct in6_addr){ 0 }) != 1))
+		return tg_fault_set(reterr, -EINVAL, "%s: neither a host name nor an address",
 				    o->host);
 	if (!o->client_id || !*o->client_id)
 		return tg_fault_set(reterr, -EINVAL, "no client id");
@@ -157,10 +159,10 @@ static void session_free(struct tg_mqtt *m)
 static int create_handle(struct tg_mqtt *m, const char *client_id, struct tg_fault *reterr)
 {
 	MQTTAsync_createOptions o = MQTTAsync_createOptions_initializer;
-	char uri[sizeof(m->attempt.host) + 16];
+	char uri[sizeof(m->attempt.host) + 24], place[TG_MQTT_PLACE_MAX];
 	int rc;
 
-	(void) snprintf(uri, sizeof(uri), "ssl://%s:%u", m->attempt.host, m->attempt.port);
+	(void) snprintf(uri, sizeof(uri), "ssl://%s", tg_mqtt_place(&m->attempt, place));
 	o.MQTTVersion = MQTTVERSION_3_1_1;
 	o.sendWhileDisconnected = 0;
 	o.maxBufferedMessages = (int) m->in_flight_max + 1;
@@ -227,7 +229,8 @@ static int start_connect(struct tg_mqtt *m, uint64_t timeout_us, struct tg_fault
 	ssl.privateKey = m->key_file;
 	ssl.enabledCipherSuites = CIPHERS;
 	ssl.enableServerCertAuth = 1;
-	ssl.verify = 1;
+	/* Paho's own look at the name, after ours; it does not understand addresses of IPv6. */
+	ssl.verify = !strchr(m->attempt.host, ':');
 	ssl.disableDefaultTrustStore = 1;
 	ssl.ssl_error_cb = tg_mqtt_on_tls_error;
 	ssl.ssl_error_context = m;

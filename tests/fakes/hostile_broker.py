@@ -52,7 +52,7 @@ class Closed(Exception):
 class HostileBroker(threading.Thread):
     """Serves one client at a time until stop(). bytes_seen counts what came after the handshake."""
 
-    def __init__(self, mode, certificate, ca=None, port=0, tweak=None):
+    def __init__(self, mode, certificate, ca=None, port=0, tweak=None, bind="127.0.0.1"):
         super().__init__(daemon=True)
         self.mode, _, number = mode.rpartition("-") if mode[-1].isdigit() else (mode, "", "0")
         self.number = int(number)
@@ -63,7 +63,10 @@ class HostileBroker(threading.Thread):
         if ca:
             self.context.load_verify_locations(ca)
             self.context.verify_mode = ssl.CERT_REQUIRED
-        self.listener = socket.create_server(("127.0.0.1", port))
+        self.asked_for = []  # the server names of ClientHellos
+        self.context.sni_callback = lambda tls, name, context: self.asked_for.append(name)
+        family = socket.AF_INET6 if ":" in bind else socket.AF_INET
+        self.listener = socket.create_server((bind, port), family=family)
         self.port = self.listener.getsockname()[1]
         self.bytes_seen, self.packets, self.handshakes, self.alpn = 0, [], 0, None
         self.stopping = False

@@ -253,6 +253,27 @@ class Peer(Bench):
         with self.online(host="127.0.0.1"):
             pass
 
+    def test_an_address_of_ipv6_is_one_too(self):
+        broker = self.hostile("nopuback", self.issue("six.pem", ["::1"]), bind="::1")
+        with self.online(port=broker.port, host="::1") as p:
+            p.ok("publish 1 t x")
+        with self.online(port=broker.port, host="0:0::1"):
+            pass
+        other = self.hostile("nopuback", self.issue("other-six.pem", ["::2", "localhost"], cn="::1"), bind="::1")
+        e = self.refusal(other.port, host="::1")
+        self.assertCause(e, TLS_PEER, "[::1]:%d: " % other.port, "(::2, localhost) is not for the address ::1")
+        self.assertEqual((other.bytes_seen, other.handshakes), (0, 0), e)
+        for host in ("localhost:1", "::1:", "[::1]"):
+            p = self.probe(host=host)
+            self.assertIn("-22 %s: neither a host name nor an address" % host, p.ready)
+            p.quit()
+
+    def test_names_are_sent_as_server_names_and_addresses_are_not(self):
+        for host in ("localhost", "127.0.0.1"):
+            broker = self.hostile("nopuback", self.issue("both.pem", ["localhost", "127.0.0.1"]))
+            with self.online(port=broker.port, host=host):
+                self.assertEqual(broker.asked_for, ["localhost"] if host == "localhost" else [None])
+
     def test_a_wildcard_inside_a_label_matches_nothing(self):
         self.assertCause(self.judged(self.issue("wild.pem", ["local*"])), TLS_PEER)
 
