@@ -42,7 +42,7 @@ static void operations_are_where_the_url_and_the_label_say(void **state)
 
 static void a_url_that_does_not_fit_is_not_cut(void **state)
 {
-	char url[TG_EST_URL_MAX + 16], out[TG_EST_URL_MAX] = "";
+	char url[TG_EST_URL_MAX + 16] = "", out[TG_EST_URL_MAX] = "";
 	struct tg_config c = at(url, "");
 
 	(void) state;
