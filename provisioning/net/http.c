@@ -496,13 +496,29 @@ static void set_connection(struct tg_http *h)
 	SET(h, CURLOPT_FRESH_CONNECT, h->o.unverified ? 1L : 0L);
 }
 
+/*
+ * With more than one scheme allowed nothing is shown before a 401 has named one, and then the better
+ * one (Digest), once. The library's own repetition, as one that is made after the fact has what the
+ * first 401 offered still on its books, and so shows a password twice that is wrong.
+ */
+static void set_authentication(struct tg_http *h)
+{
+	if (!h->username || h->o.unverified) {
+		SET(h, CURLOPT_HTTPAUTH, CURLAUTH_NONE);
+		return;
+	}
+	SET(h, CURLOPT_HTTPAUTH, (long) (CURLAUTH_DIGEST | CURLAUTH_BASIC));
+	SET(h, CURLOPT_USERNAME, h->username);
+	SET(h, CURLOPT_PASSWORD, h->password);
+}
+
 static void set_request(struct tg_http *h, const struct tg_http_request *q,
 			struct curl_slist *fields)
 {
 	SET(h, CURLOPT_URL, q->url);
 	SET(h, CURLOPT_USERAGENT, "tidegate/" TIDEGATE_VERSION);
 	SET(h, CURLOPT_HTTPHEADER, fields);
-	SET(h, CURLOPT_HTTPAUTH, CURLAUTH_NONE);
+	set_authentication(h);
 	if (!q->post)
 		return;
 	SET(h, CURLOPT_POST, 1L);
@@ -563,28 +579,6 @@ static CURLcode exchange(struct tg_http *h)
 	h->asked_us = 0;
 	h->stage = TG_HTTP_STAGE_NAME;
 	return curl_easy_perform(h->curl);
-}
-
-/* The best of what a 401 offers and we can do; 0: none. */
-static long scheme_of(struct tg_http *h)
-{
-	long status = 0, offered = 0;
-
-	(void) curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &status);
-	(void) curl_easy_getinfo(h->curl, CURLINFO_HTTPAUTH_AVAIL, &offered);
-	if (!h->username || h->o.unverified || status != 401)
-		return 0;
-	return offered & (long) CURLAUTH_DIGEST  ? (long) CURLAUTH_DIGEST
-	       : offered & (long) CURLAUTH_BASIC ? (long) CURLAUTH_BASIC
-						 : 0;
-}
-
-static CURLcode exchange_known(struct tg_http *h, long scheme)
-{
-	SET(h, CURLOPT_HTTPAUTH, scheme);
-	SET(h, CURLOPT_USERNAME, h->username);
-	SET(h, CURLOPT_PASSWORD, h->password);
-	return exchange(h);
 }
 
 /* --- what went wrong ------------------------------------------------------------------------ */
@@ -769,7 +763,6 @@ int tg_http_call(struct tg_http *h, const struct tg_http_request *q, struct tg_h
 {
 	tg_cleanup(curl_slist_free_allp) struct curl_slist *fields = NULL;
 	CURLcode code;
-	long scheme;
 	int r;
 
 	begin_call(h, q);
@@ -789,9 +782,6 @@ int tg_http_call(struct tg_http *h, const struct tg_http_request *q, struct tg_h
 	set_connection(h);
 	set_request(h, q, fields);
 	code = exchange(h);
-	scheme = code == CURLE_OK ? scheme_of(h) : 0;
-	if (scheme)
-		code = exchange_known(h, scheme);
 	return end_call(h, code, ret, reterr);
 }
 
