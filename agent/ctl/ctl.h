@@ -57,5 +57,10 @@ void tg_ctl_say(const struct tg_ctl *ctl, enum tg_ctl_tone tone, const char *fmt
 const char *tg_ctl_age(long long seconds, char out[static 24]);
 /* "1.4 MB". Returns @out. */
 const char *tg_ctl_bytes(long long bytes, char out[static 24]);
+/*
+ * Whom the broker must lead to, as one line: "/etc/ca.pem, and 2 of the enrolment: CN=... until 2030-01-01, ...". "" when
+ * nothing is known. Returns @out.
+ */
+const char *tg_ctl_trust(json_t *trust, char *out, size_t size);
 /* Prints one sample of a reading. */
 void tg_ctl_print_reading(const struct tg_ctl *ctl, json_t *reading);

@@ -4,11 +4,15 @@
 #include "agent/status/history.h"
 #include "base/clock.h"
 #include "identity/generation.h"
+#include "x509/anchors.h"
 
 #include <tidegate/identity.h>
 
 #include <errno.h>
 #include <string.h>
+
+#define ANCHORS_SHOWN 4
+#define TRUST_MAX     512
 
 static void row(const char *name, const char *value)
 {
@@ -21,7 +25,8 @@ static void print(json_t *data)
 	static const char *const members[] = { "state",       "subject",        "issuer", "serial",
 					       "fingerprint", "certificate_id", "thing",  "method",
 					       "not_before",  "not_after",      "made" };
-	json_t *o = json_object_get(data, "identity");
+	json_t *o = json_object_get(data, "identity"), *trust = json_object_get(data, "trust");
+	char text[TRUST_MAX];
 
 	row("gateway", tg_ctl_text(data, "id", NULL));
 	row("TPM", tg_ctl_text(data, "tpm", NULL));
@@ -29,6 +34,28 @@ static void print(json_t *data)
 		row(members[i], tg_ctl_text(o, members[i], NULL));
 	if (json_object_get(o, "generation"))
 		(void) printf("%-14s %lld\n", "generation", tg_ctl_number(o, "generation", 0));
+	if (*tg_ctl_trust(trust, text, sizeof(text)))
+		row("broker's root", text);
+	row("", tg_ctl_text(trust, "error", NULL));
+}
+
+/* What the current generation brought; whether the broker is judged by it, the configuration says. */
+static json_t *trust_from_disk(const struct tg_ctl *ctl)
+{
+	struct tg_anchor_info info[ANCHORS_SHOWN];
+	tg_autofree char *pem = NULL;
+	json_t *list = json_array();
+	char end[32];
+	size_t n = 0;
+
+	if (tg_generation_text(ctl->state_dir, TG_SLOT_CURRENT, TG_FILE_ANCHORS, &pem, NULL) < 0 ||
+	    tg_anchors_list(pem, strlen(pem), info, ANCHORS_SHOWN, &n, NULL) < 0)
+		n = 0;
+	for (size_t i = 0; i < n && i < ANCHORS_SHOWN; i++)
+		(void) json_array_append_new(
+			list, json_pack("{s:s, s:s}", "subject", info[i].subject, "not_after",
+					tg_clock_iso(info[i].not_after * (int64_t) TG_US_PER_S, end)));
+	return json_pack("{s:I, s:o}", "anchors_total", (json_int_t) n, "anchors", list);
 }
 
 /* Without the agent: what the manifest says, for those who may read the state directory. */
@@ -45,7 +72,7 @@ static json_t *from_disk(const struct tg_ctl *ctl)
 			       ctl->state_dir, why.text);
 		return NULL;
 	}
-	return json_pack("{s:s, s:{s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s}}", "tpm", m.tpm,
+	return json_pack("{s:o, s:s, s:{s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s}}", "trust", trust_from_disk(ctl), "tpm", m.tpm,
 			 "identity", "state", "current (the agent does not run)", "generation",
 			 (int) m.number, "method", m.method, "subject", m.subject, "issuer",
 			 m.issuer, "serial", m.serial, "fingerprint", m.fingerprint, "not_before",

@@ -9,6 +9,7 @@
 #define COLUMNS   100
 #define INDENT    10  /* of what belongs to the head in the left column */
 #define ERROR_MAX 260 /* three lines; --json has all of it */
+#define TRUST_MAX 512
 
 /* The screen, which is written word by word, so that no line is longer than COLUMNS. */
 struct screen {
@@ -291,6 +292,21 @@ static void tpm(struct screen *s, json_t *all)
 	}
 }
 
+/* Where it is more than a file of the configuration. */
+static void trust(struct screen *s, json_t *o)
+{
+	char text[TRUST_MAX];
+
+	if (!json_is_true(json_object_get(o, "from_enrolment")))
+		return;
+	if (tg_ctl_text(o, "error", NULL))
+		error_line(s, "trust: ", tg_ctl_text(o, "error", ""));
+	if (!*tg_ctl_trust(o, text, sizeof(text)))
+		return;
+	put(s, TG_DIM, "trusts %s", text);
+	line_end(s);
+}
+
 static void link_part(struct screen *s, json_t *all)
 {
 	json_t *o = json_object_get(all, "link");
@@ -307,6 +323,7 @@ static void link_part(struct screen *s, json_t *all)
 		    tg_ctl_age(tg_ctl_number(o, "next_s", 0), next));
 	put(s, TG_PLAIN, "; %lld acknowledged", tg_ctl_number(o, "acknowledged", 0));
 	tail(s, o);
+	trust(s, json_object_get(o, "trust"));
 }
 
 static void spool(struct screen *s, json_t *all)

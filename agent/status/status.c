@@ -4,6 +4,7 @@
 #include "agent/status/clock.h"
 #include "agent/status/identity.h"
 #include "agent/status/member.h"
+#include "agent/status/trust.h"
 #include "base/clock.h"
 
 #include <errno.h>
@@ -65,7 +66,7 @@ static const char *link_state(const struct tg_picture *p)
 	return p->cfg->mqtt.endpoint[0] ? tg_link_state_name(p->link.state) : "off";
 }
 
-static json_t *link_part(const struct tg_picture *p)
+static json_t *link_part(const struct tg_picture *p, bool brief)
 {
 	static const char *const identities[] = { "none", "current", "candidate", "previous" };
 	const struct tg_link_report *l = &p->link;
@@ -83,6 +84,7 @@ static json_t *link_part(const struct tg_picture *p)
 	tg_member_put(o, "published", tg_member_number(l->published));
 	tg_member_put(o, "acknowledged", tg_member_number(l->acknowledged));
 	tg_member_put(o, "commands_ignored", tg_member_number(l->commands_ignored));
+	tg_member_put(o, "trust", tg_status_trust(p, brief));
 	tg_member_put(o, "error", tg_member_text(l->error));
 	return o;
 }
@@ -199,7 +201,7 @@ char *tg_status_json(const struct tg_picture *p, bool brief)
 	tg_member_put(o, "rotation", tg_status_rotation(p));
 	tg_member_put(o, "claim", tg_status_claim(p));
 	tg_member_put(o, "tpm", tpm(p));
-	tg_member_put(o, "link", link_part(p));
+	tg_member_put(o, "link", link_part(p, brief));
 	tg_member_put(o, "spool", spool(p));
 	tg_member_put(o, "devices_total", tg_member_number(p->fleet->n_devices));
 	tg_member_put(o, "devices_ok", tg_member_number(count_health(p, TG_DEVICE_OK)));
@@ -218,6 +220,7 @@ char *tg_status_identity_json(const struct tg_picture *p)
 	tg_member_put(o, "tpm", tg_member_text(p->tpm.id));
 	tg_member_put(o, "identity", tg_status_identity(p));
 	tg_member_put(o, "enrolment", tg_status_enrolment(p));
+	tg_member_put(o, "trust", tg_status_trust(p, false));
 	return dump(o);
 }
 
@@ -227,7 +230,7 @@ char *tg_status_progress_json(const struct tg_picture *p)
 
 	tg_member_put(o, "enrolment", tg_status_enrolment(p));
 	tg_member_put(o, "rotation", tg_status_rotation(p));
-	tg_member_put(o, "link", link_part(p));
+	tg_member_put(o, "link", link_part(p, true));
 	return dump(o);
 }
 

@@ -397,6 +397,41 @@ static void the_brief_form_is_bounded_when_all_are_ill(void **state)
 	json_decref(o);
 }
 
+static void whom_the_broker_must_lead_to_is_named(void **state)
+{
+	struct tg_config cfg = { 0 };
+	struct tg_picture p = picture(0);
+	json_t *o, *trust;
+
+	(void) state;
+	cfg = *p.cfg;
+	cfg.mqtt.ca = (char *) "/etc/tidegate/broker-ca.pem";
+	cfg.mqtt.ca_from_enrolment = true;
+	p.cfg = &cfg;
+	p.link.trust = (struct tg_link_trust){
+		.from_enrolment = true,
+		.n = TG_LINK_TRUST_NAMES + 1,
+		.anchors = { { "CN=Plant Root", 1795219200 }, { "CN=Plant Root G2", 1895219200 } },
+	};
+	o = parse(tg_status_json(&p, false));
+	trust = json_object_get(json_object_get(o, "link"), "trust");
+	assert_string_equal(json_string_value(json_object_get(trust, "ca")), cfg.mqtt.ca);
+	assert_true(json_is_true(json_object_get(trust, "from_enrolment")));
+	assert_int_equal(json_integer_value(json_object_get(trust, "anchors_total")),
+			 TG_LINK_TRUST_NAMES + 1);
+	assert_int_equal(json_array_size(json_object_get(trust, "anchors")), TG_LINK_TRUST_NAMES);
+	assert_true(json_is_null(json_object_get(trust, "error")));
+	json_decref(o);
+	/* What goes to the broker names no path of the machine. */
+	o = parse(tg_status_json(&p, true));
+	assert_null(json_object_get(json_object_get(json_object_get(o, "link"), "trust"), "ca"));
+	json_decref(o);
+	p.link.trust = (struct tg_link_trust){ .from_enrolment = true, .problem = "it came without" };
+	o = parse(tg_status_identity_json(&p));
+	assert_string_equal(text_at(o, "trust", "error"), "it came without");
+	json_decref(o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -414,6 +449,7 @@ int main(void)
 		cmocka_unit_test(a_request_that_waits_for_approval_is_no_error),
 		cmocka_unit_test(what_is_done_by_hand_is_said_to_be),
 		cmocka_unit_test(a_claim_that_stays_is_told),
+		cmocka_unit_test(whom_the_broker_must_lead_to_is_named),
 		cmocka_unit_test(the_brief_form_names_the_ill_among_many),
 		cmocka_unit_test(the_brief_form_is_bounded_when_all_are_ill),
 	};
