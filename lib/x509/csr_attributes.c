@@ -361,12 +361,10 @@ static int read_list(struct tg_ber list, struct asked *a)
 /* Where keys of several kinds are listed, one of them will do. */
 static int settle(struct asked *a, struct tg_fault *reterr)
 {
-	const bool any_curve = a->ec && !a->curve[0];
-
 	if (a->curve[0] && !a->p256)
 		return tg_fault_set(reterr, -EOPNOTSUPP, "the server asks for a key on %s; %s",
 				    a->curve, OURS);
-	if (a->key[0] && !a->p256 && !any_curve && !a->ecdsa)
+	if (a->key[0] && !a->p256 && !a->ec && !a->ecdsa)
 		return tg_fault_set(reterr, -EOPNOTSUPP, "the server asks for a key for %s; %s",
 				    a->key, OURS);
 	if (a->curve[0])

@@ -265,7 +265,8 @@ static void extensions_are_read_in_every_form_they_come_in(void **state)
 static void values_of_usages_are_met_if_ours_is_among_them(void **state)
 {
 	static const char signing[] = { DER_BITS, 2, 0, (char) 0xa0 },
-			  agreeing[] = { DER_BITS, 2, 3, 0x08 }, empty[] = { DER_BITS, 1, 0 };
+			  agreeing[] = { DER_BITS, 2, 3, 0x08 },
+			  empty[] = { DER_BITS, 1, 0, (char) 0x80 /* behind it */ };
 	struct tg_csr_wishes w;
 	DER_BUFFER usages = der_new();
 	DER_BUFFER list = der_new();
@@ -372,12 +373,14 @@ static void unknown_attributes_are_named_and_no_more_than_fit(void **state)
 	/* Many arcs, one arc that is a huge number, and one that has no end. */
 	memset(arcs, 0x81, sizeof(arcs));
 	der_add(&items, DER_OID, arcs, 300);
+	der_add(&items, DER_OID, arcs, 65);
 	arcs[29] = 1;
 	der_add(&items, DER_OID, arcs, 30);
 	der_add(&items, DER_OID, arcs, 20);
 	der_add(&items, DER_OID, "", 0);
 	assert_int_equal(parse(&items, &w, NULL), 0);
-	assert_non_null(strstr(w.ignored, "1.2.3.4, serialNumber, an OID of 300 bytes, "));
+	assert_non_null(strstr(w.ignored, "1.2.3.4, serialNumber, an OID of 300 bytes, an OID of "
+					  "65 bytes, "));
 	assert_non_null(strstr(w.ignored, "an OID of 20 bytes, an OID of 0 bytes"));
 
 	for (int i = 0; i < TG_CSR_ATTRIBUTES_MAX; i++)

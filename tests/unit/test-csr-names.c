@@ -88,6 +88,7 @@ static void read_attribute(struct tg_ber a, struct parts *p)
 
 		assert_true(tg_ber_is(oid, NID_pkcs9_challengePassword));
 		assert_int_equal(tg_ber_next(&set, &text), 1);
+		assert_int_equal(text.kind, DER_UTF8);
 		p->challenge = text.body;
 	}
 	assert_int_equal(set.len, 0);
