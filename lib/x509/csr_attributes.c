@@ -273,8 +273,6 @@ static int attribute(struct asked *a, struct tg_ber_element e)
 	if (e.kind != TG_BER_SEQUENCE || tg_ber_expect(&in, TG_BER_OID, &oid) < 0 ||
 	    (in.len > 0 && tg_ber_expect(&in, TG_BER_SET, &values) < 0) || in.len > 0)
 		return -EBADMSG;
-	if (is_bytes(oid, request_info_template, sizeof(request_info_template)))
-		return 0;
 	if (tg_ber_is(oid, NID_ext_req) || tg_ber_is(oid, NID_ms_ext_req) ||
 	    is_bytes(oid, extension_template, sizeof(extension_template)))
 		return for_each(values, a, extensions);
@@ -358,7 +356,7 @@ static int read_list(struct tg_ber list, struct asked *a)
 	"keys are P-256 in the TPM and no others are made; let it ask for id-ecPublicKey with "    \
 	"prime256v1"
 
-/* Where keys of several kinds are listed, one of them will do. */
+/* Of several kinds of keys one will do; but where curves are named, ours must be among them. */
 static int settle(struct asked *a, struct tg_fault *reterr)
 {
 	if (a->curve[0] && !a->p256)

@@ -12,6 +12,7 @@
 #define BEGIN       "-----BEGIN "
 #define END         "-----END "
 #define DASHES      "-----"
+#define LABEL_MAX   80 /* bytes behind BEGIN */
 #define CERTIFICATE "CERTIFICATE-----"
 #define REQUEST     "CERTIFICATE REQUEST-----"
 
@@ -134,9 +135,13 @@ static bool has_block(const char *text, size_t len, const char *name)
 
 	while ((p = memmem(p, (size_t) (end - p), BEGIN, strlen(BEGIN)))) {
 		const char *label = p + strlen(BEGIN);
-		const char *line = memchr(label, '\n', (size_t) (end - label));
-		size_t room = (size_t) ((line ? line : end) - label);
+		/* Not to the end of a line that may have none: a file is full of such beginnings. */
+		size_t room = (size_t) (end - label) < LABEL_MAX ? (size_t) (end - label)
+								 : LABEL_MAX;
+		const char *line = memchr(label, '\n', room);
 
+		if (line)
+			room = (size_t) (line - label);
 		if (memmem(label, room, name, strlen(name)))
 			return true;
 		p = label;

@@ -10,6 +10,7 @@
 #include <openssl/pkcs7.h>
 #include <openssl/x509.h>
 #include <string.h>
+#include <time.h>
 
 #define N_CERTS 3
 
@@ -247,6 +248,26 @@ static void junk_is_refused_with_what_it_lacks(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
+/* Lines need not end: each of many beginnings was once searched to the end of the file. */
+static void many_beginnings_are_looked_through_once(void **state)
+{
+	static const char begin[] = "-----BEGIN ", whole[] = "-----BEGIN X-----\n-----END X-----";
+	char *text = malloc(TG_ISSUED_FILE_MAX);
+	struct tg_certs *got = NULL;
+	clock_t before;
+
+	(void) state;
+	for (size_t i = 0; i < TG_ISSUED_FILE_MAX; i++)
+		text[i] = begin[i % (sizeof(begin) - 1)];
+	memcpy(text, whole, sizeof(whole) - 1);
+	before = clock();
+	assert_int_equal(tg_issued_file_parse(text, TG_ISSUED_FILE_MAX, &got, NULL), -EBADMSG);
+	assert_null(got);
+	/* Of the processor, and five hundred times what it takes. */
+	assert_true(clock() - before < 5 * CLOCKS_PER_SEC);
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -258,6 +279,7 @@ int main(void)
 		TEST(a_pkcs12_is_refused_as_such),
 		TEST(the_request_itself_is_no_answer),
 		TEST(junk_is_refused_with_what_it_lacks),
+		TEST(many_beginnings_are_looked_through_once),
 	};
 
 	return cmocka_run_group_tests(tests, make_all, free_all);
