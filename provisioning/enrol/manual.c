@@ -64,9 +64,9 @@ static int no_chain(struct tg_enrolment *e, int r, size_t n, struct tg_fault *re
 				    "that waits: leave the one that is meant");
 	case EKEYREJECTED:
 		return tg_fault_set(reterr, -EPROTO,
-				    "%s (the certificates between the gateway's and the root of ca "
-				    "= %s belong "
-				    "into the file)",
+				    "%s; the file has to bring what is between the gateway's "
+				    "certificate and a root of ca = "
+				    "%s, or that has to name another root",
 				    why.text, e->config->enrolment.manual.ca);
 	default:
 		return r;

@@ -7,6 +7,8 @@ usage: test_provision_manual.py PATH-OF-TIDEGATE-PROVISION [unittest arguments]
 
 import json
 import os
+import re
+import shlex
 import shutil
 import stat
 import subprocess
@@ -14,8 +16,8 @@ import tempfile
 
 from cryptography import x509
 
-from provision_bench import Provision, main
-from shop_ca import DEVICE, Shop
+from provision_bench import HERE, Provision, main
+from shop_ca import CA_CONF, DEVICE, Shop
 
 
 class ByHand(Provision):
@@ -205,6 +207,37 @@ class Answer(ByHand):
         self.assert_right_one_is_taken()
 
 
+class Guide(ByHand):
+    """doc/enrolment-manual.md, command by command. What it leaves to the reader is a ca.conf."""
+
+    HELPER = "runuser -u tidegate -- /usr/libexec/tidegate/tidegate-provision"
+
+    def test_the_commands_of_the_guide_do_what_it_says(self):
+        with open(os.path.join(HERE, "..", "..", "doc", "enrolment-manual.md"), encoding="utf-8") as file:
+            blocks = re.findall("^```sh\n(.*?)^```$", file.read(), re.M | re.S)
+        self.assertEqual(len(blocks), 7)
+        os.makedirs(self.dir + "/issued")
+        files = {"ca.conf": CA_CONF.format(dir=self.dir, ca="issuing", device=DEVICE), "index.txt": "", "serial": "1000\n"}
+        for name, text in files.items():
+            with open(f"{self.dir}/{name}", "w", encoding="ascii") as file:
+                file.write(text)
+        self.configure("subject = CN=%i,O=Example\n", ca=self.dir + "/root.pem")
+        os.makedirs(self.state)
+        helper = shlex.join(self.command())
+        for number, block in enumerate(blocks):
+            # The root is there before the request in practice; here it is made behind it.
+            if "--csr" in block:
+                self.configure("subject = CN=%i,O=Example\n")
+            else:
+                self.configure("subject = CN=%i,O=Example\n", ca=self.dir + "/root.pem")
+            done = subprocess.run(["bash", "-e", "-c", block.replace(self.HELPER, helper)], cwd=self.dir, capture_output=True,
+                                  text=True, timeout=120)
+            self.assertEqual(done.returncode, 0, f"block {number}: {block}{done.stdout}{done.stderr}")
+        self.assertEqual(json.loads(self.read("candidate/manifest"))["subject"], "CN=gw-7,O=Example")
+        self.assertEqual(self.read("candidate/chain.pem").count("BEGIN"), 2)
+        self.assertRegex(done.stdout, "ok +candidate: generation 1")
+
+
 class Refusal(ByHand):
     def setUp(self):
         super().setUp()
@@ -240,7 +273,7 @@ class Refusal(ByHand):
             self.refused(shop.chain("order.pem", "issuing.pem"), "its subject is not 'CN=gw-7,O=Shop', but 'O=Shop,CN=gw-7'")
             shop.openssl(*order, "-preserveDN")
         with self.subTest("leaf alone"):
-            self.refused(shop.sign(self.request), "issuing", "belong into the file")
+            self.refused(shop.sign(self.request), "issuing", "is missing", "the file has to bring what is between")
         with self.subTest("another root"):
             shop.make_root("other")
             shop.sign(self.request, ca="other", out="stray.pem")

@@ -54,6 +54,9 @@ look_at_files() {
 	has $state/claim tidegate:tidegate 700
 	has /usr/share/doc/tidegate/examples/aws/thing-policy.json root:root 644
 	has /usr/share/doc/tidegate/rotation.md root:root 644
+	has /usr/share/doc/tidegate/enrolment-est.md root:root 644
+	has /usr/share/doc/tidegate/enrolment-manual.md root:root 644
+	has /usr/share/doc/tidegate/examples/est/tidegate.conf root:root 644
 	has /usr/share/doc/tidegate/messages.md root:root 644
 	for page in man1/tidegate.1 man5/tidegate.conf.5 man8/tidegated.8 man8/tidegate-provision.8; do
 		has /usr/share/man/$page.gz root:root 644
