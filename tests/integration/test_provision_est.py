@@ -120,6 +120,13 @@ class FirstEnrolment(Est):
         self.addCleanup(os.environ.pop, "CREDENTIALS_DIRECTORY")
         self.assert_enrolled(self.enrol()[1])
 
+    def test_the_user_may_be_the_gateway(self):
+        self.configure()
+        identity = run(*self.command("identity")).stdout.strip()
+        self.est.set(username="gw-" + identity)
+        self.configure(username="gw-%t")
+        self.assert_enrolled(self.enrol()[1])
+
     def test_names_of_the_configuration_are_asked_for(self):
         self.configure(enrolment="subject = CN=gw-7,O=Plant\\, North\ndns-name = gw-7.example\ndns-name = gw.example")
         self.assert_enrolled(self.enrol()[1])
