@@ -171,7 +171,9 @@ ring_cuts() {
 	fi
 	[ $full = no ] || more=(--full --table "$logs/power-cuts.md")
 	TIDEGATE_BUILD=$top/build/release step "cuts: power" tests/integration/test_power_cut.py "${more[@]}" &&
-		say "         $(grep -E '^[0-9]+ cuts: ' "$logs/cuts--power.log")"
+		say "         $(grep -E '^[0-9]+ cuts: ' "$logs/cuts--power.log")" || return 1
+	[ $full = no ] || more=(--full)
+	TIDEGATE_BUILD=$top/build/release step "cuts: EST" tests/integration/test_provision_est_cuts.py "${more[@]}"
 }
 
 ring_demo() {
