@@ -245,8 +245,12 @@ static int judge_beginning(X509_STORE_CTX *store, struct tg_tls_peer *p)
 /* Our opinion of a chain, with its reason in @p and for the alert that the server gets. */
 static int judge_chain(X509_STORE_CTX *store, struct tg_tls_peer *p)
 {
-	int r = X509_verify_cert(store) > 0;
+	int r;
 
+	if (sk_X509_num(X509_STORE_CTX_get0_untrusted(store)) > TG_TLS_CHAIN_MAX)
+		r = fault(p, X509_V_ERR_CERT_CHAIN_TOO_LONG, 0, X509_STORE_CTX_get0_cert(store));
+	else
+		r = X509_verify_cert(store) > 0;
 	if (r && p->not_before)
 		r = judge_beginning(store, p);
 	if (!r && !p->error)

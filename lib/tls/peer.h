@@ -22,7 +22,9 @@
  * Plain values, no allocation. A peer is used by the thread that runs the
  * handshake, and read when that is over.
  */
-#define TG_TLS_NAME_MAX  128 /* bytes of a name that is shown; longer ones are cut */
+#define TG_TLS_NAME_MAX 128 /* bytes of a name that is shown; longer ones are cut */
+/* Certificates that a server may send: to try them with one another costs a signature check for each pair. */
+#define TG_TLS_CHAIN_MAX 16
 #define TG_TLS_WORDS_MAX 512 /* the longest sentence of tg_tls_peer_words() */
 
 struct tg_tls_peer {

@@ -92,8 +92,8 @@ static const struct wording wordings[] = {
 	  "its basic constraints or key usage say so, yet it has issued another" },
 	{ X509_V_ERR_CERT_SIGNATURE_FAILURE, DETAIL_TEXT, "bears no signature of its issuer",
 	  "is there another authority of the same name in ca?" },
-	{ X509_V_ERR_CERT_CHAIN_TOO_LONG, DETAIL_NONE, "is too far from the end of its chain",
-	  "shorten the chain" },
+	{ X509_V_ERR_CERT_CHAIN_TOO_LONG, DETAIL_NONE, "comes with too long a chain",
+	  "at most 16 certificates are looked at" },
 	{ X509_V_ERR_APPLICATION_VERIFICATION, DETAIL_NONE, "could not be judged",
 	  "built wrongly, or the host name is none" },
 };

@@ -52,9 +52,17 @@ static bool is_signed_by_untrusted(const STACK_OF(X509) *among, X509 *cert)
 	return false;
 }
 
+/* By name and identifiers. One that may not sign is told so when the whole chain is looked at; a server's own has no need to. */
+static bool is_likely(X509 *issuer, X509 *cert)
+{
+	int r = X509_check_issued(issuer, cert);
+
+	return r == X509_V_OK || r == X509_V_ERR_KEYUSAGE_NO_CERTSIGN;
+}
+
 int tg_issuer_prefer(X509_STORE_CTX *ctx, X509 *cert, X509 *issuer)
 {
-	if (X509_check_issued(issuer, cert) != X509_V_OK)
+	if (!is_likely(issuer, cert))
 		return 0;
 	return tg_issuer_signed(issuer, cert) ||
 	       (!is_signed_by_trusted(X509_STORE_CTX_get0_store(ctx), cert) &&

@@ -100,6 +100,7 @@ class Mqtt(Matrix, unittest.TestCase):
 
     FIRST = rb"^\x10.\x00\x04MQTT\x04"
     WORKERS = 4
+    TRUST = "ca"
 
     @classmethod
     def setUpClass(cls):
@@ -110,9 +111,9 @@ class Mqtt(Matrix, unittest.TestCase):
     def answer(data):
         return b"\x20\x02\x00\x00" if data[0] >> 4 == 1 else b""
 
-    def event(self, side, port, **options):
-        with Probe(PROBE, self.pki.environment, host=side.host, port=port, ca=side.ca, bundle=self.device, id="matrix",
-                   future_s=DAY_S, **options) as probe:
+    def event(self, side, port):
+        with Probe(PROBE, self.pki.environment, host=side.host, port=port, bundle=self.device, id="matrix",
+                   future_s=DAY_S, **{self.TRUST: side.ca}) as probe:
             return probe.ok("connect").event()
 
     def refusal(self, cell, side, port):
@@ -121,6 +122,14 @@ class Mqtt(Matrix, unittest.TestCase):
         self.assertEqual(event.cause, TLS_PEER if cell.error else TLS_REFUSED, event)
         self.assertEqual((event.code, event.notbefore), (cell.error or 0, 0), event)
         return event.text
+
+    def test_anchors_of_an_enrolment_are_no_less_strict(self):
+        """The broker's anchors as text, and no file of anchors at all: what is not in there is not looked for elsewhere."""
+        cells = [c for c in self.pki.cells + self.pki.further_cells()
+                 if re.search("system store|self-signed|missing|as anchor", c.title)]
+        self.TRUST = "anchors"
+        self.each(self.refuse, cells)
+        self.each(self.accept, cells)
 
     def acceptance(self, cell, side, port):
         event = self.event(side, port)

@@ -85,6 +85,10 @@ static const struct bad bads[] = {
 	  .error = X509_V_ERR_INVALID_CA,
 	  .depth = 1,
 	  .words = "(CN=no CA) is not that of an authority" },
+	{ .top = { .cn = "no signer", .usage = "critical,digitalSignature" },
+	  .error = X509_V_ERR_INVALID_CA,
+	  .depth = 1,
+	  .words = "(CN=no signer) is not that of an authority" },
 	{ .top = { .cn = "gone CA", .from_s = -9 * DAY_S, .to_s = -2 * DAY_S },
 	  .error = X509_V_ERR_CERT_HAS_EXPIRED,
 	  .depth = 1,
@@ -138,6 +142,7 @@ static void a_certificate_signed_by_itself_is_refused(void **state)
 	assert_false(meet(&p, &alone, 1, root.cert));
 	assert_int_equal(p.error, X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT);
 	assert_says(&p, "is signed by itself and not in ca");
+	assert_true(meet(&p, &alone, 1, alone.cert));
 	made_done(&alone);
 }
 
@@ -194,6 +199,22 @@ static void a_path_that_is_too_long_is_refused(void **state)
 	made_done(&top);
 	made_done(&mid);
 	made_done(&own);
+}
+
+static void a_chain_that_costs_too_much_is_not_tried(void **state)
+{
+	struct made chain[TG_TLS_CHAIN_MAX + 1] = { leaf, issuing };
+	struct tg_tls_peer p = wish(HOST);
+
+	(void) state;
+	for (size_t i = 2; i < TG_ARRAY_SIZE(chain); i++)
+		chain[i] = make((struct recipe){ .cn = "issuing CA", .ca = true });
+	assert_true(meet(&p, chain, TG_TLS_CHAIN_MAX, root.cert));
+	assert_false(meet(&p, chain, TG_TLS_CHAIN_MAX + 1, root.cert));
+	assert_int_equal(p.error, X509_V_ERR_CERT_CHAIN_TOO_LONG);
+	assert_says(&p, "(server.example) comes with too long a chain");
+	for (size_t i = 2; i < TG_ARRAY_SIZE(chain); i++)
+		made_done(&chain[i]);
 }
 
 /* --- names ---------------------------------------------------------------------------------- */
@@ -365,6 +386,7 @@ int main(void)
 		cmocka_unit_test(a_certificate_signed_by_itself_is_refused),
 		cmocka_unit_test(an_authority_that_is_not_in_ca_is_named),
 		cmocka_unit_test(an_intermediate_in_ca_is_no_anchor),
+		cmocka_unit_test(a_chain_that_costs_too_much_is_not_tried),
 		cmocka_unit_test(a_path_that_is_too_long_is_refused),
 		cmocka_unit_test(addresses_are_matched_by_their_value),
 		cmocka_unit_test(a_wildcard_stands_for_one_label),
