@@ -10,7 +10,7 @@
 #   unit         unit tests under ASan and UBSan
 #   sim          years of renewals under virtual time, in every kind of trouble
 #   fuzz         every fuzz target for a moment, over its corpus
-#   threads      provider, mailboxes, pipeline and spool under TSan
+#   threads      provider, mailboxes, pipeline, spool and HTTPS client under TSan
 #   integration  real peers: swtpm, mosquitto, Modbus servers, the stand-ins for AWS IoT and EST; under ASan and UBSan
 #   cuts         power cuts at a sample of all points of enrolment and rotation, with the optimised build
 #   demo         tests/demo.sh with the optimised build
@@ -140,7 +140,7 @@ ring_threads() {
 	install_step "${bench_packages[@]}" || return 1
 	step "threads: build with TSan" configure tsan &&
 		step "threads: tests" ctest --test-dir build/tsan --no-tests=error --output-on-failure \
-			-R '^(mailbox|pipeline|spool|worker|tpm-provider|tpm-faults|tpm-device)' && say "         $(count_of threads--tests)"
+			-R '^(mailbox|pipeline|spool|worker|tpm-provider|tpm-faults|tpm-device|http$)' && say "         $(count_of threads--tests)"
 }
 
 # Real processes on a shared machine stall now and then: a test that fails gets one more run, and is named.

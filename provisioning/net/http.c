@@ -396,6 +396,9 @@ static CURLcode exchange(struct tg_http *h)
 
 static enum tg_http_end end_of(const struct tg_http *h, CURLcode code)
 {
+	/* Older ones have no word of its own for that. */
+	if (code == CURLE_RECV_ERROR && strstr(h->said, "chunked-encoding"))
+		return TG_HTTP_END_OTHER;
 	switch ((int) code) {
 	case CURLE_OPERATION_TIMEDOUT:
 		return TG_HTTP_END_LATE;
@@ -416,26 +419,38 @@ static enum tg_http_end end_of(const struct tg_http *h, CURLcode code)
 	}
 }
 
+/*
+ * What the library knows. After that it has to let the connection go: nothing more is to happen on
+ * it, and at its end there may lie an alert that says why the server has reset it.
+ */
+static void look_back(struct tg_http *h, CURLcode code, struct tg_http_why *w)
+{
+	long error = 0;
+
+	*w = (struct tg_http_why){ .end = end_of(h, code),
+				   .stage = h->stage,
+				   .said = h->said[0] ? h->said : curl_easy_strerror(code),
+				   .host = h->tls.host,
+				   .proxy = h->proxy,
+				   .overall = tg_clock_boot_us() >= h->deadline_us,
+				   .connect_s = h->connect_s,
+				   .overall_s = h->overall_s };
+	(void) curl_easy_getinfo(h->curl, CURLINFO_OS_ERRNO, &error);
+	(void) curl_easy_getinfo(h->curl, CURLINFO_HTTP_CONNECTCODE, &w->proxy_status);
+	w->os_error = (int) error;
+	if (w->stage == TG_HTTP_STAGE_CONNECT && h->proxy && code != CURLE_COULDNT_CONNECT &&
+	    code != CURLE_OPERATION_TIMEDOUT)
+		w->stage = TG_HTTP_STAGE_PROXY;
+	curl_easy_cleanup(h->curl);
+	h->curl = curl_easy_init();
+}
+
 static int explain_code(struct tg_http *h, CURLcode code, struct tg_fault *reterr)
 {
-	struct tg_http_why w = { .end = end_of(h, code),
-				 .stage = h->stage,
-				 .said = h->said[0] ? h->said : curl_easy_strerror(code),
-				 .host = h->tls.host,
-				 .proxy = h->proxy,
-				 .overall = tg_clock_boot_us() >= h->deadline_us,
-				 .connect_s = h->connect_s,
-				 .overall_s = h->overall_s };
-	curl_off_t connected = 0;
-	long error = 0;
+	struct tg_http_why w;
 	int r;
 
-	(void) curl_easy_getinfo(h->curl, CURLINFO_OS_ERRNO, &error);
-	(void) curl_easy_getinfo(h->curl, CURLINFO_HTTP_CONNECTCODE, &w.proxy_status);
-	(void) curl_easy_getinfo(h->curl, CURLINFO_CONNECT_TIME_T, &connected);
-	w.os_error = (int) error;
-	if (w.stage == TG_HTTP_STAGE_CONNECT && h->proxy && connected > 0)
-		w.stage = TG_HTTP_STAGE_PROXY;
+	look_back(h, code, &w);
 	r = tg_http_why(&w, &h->tls, reterr);
 	h->stage = w.stage;
 	return r;
@@ -506,10 +521,11 @@ static int end_call(struct tg_http *h, CURLcode code, struct tg_http_answer *ret
 	long status = 0;
 	int r = 0;
 
+	(void) curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &status);
 	if (code != CURLE_OK)
 		r = explain(h, code, reterr);
-	(void) curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &status);
-	curl_easy_reset(h->curl);
+	if (h->curl)
+		curl_easy_reset(h->curl);
 	tg_http_outgoing_done(&h->out);
 	if (r == 0 && (status < 200 || status > 599))
 		r = tg_fault_set(reterr, -EPROTO, "%s: answer: status %ld", h->origin.authority,
@@ -532,7 +548,7 @@ int tg_http_call(struct tg_http *h, const struct tg_http_request *q, struct tg_h
 	int r;
 
 	begin_call(h, q);
-	r = check_request(h, q, reterr);
+	r = h->curl ? check_request(h, q, reterr) : tg_fault_set(reterr, -ENOMEM, "out of memory");
 	if (r == 0) {
 		r = make_fields(q, &fields);
 		if (r < 0)

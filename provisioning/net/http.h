@@ -102,7 +102,9 @@ struct tg_http_answer {
 	char retry_after[64];   /* as it came, see tg_http_date() */
 	char location[256];
 	int64_t date; /* Date: of a verified server in seconds since 1970; 0: none */
-	char *body;   /* owned, with a NUL behind it; never NULL */
+	/* Owned, with a NUL behind it; never NULL. All that the server announced; when it announced no
+	 * length, all that came before it closed: those who read it see whether it is whole. */
+	char *body;
 	size_t len;
 	char words[TG_HTTP_WORDS_MAX +
 		   4]; /* text in the body, when the status is not 2xx; else "" */

@@ -257,33 +257,38 @@ int tg_http_tls_binding(SSL *ssl, char out[static TG_HTTP_BINDING_13 + 1], struc
 
 /* --- failures ------------------------------------------------------------------------------- */
 
-static int code_of(const struct tg_http_tls *t, const char *hint)
+static int code_of(const struct tg_http_tls *t, const char *reason)
 {
 	const struct tg_tls_peer *p = &t->peer;
 	uint8_t alert = p->alert;
 
 	if (p->error)
 		return -ECONNABORTED;
-	if (p->alerted || tg_tls_alert_find(hint, &alert)) {
+	if (p->alerted || tg_tls_alert_find(reason, &alert)) {
 		if (alert == ALERT_PROTOCOL_VERSION && t->tls12_only)
 			return -EPROTONOSUPPORT;
 		return tg_tls_alert_is_about_us(alert) ? -EPERM : -ECONNABORTED;
 	}
-	return t->reason[0] ? -ECONNABORTED : -ECONNRESET;
+	return *reason && !strstr(reason, "unexpected eof") ? -ECONNABORTED : -ECONNRESET;
 }
 
 int tg_http_tls_failure(const struct tg_http_tls *t, const char *hint, struct tg_fault *reterr)
 {
+	/* OpenSSL's line is "error:CODE:library::reason". */
+	const char *colon = strrchr(hint, ':'), *reason = colon ? colon + 1 : hint;
 	char words[TG_TLS_WORDS_MAX];
 	int r;
+
+	if (t->reason[0])
+		reason = t->reason;
 
 	if (t->key_failed)
 		return tg_fault_set(reterr, -EIO, "our key cannot sign: %s", t->reason);
 	if (t->peer.finished && !t->peer.alerted && !t->peer.error)
 		return 0;
-	r = code_of(t, hint);
+	r = code_of(t, reason);
 	if (r == -EPROTONOSUPPORT)
 		return tg_fault_set(reterr, r, "the server does not speak TLS 1.2");
-	tg_tls_handshake_words(&t->peer, t->reason[0] ? t->reason : hint, words, sizeof(words));
+	tg_tls_handshake_words(&t->peer, reason, words, sizeof(words));
 	return tg_fault_set(reterr, r, "%s", words);
 }

@@ -48,8 +48,8 @@ int tg_http_tls_binding(SSL *ssl, char out[static TG_HTTP_BINDING_13 + 1],
 			struct tg_fault *reterr) TG_CHECKED;
 
 /*
- * Why the last handshake failed, or the server gave up later because of our certificate; @hint: what
- * the HTTP library has to say. Returns the -errno that http.h has for it, with words; 0 when TLS was
+ * Why the last handshake failed, or the server gave up later because of our certificate; @hint:
+ * OpenSSL's line as the HTTP library has it, or "". Returns the -errno that http.h has for it, with words; 0 when TLS was
  * not the reason.
  */
 int tg_http_tls_failure(const struct tg_http_tls *t, const char *hint, struct tg_fault *reterr);

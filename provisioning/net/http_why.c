@@ -82,8 +82,8 @@ static bool is_of_tls(const struct tg_http_why *w, const struct tg_http_tls *t)
 
 int tg_http_why(struct tg_http_why *w, const struct tg_http_tls *t, struct tg_fault *reterr)
 {
-	/* What the library says of a broken socket is nothing that OpenSSL says. */
-	const char *hint = strstr(w->said, "SSL_connect") ? "" : w->said;
+	/* What is not OpenSSL's says no more than that the socket broke. */
+	const char *hint = strstr(w->said, "error:") ? w->said : "";
 	int r = is_of_tls(w, t) ? tg_http_tls_failure(t, hint, reterr) : 0;
 
 	if (r < 0) {

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <openssl/evp.h>
+#include <openssl/pem.h>
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,6 +23,8 @@
  *
  *	get URL		post URL BYTES		bind URL BYTES (the body begins with the binding)
  *	short URL BYTES, long, fail (a body that is not as announced)
+ *
+ * tpm=TCTI makes keys in a TPM readable; tpm=TCTI newkey=FILE makes one, and nothing else happens.
  */
 #define LINE_MAX_BYTES 4096
 #define FILE_MAX_BYTES (2u * 1024 * 1024)
@@ -67,6 +70,31 @@ static void open_tpm(struct probe *p, const char *tcti, uint64_t timeout_s)
 
 	if (tg_tpm_new(&o, &p->tpm, &f) < 0 || tg_provider_builtin(p->tpm, &f) < 0)
 		die(&f);
+}
+
+/* Makes a key in the TPM, writes it to @path and its public half to @path.pub, and that is all. */
+static void new_key(struct probe *p, const char *path)
+{
+	char *pem = NULL, public_path[256];
+	EVP_PKEY *key = NULL;
+	struct tg_fault f;
+	FILE *out;
+
+	if (tg_tpm_ensure_srk(p->tpm, TG_TPM_SRK_DEFAULT, &f) < 0 ||
+	    tg_tpm_create_key(p->tpm, TG_TPM_SRK_DEFAULT, &pem, &f) < 0 ||
+	    tg_key_from_pem(pem, strlen(pem), &key, &f) < 0)
+		die(&f);
+	out = fopen(path, "we");
+	if (!out || fputs(pem, out) < 0 || fclose(out) < 0)
+		exit(2);
+	(void) snprintf(public_path, sizeof(public_path), "%s.pub", path);
+	out = fopen(public_path, "we");
+	if (!out || PEM_write_PUBKEY(out, key) != 1 || fclose(out) < 0)
+		exit(2);
+	free(pem);
+	EVP_PKEY_free(key);
+	tg_tpm_free(p->tpm);
+	exit(0);
 }
 
 static void set_key(struct probe *p, const char *path)
@@ -123,6 +151,8 @@ static void set_option(struct probe *p, char *arg)
 		p->o.chain_len = strlen(p->o.chain_pem);
 	} else if (strcmp(arg, "tpm") == 0) {
 		open_tpm(p, value, 3);
+	} else if (strcmp(arg, "newkey") == 0) {
+		new_key(p, value);
 	} else if (strcmp(arg, "key") == 0) {
 		set_key(p, value);
 	} else if (strcmp(arg, "user") == 0) {
