@@ -190,6 +190,8 @@ static int take_steps(struct tg_enrolment *e, struct tg_fault *fault)
 		if (r < 0)
 			return tg_failure_note(e, s, r, fault);
 		e->journal.step = s;
+		if (s == TG_STEP_ISSUED)
+			e->journal.pending = false;
 		r = tg_journal_write(e->state_dir, &e->journal, fault);
 		if (r < 0)
 			return tg_failure_note(e, s, r, fault);

@@ -86,11 +86,19 @@ static bool is_of_tpm(const struct tg_enrolment *e)
 	return state.error < 0;
 }
 
+/* Who was not reached, or asked nothing, has decided nothing. */
+static bool is_undecided(enum tg_enrol_class class)
+{
+	return class == TG_ENROL_RETRY || class == TG_ENROL_LOCAL;
+}
+
 void tg_failure_describe(struct tg_enrolment *e, enum tg_enrol_step step, int r,
 			 const struct tg_fault *fault)
 {
 	e->journal.error_class = is_of_tpm(e) ? TG_ENROL_LOCAL : tg_failure_class(r);
 	e->journal.error_step = step;
+	if (!is_undecided(e->journal.error_class))
+		e->journal.pending = e->journal.error_class == TG_ENROL_PENDING;
 	/* Who fails before the authority is asked again leaves the time of that as it was. */
 	if (!e->journal.retry_at && e->retry_at > tg_enrolment_now_s(e))
 		e->journal.retry_at = e->retry_at;

@@ -137,16 +137,20 @@ void tg_attempts_resume(struct tg_attempts *a, const struct tg_journal *j, int64
 	int64_t whole = j->retry_after_s < TG_WAIT_MAX_S ? j->retry_after_s : TG_WAIT_MAX_S,
 		left = j->retry_at - believed_s;
 
-	if ((j->error_class != TG_ENROL_PENDING && j->error_class != TG_ENROL_RETRY) ||
-	    (j->error_class == TG_ENROL_RETRY && !j->retry_at) ||
+	if ((!j->pending && !(j->error_class == TG_ENROL_RETRY && j->retry_at)) ||
 	    (j->kind == TG_ORDER_RENEW && j->base != a->current))
 		return;
 	a->resumed = true;
 	a->kind = j->kind;
 	a->credential = j->credential;
-	count(a, j->error_class, now_us, chance);
-	if (a->class == TG_ENROL_PENDING)
+	if (j->error_class != TG_ENROL_OK)
+		count(a, j->error_class, now_us, chance);
+	if (j->pending) {
+		bool failed = j->error_class == TG_ENROL_RETRY || j->error_class == TG_ENROL_LOCAL;
+
 		note_pending(a);
+		a->failures = failed;
+	}
 	if (left > whole + CLOCK_SLACK_S)
 		left = whole < WAIT_DOUBT_S ? whole : WAIT_DOUBT_S;
 	a->wait_us = left > 0 ? tg_us_add(now_us, us_of(left)) : now_us;

@@ -61,8 +61,8 @@ void tg_attempts_failed(struct tg_attempts *a, enum tg_enrol_class class, uint64
  */
 void tg_attempts_told_to_wait(struct tg_attempts *a, int64_t wait_s);
 /*
- * A start of the agent: what @j tells of the last attempt of the one before, where that was told to wait. The wait goes
- * on to the same time by the wall clock (@believed_s), if the clock was not set meanwhile: what cannot be is cut to
+ * A start of the agent: what @j tells of the last attempt of the one before, where that was told to wait, or a request
+ * is pending. The wait goes on to the same time by the wall clock (@believed_s), if the clock was not set meanwhile: what cannot be is cut to
  * an hour. To be called behind the first tg_attempts_see(). Never fails.
  */
 void tg_attempts_resume(struct tg_attempts *a, const struct tg_journal *j, int64_t believed_s,

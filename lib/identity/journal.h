@@ -5,6 +5,7 @@
 #include <tidegate/error.h>
 #include <tidegate/identity.h>
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -62,6 +63,8 @@ struct tg_journal {
 	int64_t started, updated; /* wall clock, seconds */
 	int64_t issued;           /* when ISSUED was reached: the token lives one hour */
 	unsigned attempts;
+	bool pending; /* somebody has yet to approve the request; what fails meanwhile changes
+			 nothing about that */
 	char token[4096]; /* certificateOwnershipToken; secret: never logged, never in status */
 	char certificate_id[65];
 	char thing[129];

@@ -74,6 +74,8 @@ void tg_journal_print(const struct tg_journal *j, struct tg_buffer *out)
 		       ",\"started\":%" PRId64 ",\"updated\":%" PRId64 ",\"issued\":%" PRId64
 		       ",\"attempts\":%u",
 		       j->started, j->updated, j->issued, j->attempts);
+	if (j->pending)
+		tg_buffer_adds(out, ",\"pending\":1");
 	print_text(out, "token", j->token);
 	print_text(out, "certificate_id", j->certificate_id);
 	print_text(out, "thing", j->thing);
@@ -109,7 +111,7 @@ static int parse_name(const struct json_t *doc, const char *key, const char *con
 
 static int parse_times(const struct json_t *doc, struct tg_journal *j, struct tg_fault *reterr)
 {
-	int64_t attempts = 0;
+	int64_t attempts = 0, pending = 0;
 	/* A wall clock before 1970 is possible; what it wrote is read back. */
 	int r = tg_json_int(doc, "started", -TIME_MAX, TIME_MAX, &j->started, reterr);
 
@@ -121,8 +123,10 @@ static int parse_times(const struct json_t *doc, struct tg_journal *j, struct tg
 		r = tg_json_int(doc, "attempts", 0, UINT_MAX, &attempts, reterr);
 	if (r < 0)
 		return r;
+	r = tg_json_int(doc, "pending", 0, 1, &pending, reterr);
 	j->attempts = (unsigned) attempts;
-	return 0;
+	j->pending = pending;
+	return r == -ENOENT ? 0 : r;
 }
 
 /* A journal of a release whose methods were never told when to come back has neither. */

@@ -18,6 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (tg_buffer_error(&text) < 0 ||
 	    tg_journal_parse(text.data, text.len, &again, &fault) < 0 || j.step != again.step ||
 	    j.kind != again.kind || j.credential != again.credential || j.base != again.base ||
+	    j.pending != again.pending ||
 	    j.error_class != again.error_class ||
 	    (j.error_class != TG_ENROL_OK && (j.retry_at != again.retry_at ||
 					       j.retry_after_s != again.retry_after_s)) ||

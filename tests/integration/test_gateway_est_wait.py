@@ -70,6 +70,12 @@ class Waits(EstScenario):
         code, _, error = self.agent.ctl("renew", "--wait")
         self.assertEqual(code, 1)
         self.assertIn("Generation 1 stays in use", error)
+        # An order that reaches nobody changes nothing about that.
+        self.est.ask("down")
+        code, _, error = self.agent.ctl("renew", "--wait")
+        self.assertEqual(code, 1)
+        self.assertIn("retry", error)
+        self.est.ask("up")
         self.agent.kill()
         self.start_agent()
         self.wait_generation(1)

@@ -432,7 +432,11 @@ static void note_answer(struct world *w)
 	/* The Date: of the answer tells the helper the time. */
 	int64_t now = w->c->clock == CLOCK_BEHIND ? seconds(w->now) : f.believed_s, asked;
 
-	w->journal = (struct tg_journal){ .kind = w->plan.kind,
+	bool pending = w->outcome == TG_ENROL_RETRY ? w->journal.pending && w->request.there
+						    : w->outcome == TG_ENROL_PENDING;
+
+	w->journal = (struct tg_journal){ .pending = pending,
+					  .kind = w->plan.kind,
 					  .credential = w->plan.credential,
 					  .base = w->plan.kind == TG_ORDER_RENEW ? w->current.number
 										 : 0,

@@ -135,16 +135,18 @@ static void a_wait_for_the_authority_is_kept(void **state)
 	(void) state;
 	in.error_class = TG_ENROL_PENDING;
 	in.error_status = 202;
+	in.pending = true;
 	assert_int_equal(tg_journal_write(dir, &in, NULL), 0);
 	assert_int_equal(tg_journal_read(dir, &out, NULL), 0);
 	assert_int_equal(out.error_class, TG_ENROL_PENDING);
 	assert_string_equal(tg_enrol_class_name(out.error_class), "pending");
-	assert_true(out.retry_at == in.retry_at);
+	assert_true(out.retry_at == in.retry_at && out.pending);
 	/* It belongs to the failure, and goes with it. */
 	in.error_class = TG_ENROL_OK;
+	in.pending = false;
 	assert_int_equal(tg_journal_write(dir, &in, NULL), 0);
 	assert_int_equal(tg_journal_read(dir, &out, NULL), 0);
-	assert_true(out.retry_at == 0);
+	assert_true(out.retry_at == 0 && !out.pending);
 	assert_int_equal(tg_journal_clear(dir, NULL), 0);
 }
 

@@ -517,6 +517,7 @@ static void prepare_pending(struct bench *b, int64_t wait_s, unsigned attempts)
 	struct tg_journal j = { .step = TG_STEP_CSR,
 				.method = "est",
 				.attempts = attempts,
+				.pending = true,
 				.error_class = TG_ENROL_PENDING,
 				.error_step = TG_STEP_ISSUED,
 				.error_status = 202,

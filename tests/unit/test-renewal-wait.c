@@ -347,6 +347,7 @@ static struct tg_journal left_by(enum tg_enrol_class class, int64_t said_s, int6
 				    .credential = TG_CREDENTIAL_CURRENT,
 				    .base = 7,
 				    .error_class = class,
+				    .pending = class == TG_ENROL_PENDING,
 				    .retry_at = said_s + wait_s,
 				    .retry_after_s = wait_s };
 }
@@ -375,6 +376,24 @@ static void a_restart_keeps_what_is_left_of_the_wait(void **state)
 		a = resumed(&j, T0 + 2 * DAY);
 		assert_true(a.wait_us == BOOT);
 	}
+}
+
+static void a_failure_does_not_make_a_restart_forget_what_is_pending(void **state)
+{
+	struct tg_renewal_policy p = policy();
+	struct tg_journal j = left_by(TG_ENROL_RETRY, T0 + LIFE, HOUR);
+	struct tg_renewal_facts f = at_age(LIFE + DAY);
+	struct tg_attempts a;
+
+	(void) state;
+	p.on_expiry = TG_ON_FAILURE_CLAIM;
+	j.credential = TG_CREDENTIAL_CLAIM;
+	j.pending = true;
+	a = resumed(&j, T0 + LIFE + 600);
+	assert_true(a.pending && a.failures == 1);
+	assert_true(a.wait_us == BOOT + US(HOUR - 600));
+	/* Another credential would be another request. */
+	assert_int_equal(tg_renewal_decide(&p, &f, &a).credential, TG_CREDENTIAL_CLAIM);
 }
 
 static void no_clock_makes_the_wait_longer_than_it_was_or_endless(void **state)
@@ -541,6 +560,7 @@ int main(void)
 		cmocka_unit_test(a_key_that_is_lost_meanwhile_makes_it_another_matter),
 		cmocka_unit_test(a_certificate_ends_the_wait),
 		cmocka_unit_test(a_restart_keeps_what_is_left_of_the_wait),
+		cmocka_unit_test(a_failure_does_not_make_a_restart_forget_what_is_pending),
 		cmocka_unit_test(no_clock_makes_the_wait_longer_than_it_was_or_endless),
 		cmocka_unit_test(a_restart_shortly_before_the_end_asks_at_once),
 		cmocka_unit_test(what_was_about_another_generation_is_left),
