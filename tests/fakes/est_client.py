@@ -46,18 +46,22 @@ def request(key, subject="gw", names=("gw.example",), challenge=None, algorithm=
 
 
 class Client:
-    """One connection. @credential is the path of a chain and its key, or None."""
+    """One connection. @credential is the path of a chain and its key, or None; @strict tells a cut from an end."""
 
-    def __init__(self, server, credential=None, anchors=None, version=None, host="localhost"):
+    def __init__(self, server, credential=None, anchors=None, version=None, strict=False):
         context = ssl.create_default_context(cafile=anchors or server.path("ca.pem"))
         if version:
             context.minimum_version = context.maximum_version = version
         if credential:
             context.load_cert_chain(*credential)
-        self.http = http.client.HTTPSConnection(host, server.port, context=context, timeout=20)
+        self.strict = strict
+        if strict:
+            context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
+        self.http = http.client.HTTPSConnection("localhost", server.port, context=context, timeout=20)
 
     def __enter__(self):
         self.http.connect()
+        self.http.sock.suppress_ragged_eofs = not self.strict
         return self
 
     def __exit__(self, *_):

@@ -3,9 +3,11 @@
 """Tests of the EST stand-in: layouts, what an answer holds, and every fault on order."""
 
 import base64
+import contextlib
 import http.client
 import os
 import socket
+import ssl
 import sys
 import time
 import unittest
@@ -56,6 +58,15 @@ class Layouts(WithServer):
             headers, body = self.answer()
             self.assertEqual(headers[header], value)
             self.assertEqual(len(certificates(body)), 1)
+
+    def test_an_end_can_be_told_from_a_cut(self):
+        for cut in (False, True):
+            self.server.set(transfer="close")
+            if cut:
+                self.server.fault("cut", bytes=100)
+            with Client(self.server, strict=True) as client:
+                with self.subTest(cut=cut), self.assertRaises(ssl.SSLError) if cut else contextlib.nullcontext():
+                    self.assertEqual(client.ask("GET", "cacerts")[0], 200)
 
     def test_one_connection_serves_several_requests_unless_it_is_told_not_to(self):
         with Client(self.server) as client:

@@ -68,6 +68,7 @@ class Connection:
         self.config, self.log, self.faults = server.config, server.log, server.faults
         self.plain, self.sock = sock, None
         self.reader, self.requests = None, 0
+        self.torn = False           # the answer was cut, or was none
         self.certificate = self.subject = None
         self.keys = server.path(f"private/keys-{number}")
         self.seen = {}
@@ -156,19 +157,21 @@ class Connection:
             self.log("closed", connection=self.number, requests=self.requests,
                      bytes=self.reader.total if self.reader else 0)
             with contextlib.suppress(OSError):
-                self.linger_tls()
+                self.say_goodbye()
         (self.sock or self.plain).close()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.keys)
         self.server.connections.discard(self)
 
-    def linger_tls(self):
-        """An end that the peer can tell from a cut, where nothing was to be cut."""
+    def say_goodbye(self):
+        """close_notify, by which the peer can tell an end from a cut; none where something was to be cut."""
         self.sock.settimeout(1)
-        if self.reader is not None and not self.server.stopping.is_set():
+        if self.torn:
             self.sock.shutdown(socket.SHUT_WR)
             while self.sock.recv(1 << 16):
                 pass
+        elif not self.server.stopping.is_set():
+            self.sock = self.sock.unwrap()
 
 
 class Server:

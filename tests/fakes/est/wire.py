@@ -120,6 +120,7 @@ def headers_of(answer, config):
 def send(connection, answer, close):
     """Sends an answer in the way that it is to be sent; returns whether another request may follow."""
     config, sock = connection.config, connection.sock
+    connection.torn = answer.raw is not None or answer.cut >= 0
     if answer.raw is not None:
         sock.sendall(answer.raw)
         return False

@@ -66,6 +66,7 @@ class Session:
         query = Query(headers[":method"], headers[":path"], "HTTP/2", headers, bytes(body), self.connection)
         self.connection.requests += 1
         answer = self.connection.answer(self.operations, query)
+        self.connection.torn = answer.raw is not None or answer.cut >= 0
         if answer.raw is not None:
             return False
         plain = [(name.lower(), value) for name, value in headers_of(answer, self.connection.config)]
