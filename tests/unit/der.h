@@ -25,7 +25,6 @@ enum {
 	DER_PRINTABLE = 0x13,
 	DER_T61 = 0x14,
 	DER_IA5 = 0x16,
-	DER_UTC_TIME = 0x17,
 	DER_BMP = 0x1e,
 	DER_SEQUENCE = 0x30,
 	DER_SET = 0x31,
@@ -111,10 +110,14 @@ static inline void der_add_certificate(struct tg_buffer *b, unsigned serial,
 	static const char
 		algorithm[] = { DER_SEQUENCE, 3, DER_OID, 1, 0x2a },
 		nobody[] = { DER_SEQUENCE, 0 },
-		validity[] = { DER_SEQUENCE, 4, DER_UTC_TIME, 0, DER_UTC_TIME, 0 },
 		key[] = { DER_SEQUENCE, 8, DER_SEQUENCE, 3, DER_OID, 1, 0x2a, DER_BITS, 1, 0 },
 		version[] = { (char) DER_CONTEXT, 3, DER_INTEGER, 1, 2 },
 		signature[] = { DER_BITS, 1, 0 };
+	/* Newer OpenSSL refuses shorter times already when it reads a certificate. */
+	static const char validity[] = "\x30\x1e\x17\x0d"
+				       "200101000000Z"
+				       "\x17\x0d"
+				       "491231235959Z";
 	const char number[] = { (char) (0x40 | (serial >> 16 & 0x3f)), (char) (serial >> 8),
 				(char) serial };
 	DER_BUFFER cert = der_new();
@@ -124,7 +127,7 @@ static inline void der_add_certificate(struct tg_buffer *b, unsigned serial,
 	der_add(&cert, DER_INTEGER, number, sizeof(number));
 	tg_buffer_add(&cert, algorithm, sizeof(algorithm));
 	tg_buffer_add(&cert, nobody, sizeof(nobody));
-	tg_buffer_add(&cert, validity, sizeof(validity));
+	tg_buffer_adds(&cert, validity);
 	if (subject)
 		der_append(&cert, subject);
 	else

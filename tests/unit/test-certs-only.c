@@ -518,7 +518,7 @@ static void open_lengths_within_open_lengths_end_somewhere(void **state)
 static void thousands_of_certificates_within_the_bytes_are_refused(void **state)
 {
 	struct tg_fault fault = { 0 };
-	DER_BUFFER certs = certificates(10000);
+	DER_BUFFER certs = certificates(6000);
 	DER_BUFFER der = answer(&certs, &(struct twist){ 0 });
 	DER_BUFFER most = certificates(TG_CERTS_MAX);
 	DER_BUFFER just = answer(&most, &(struct twist){ 0 });

@@ -54,6 +54,7 @@ static void only_whole_base64_is_base64(void **state)
 		"MA\x80"
 		"A",
 		"MAA=,",
+		"MAAA----",
 		"\0MAA=",
 		"-----BEGIN X-----\nMAA=\nxEND X-----",
 		"-----BEGIN X-----\nMAA=\n-----END X----x",
