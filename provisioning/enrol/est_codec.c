@@ -50,11 +50,23 @@ bool tg_est_is_certificates(const char *content_type)
 	return !*content_type;
 }
 
+/*
+ * What a server wants in a request it need not say; its certificates it must (RFC 7030 section 3.2.2), so where they are not
+ * found there is no EST server.
+ */
 bool tg_est_is_absent(enum tg_est_op op, int status)
 {
-	if (op != TG_EST_OP_CACERTS && op != TG_EST_OP_CSRATTRS)
-		return false;
-	return status == 204 || status == 404 || status == 405 || status == 501;
+	switch (op) {
+	case TG_EST_OP_CACERTS:
+		return status == 204 || status == 501;
+	case TG_EST_OP_CSRATTRS:
+		return status == 204 || status == 404 || status == 405 || status == 501;
+	case TG_EST_OP_SIMPLEENROLL:
+	case TG_EST_OP_SIMPLEREENROLL:
+	case TG_EST_OP_COUNT_:
+		break;
+	}
+	return false;
 }
 
 enum tg_enrol_class tg_est_classify(enum tg_est_op op, int status)
@@ -95,7 +107,7 @@ int64_t tg_est_retry_at(enum tg_enrol_class class, const char *retry_after, int6
 	return now_s + wait;
 }
 
-const char *tg_est_advice(int status, bool password)
+const char *tg_est_advice(enum tg_est_op op, int status, bool password)
 {
 	if (status >= 300 && status < 400)
 		return "no redirection is followed: put the place it names in url, if it is yours";
@@ -117,8 +129,12 @@ const char *tg_est_advice(int status, bool password)
 	case 404:
 	case 405:
 	case 501:
-		return "there is no such operation at this place: look at url and label, and at "
-		       "renew-by";
+		return op == TG_EST_OP_SIMPLEREENROLL ? "this server may not know the operation: "
+							"renew-by = simpleenroll; or "
+							"look at url and label"
+						      : "there is no EST server at this place, or "
+							"it does not know the "
+							"label: look at url and label";
 	default:
 		return "";
 	}

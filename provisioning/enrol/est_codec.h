@@ -46,4 +46,4 @@ int64_t tg_est_retry_at(enum tg_enrol_class class, const char *retry_after, int6
 
 /* What an operator can do about an answer with @status, "" for nothing that is known. @password:
  * one was configured. Never NULL. */
-const char *tg_est_advice(int status, bool password);
+const char *tg_est_advice(enum tg_est_op op, int status, bool password);

@@ -61,7 +61,7 @@ int tg_est_connect(struct tg_enrolment *e, struct tg_est *s, bool tls12_only,
 static int refused(struct tg_enrolment *e, enum tg_est_op op, enum tg_enrol_class class,
 		   const struct tg_http_answer *a, struct tg_fault *reterr)
 {
-	const char *advice = tg_est_advice(a->status, *e->config->enrolment.est.password_file);
+	const char *advice = tg_est_advice(op, a->status, *e->config->enrolment.est.password_file);
 	int r = tg_failure_refused(e, class, a->status, "");
 	char when[32];
 

@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -167,6 +168,7 @@ def main():
     if os.geteuid() != 0 or not os.path.exists("/dev/loop-control"):
         print("needs root and loop devices")
         return 77
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     enter_namespace()
     directory = tempfile.mkdtemp(prefix="tg-est-cuts-")
     box = None

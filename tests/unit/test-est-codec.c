@@ -90,7 +90,7 @@ static void a_status_says_what_an_answer_means(void **state)
 		{ 301, TG_ENROL_REFUSED, TG_ENROL_REFUSED },
 		{ 400, TG_ENROL_REFUSED, TG_ENROL_REFUSED },
 		{ 401, TG_ENROL_REFUSED, TG_ENROL_REFUSED },
-		{ 404, TG_ENROL_REFUSED, TG_ENROL_OK },
+		{ 404, TG_ENROL_REFUSED, TG_ENROL_REFUSED },
 		{ 408, TG_ENROL_RETRY, TG_ENROL_RETRY },
 		{ 429, TG_ENROL_RETRY, TG_ENROL_RETRY },
 		{ 500, TG_ENROL_RETRY, TG_ENROL_RETRY },
@@ -106,6 +106,17 @@ static void a_status_says_what_an_answer_means(void **state)
 		assert_int_equal(tg_est_classify(TG_EST_OP_CACERTS, cases[i].status),
 				 cases[i].cacerts);
 	}
+}
+
+static void what_a_server_need_not_have_may_be_absent(void **state)
+{
+	(void) state;
+	assert_true(tg_est_is_absent(TG_EST_OP_CSRATTRS, 404));
+	assert_true(tg_est_is_absent(TG_EST_OP_CSRATTRS, 204));
+	assert_true(tg_est_is_absent(TG_EST_OP_CACERTS, 501));
+	assert_false(tg_est_is_absent(TG_EST_OP_CACERTS, 404));
+	assert_false(tg_est_is_absent(TG_EST_OP_CSRATTRS, 200));
+	assert_false(tg_est_is_absent(TG_EST_OP_SIMPLEREENROLL, 501));
 }
 
 static void the_server_says_when_to_ask_again_within_bounds(void **state)
@@ -158,9 +169,12 @@ static void each_refusal_has_advice(void **state)
 
 	(void) state;
 	for (size_t i = 0; i < TG_ARRAY_SIZE(known); i++)
-		assert_true(*tg_est_advice(known[i], false));
-	assert_string_not_equal(tg_est_advice(401, false), tg_est_advice(401, true));
-	assert_string_equal(tg_est_advice(418, true), "");
+		assert_true(*tg_est_advice(TG_EST_OP_SIMPLEENROLL, known[i], false));
+	assert_string_not_equal(tg_est_advice(TG_EST_OP_SIMPLEENROLL, 401, false),
+				tg_est_advice(TG_EST_OP_SIMPLEENROLL, 401, true));
+	assert_non_null(strstr(tg_est_advice(TG_EST_OP_SIMPLEREENROLL, 501, false), "renew-by"));
+	assert_null(strstr(tg_est_advice(TG_EST_OP_SIMPLEENROLL, 501, false), "renew-by"));
+	assert_string_equal(tg_est_advice(TG_EST_OP_SIMPLEENROLL, 418, true), "");
 }
 
 int main(void)
@@ -170,6 +184,7 @@ int main(void)
 		cmocka_unit_test(a_url_that_does_not_fit_is_not_cut),
 		cmocka_unit_test(certificates_have_one_of_their_types_with_or_without_parameters),
 		cmocka_unit_test(a_status_says_what_an_answer_means),
+		cmocka_unit_test(what_a_server_need_not_have_may_be_absent),
 		cmocka_unit_test(the_server_says_when_to_ask_again_within_bounds),
 		cmocka_unit_test(a_date_to_ask_again_counts_from_the_servers_own),
 		cmocka_unit_test(each_refusal_has_advice),
