@@ -21,6 +21,8 @@
  * time may cost a signature for each certificate of a name, and the names are the server's choice.
  */
 #define TRIES 8
+/* Of all tries together: some keys take a hundred times as long to verify with as others. */
+#define SIGNATURES_MAX 128
 
 #define SECURITY_LEVEL 2 /* at least 112 bits */
 
@@ -33,6 +35,7 @@ struct search {
 	int64_t at;               /* the time that nothing on the path may have ended at */
 	X509_STORE *store;        /* owned: anchors that have not ended */
 	STACK_OF(X509) * between; /* owned, its elements borrowed: what may still be on the path */
+	unsigned signatures;      /* that were verified in the search for issuers */
 };
 
 static void search_done(struct search *s)
@@ -73,6 +76,20 @@ static bool push_all(struct search *s, const struct tg_certs *from)
 	return true;
 }
 
+/* Whether @issuer signed @cert, as far as it may still be asked. */
+static bool has_signed(struct search *s, X509 *issuer, X509 *cert)
+{
+	if (X509_check_issued(issuer, cert) != X509_V_OK || s->signatures >= SIGNATURES_MAX)
+		return false;
+	s->signatures++;
+	return tg_issuer_signed(issuer, cert);
+}
+
+static int on_issuer(X509_STORE_CTX *ctx, X509 *cert, X509 *issuer)
+{
+	return has_signed(X509_STORE_CTX_get_app_data(ctx), issuer, cert);
+}
+
 static int begin(struct search *s, const char *pem, size_t len, struct tg_fault *reterr)
 {
 	int64_t born;
@@ -88,7 +105,10 @@ static int begin(struct search *s, const char *pem, size_t len, struct tg_fault 
 	s->between = sk_X509_new_null();
 	if (!s->between || !push_all(s, s->issued) || !push_all(s, s->pool))
 		return tg_fault_set(reterr, -ENOMEM, "out of memory");
-	return tg_anchor_store_make(s->anchors, s->between, s->at, &s->store, reterr);
+	r = tg_anchor_store_make(s->anchors, s->between, s->at, &s->store, reterr);
+	if (r == 0)
+		X509_STORE_set_check_issued(s->store, on_issuer);
+	return r;
 }
 
 /* What is wrong with the leaf alone is tg_chain_verify()'s to say; what begins later, too. */
@@ -121,6 +141,7 @@ static int look(struct search *s, X509_STORE_CTX *ctx, bool *ret_found, struct t
 	if (!X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN))
 		return tg_x509_fault(reterr, -ENOMEM, "cannot look for a path");
 	X509_STORE_CTX_set_verify_cb(ctx, on_step);
+	(void) X509_STORE_CTX_set_app_data(ctx, s);
 	*ret_found = X509_verify_cert(ctx) == 1;
 	ERR_clear_error();
 	return 0;
@@ -258,20 +279,20 @@ static int append(struct tg_chain *c, X509 *cert, struct tg_fault *reterr)
 	return 0;
 }
 
-static X509 *issuer_among(const struct search *s, const struct tg_certs *among, X509 *cert,
+static X509 *issuer_among(struct search *s, const struct tg_certs *among, X509 *cert,
 			  const struct tg_chain *c)
 {
 	for (size_t i = 0; i < tg_certs_n(among); i++) {
 		X509 *issuer = tg_certs_get(among, i);
 
-		if (may_issue(issuer, s->at) && !has(c, issuer) && tg_issuer_signed(issuer, cert))
+		if (may_issue(issuer, s->at) && !has(c, issuer) && has_signed(s, issuer, cert))
 			return issuer;
 	}
 	return NULL;
 }
 
 /* An anchor that is no root: who trusts its root only needs what lies between. */
-static int lead_on(const struct search *s, struct tg_chain *c, struct tg_fault *reterr)
+static int lead_on(struct search *s, struct tg_chain *c, struct tg_fault *reterr)
 {
 	int r = 0;
 
@@ -318,7 +339,7 @@ static int append_tie(const struct search *s, struct tg_chain *c, X509 *root,
 	return 0;
 }
 
-static int take_path(const struct search *s, X509_STORE_CTX *ctx, struct tg_chain **ret,
+static int take_path(struct search *s, X509_STORE_CTX *ctx, struct tg_chain **ret,
 		     struct tg_fault *reterr)
 {
 	STACK_OF(X509) *path = X509_STORE_CTX_get0_chain(ctx);

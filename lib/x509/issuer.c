@@ -30,13 +30,25 @@ int tg_issuer_check(X509_STORE_CTX *ctx, X509 *cert, X509 *issuer)
 	return tg_issuer_signed(issuer, cert);
 }
 
-/* Looks at the store's own list, as the builder may hold its lock while it asks. */
-static bool is_signed_by_trusted(X509_STORE *store, X509 *cert)
-{
-	const STACK_OF(X509_OBJECT) *objects = store ? X509_STORE_get0_objects(store) : NULL;
+/*
+ * The anchors are our own, and few of them have one name; what a peer sends are its own keys, some of which take a hundred
+ * times as long to verify with as others.
+ */
+#define UNTRUSTED_MAX 8
 
-	for (int i = 0; i < sk_X509_OBJECT_num(objects); i++) {
-		X509 *anchor = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i));
+/* By the store's own list, as the builder may hold its lock while it asks. */
+static bool is_trusted(const STACK_OF(X509_OBJECT) *anchors, const X509 *cert)
+{
+	for (int i = 0; i < sk_X509_OBJECT_num(anchors); i++)
+		if (X509_OBJECT_get0_X509(sk_X509_OBJECT_value(anchors, i)) == cert)
+			return true;
+	return false;
+}
+
+static bool is_signed_by_trusted(const STACK_OF(X509_OBJECT) *anchors, X509 *cert)
+{
+	for (int i = 0; i < sk_X509_OBJECT_num(anchors); i++) {
+		X509 *anchor = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(anchors, i));
 
 		if (anchor && tg_issuer_signed(anchor, cert))
 			return true;
@@ -46,9 +58,17 @@ static bool is_signed_by_trusted(X509_STORE *store, X509 *cert)
 
 static bool is_signed_by_untrusted(const STACK_OF(X509) *among, X509 *cert)
 {
-	for (int i = 0; i < sk_X509_num(among); i++)
-		if (tg_issuer_signed(sk_X509_value(among, i), cert))
+	int tried = 0;
+
+	for (int i = 0; i < sk_X509_num(among) && tried < UNTRUSTED_MAX; i++) {
+		X509 *issuer = sk_X509_value(among, i);
+
+		if (X509_check_issued(issuer, cert) != X509_V_OK)
+			continue;
+		if (tg_issuer_signed(issuer, cert))
 			return true;
+		tried++;
+	}
 	return false;
 }
 
@@ -62,10 +82,13 @@ static bool is_likely(X509 *issuer, X509 *cert)
 
 int tg_issuer_prefer(X509_STORE_CTX *ctx, X509 *cert, X509 *issuer)
 {
+	X509_STORE *store = X509_STORE_CTX_get0_store(ctx);
+	const STACK_OF(X509_OBJECT) *anchors = store ? X509_STORE_get0_objects(store) : NULL;
+
 	if (!is_likely(issuer, cert))
 		return 0;
-	return tg_issuer_signed(issuer, cert) ||
-	       (!is_signed_by_trusted(X509_STORE_CTX_get0_store(ctx), cert) &&
+	return !is_trusted(anchors, issuer) || tg_issuer_signed(issuer, cert) ||
+	       (!is_signed_by_trusted(anchors, cert) &&
 		!is_signed_by_untrusted(X509_STORE_CTX_get0_untrusted(ctx), cert));
 }
 

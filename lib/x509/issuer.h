@@ -25,8 +25,9 @@ bool tg_issuer_self(X509 *cert);
 int tg_issuer_check(X509_STORE_CTX *ctx, X509 *cert, X509 *issuer);
 
 /*
- * The same where a wrong signature is to be told as such: one that has the name only, or may not sign, is taken when nobody
- * else there has signed @cert. Whether the signature is right and allowed is for the verification to say.
+ * The same for peers that nobody vouches for yet: it is asked of anchors alone, where the name is that of several. An anchor
+ * that has the name only, or may not sign, is taken when nobody else there has signed @cert. Whether the signature is right
+ * and allowed is for the verification to say.
  */
 int tg_issuer_prefer(X509_STORE_CTX *ctx, X509 *cert, X509 *issuer);
 

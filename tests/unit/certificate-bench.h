@@ -7,13 +7,18 @@
 #include "base/buffer.h"
 #include "x509/certs.h"
 
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
+#include <openssl/param_build.h>
 #include <openssl/pem.h>
+#include <openssl/rsa.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define NOW INT64_C(1790000000)
 #define DAY 86400
@@ -86,4 +91,38 @@ static inline void add_pem(struct tg_buffer *b, X509 *cert)
 	len = BIO_get_mem_data(bio, &text);
 	tg_buffer_add(b, text, (size_t) len);
 	BIO_free(bio);
+}
+
+/* RSA with a public exponent as long as the modulus: quick to sign with, slow to verify. */
+static inline EVP_PKEY *slow_key(void)
+{
+	EVP_PKEY *usual = EVP_RSA_gen(2048), *slow = NULL;
+	BIGNUM *n = NULL, *e = NULL, *d = NULL;
+	OSSL_PARAM_BLD *b = OSSL_PARAM_BLD_new();
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+	OSSL_PARAM *params;
+
+	assert_int_equal(EVP_PKEY_get_bn_param(usual, OSSL_PKEY_PARAM_RSA_N, &n), 1);
+	assert_int_equal(EVP_PKEY_get_bn_param(usual, OSSL_PKEY_PARAM_RSA_E, &e), 1);
+	assert_int_equal(EVP_PKEY_get_bn_param(usual, OSSL_PKEY_PARAM_RSA_D, &d), 1);
+	/* The two exponents in each other's place are as good a pair. */
+	OSSL_PARAM_BLD_push_BN(b, OSSL_PKEY_PARAM_RSA_N, n);
+	OSSL_PARAM_BLD_push_BN(b, OSSL_PKEY_PARAM_RSA_E, d);
+	OSSL_PARAM_BLD_push_BN(b, OSSL_PKEY_PARAM_RSA_D, e);
+	params = OSSL_PARAM_BLD_to_param(b);
+	assert_int_equal(EVP_PKEY_fromdata_init(ctx), 1);
+	assert_int_equal(EVP_PKEY_fromdata(ctx, &slow, EVP_PKEY_KEYPAIR, params), 1);
+	OSSL_PARAM_free(params);
+	OSSL_PARAM_BLD_free(b);
+	EVP_PKEY_CTX_free(ctx);
+	EVP_PKEY_free(usual);
+	BN_free(n);
+	BN_free(e);
+	BN_free(d);
+	return slow;
+}
+
+static inline double cpu_s(void)
+{
+	return (double) clock() / CLOCKS_PER_SEC;
 }

@@ -5,14 +5,9 @@
 #include "x509/issuer.h"
 
 #include <errno.h>
-#include <openssl/bn.h>
-#include <openssl/core_names.h>
-#include <openssl/param_build.h>
-#include <openssl/rsa.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -480,40 +475,6 @@ static void many_newcomers_are_counted_and_some_are_named(void **state)
 	for (size_t i = 0; roots[i]; i++)
 		X509_free(roots[i]);
 	roll_back();
-}
-
-/* RSA with a public exponent as long as the modulus: quick to sign with, slow to verify. */
-static EVP_PKEY *slow_key(void)
-{
-	EVP_PKEY *usual = EVP_RSA_gen(2048), *slow = NULL;
-	BIGNUM *n = NULL, *e = NULL, *d = NULL;
-	OSSL_PARAM_BLD *b = OSSL_PARAM_BLD_new();
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
-	OSSL_PARAM *params;
-
-	assert_int_equal(EVP_PKEY_get_bn_param(usual, OSSL_PKEY_PARAM_RSA_N, &n), 1);
-	assert_int_equal(EVP_PKEY_get_bn_param(usual, OSSL_PKEY_PARAM_RSA_E, &e), 1);
-	assert_int_equal(EVP_PKEY_get_bn_param(usual, OSSL_PKEY_PARAM_RSA_D, &d), 1);
-	/* The two exponents in each other's place are as good a pair. */
-	OSSL_PARAM_BLD_push_BN(b, OSSL_PKEY_PARAM_RSA_N, n);
-	OSSL_PARAM_BLD_push_BN(b, OSSL_PKEY_PARAM_RSA_E, d);
-	OSSL_PARAM_BLD_push_BN(b, OSSL_PKEY_PARAM_RSA_D, e);
-	params = OSSL_PARAM_BLD_to_param(b);
-	assert_int_equal(EVP_PKEY_fromdata_init(ctx), 1);
-	assert_int_equal(EVP_PKEY_fromdata(ctx, &slow, EVP_PKEY_KEYPAIR, params), 1);
-	OSSL_PARAM_free(params);
-	OSSL_PARAM_BLD_free(b);
-	EVP_PKEY_CTX_free(ctx);
-	EVP_PKEY_free(usual);
-	BN_free(n);
-	BN_free(e);
-	BN_free(d);
-	return slow;
-}
-
-static double cpu_s(void)
-{
-	return (double) clock() / CLOCKS_PER_SEC;
 }
 
 /* Counted in verifications, not seconds: each root once, not once for each pair of roots. */

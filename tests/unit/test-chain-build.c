@@ -517,6 +517,50 @@ static void a_path_longer_than_a_chain_may_be_is_refused(void **state)
 	}
 }
 
+/*
+ * Two names, each the issuer of the other: at each step of the path all of a name are candidates, and the one that has
+ * signed comes last. Counted in verifications, not seconds; OpenSSL itself adds one for each certificate of a path.
+ */
+static void keys_that_are_slow_are_not_asked_without_end(void **state)
+{
+	static const char *const names[] = { "A", "B" };
+	const struct wish a = { .subject = "A" }, b = { .subject = "B" };
+	EVP_PKEY *slow = slow_key(), *keys[TG_CHAIN_CERTS + 1];
+	X509 *pool[TG_CERTS_MAX] = { NULL }, *of_a = issue(&a, key, NULL, key),
+	     *of_b = issue(&b, key, NULL, key), *leaf;
+	struct tg_chain *c = NULL;
+	size_t n = 0, fillers = TG_CERTS_MAX - 1 - TG_CHAIN_CERTS;
+	double begin, one;
+
+	(void) state;
+	roll_over(&shapes[0]);
+	for (; n < fillers; n++)
+		pool[n] = authority(names[n % 2], false, slow, n % 2 ? of_a : of_b, key);
+	for (size_t i = 0; i < TG_ARRAY_SIZE(keys); i++)
+		keys[i] = EVP_RSA_gen(2048);
+	for (size_t i = 0; i < TG_CHAIN_CERTS; i++)
+		pool[n++] = authority(names[i % 2], false, keys[i], i % 2 ? of_a : of_b,
+				      keys[i + 1]);
+	leaf = leaf_of(of_a, keys[0]);
+	begin = cpu_s();
+	for (int i = 0; i < 8; i++)
+		assert_false(tg_issuer_signed(pool[0], leaf));
+	one = (cpu_s() - begin) / 8;
+	begin = cpu_s();
+	assert_int_equal(build(LIST(leaf), pool, LIST(pki.old_root), &c, NULL), -EKEYREJECTED);
+	if (cpu_s() - begin > 200 * one)
+		fail_msg("%.0f verifications", (cpu_s() - begin) / one);
+	for (size_t i = 0; i < n; i++)
+		X509_free(pool[i]);
+	for (size_t i = 0; i < TG_ARRAY_SIZE(keys); i++)
+		EVP_PKEY_free(keys[i]);
+	X509_free(leaf);
+	X509_free(of_a);
+	X509_free(of_b);
+	EVP_PKEY_free(slow);
+	roll_back();
+}
+
 /* --- ordering without a pool (what other methods do) --------------------------------------------- */
 
 static void ordering_keeps_a_self_issued_cross_certificate(void **state)
@@ -635,6 +679,7 @@ int main(void)
 		cmocka_unit_test(no_certificate_or_two_for_our_key_is_refused),
 		cmocka_unit_test(anchors_that_cannot_be_read_are_told),
 		cmocka_unit_test(a_path_longer_than_a_chain_may_be_is_refused),
+		cmocka_unit_test(keys_that_are_slow_are_not_asked_without_end),
 		cmocka_unit_test(ordering_keeps_a_self_issued_cross_certificate),
 		cmocka_unit_test(anchors_of_one_name_are_told_apart_by_the_judge),
 		cmocka_unit_test(a_renewal_keeps_the_subject_of_before),
