@@ -410,6 +410,9 @@ static enum tg_http_end end_of(const struct tg_http *h, CURLcode code)
 	case CURLE_RECV_ERROR:
 	case CURLE_HTTP2_STREAM:
 		return TG_HTTP_END_BROKEN;
+	case CURLE_HTTP2:
+		/* So newer ones call an orderly end before a word of an answer, too. */
+		return h->in.header_bytes ? TG_HTTP_END_OTHER : TG_HTTP_END_BROKEN;
 	case CURLE_OUT_OF_MEMORY:
 		return h->stage == TG_HTTP_STAGE_ANSWER ? TG_HTTP_END_LONG : TG_HTTP_END_MEMORY;
 	case TOO_LARGE:

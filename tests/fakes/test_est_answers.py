@@ -115,12 +115,12 @@ class Faults(WithServer):
             self.server.set(colour="blue")
 
     def test_connections_fail_where_they_are_told_to(self):
-        for name in ("accept-drop", "tls-drop", "drop", "drop-after"):
+        for name in ("accept-drop", "tls-drop", "tls-end", "drop", "drop-after"):
             self.server.fault(name)
             with self.subTest(name), self.assertRaises((OSError, http.client.HTTPException)):
                 self.post(self.body)
             self.works_again()
-        self.assertEqual(len(self.server.events("issued")), 5)
+        self.assertEqual(len(self.server.events("issued")), 6)
 
     def test_a_handshake_can_be_waited_for_in_vain(self):
         self.server.fault("accept-hang")

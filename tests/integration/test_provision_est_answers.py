@@ -206,9 +206,11 @@ class Refusals(Answers):
             self.fails("bad-answer", "cacerts", None, {"name": "raw", "text": text})
 
     def test_connections_that_do_not_come_about(self):
-        for name in ("accept-drop", "tls-drop"):
-            with self.subTest(name):
-                self.fails("retry", ".", None, {"name": name, "count": -1})
+        for name in ("accept-drop", "tls-drop", "tls-end"):
+            for http2 in (True, False):
+                self.est.set(http2=http2)
+                with self.subTest(name, http2=http2):
+                    self.fails("retry", "localhost", None, {"name": name, "count": -1})
                 self.est.ask("clear")
         self.est.ask("down")
         self.addCleanup(self.est.ask, "up")

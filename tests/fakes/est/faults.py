@@ -8,7 +8,8 @@ from .answers import BROKEN
 NAMES = {
     "accept-drop": "close the TCP connection as soon as it is accepted",
     "accept-hang": "accept, then never answer the TLS handshake",
-    "tls-drop": "close right after the TLS handshake",
+    "tls-drop": "cut the connection right after the TLS handshake",
+    "tls-end": "end it in order right after the TLS handshake",
     "status": "answer with `status`, `text`, `type`, `headers`; `close`",
     "body": "answer 200 with a body that is broken in the way named by `how`, of `type`",
     "raw": "send the bytes of `text` or `hex` instead of an answer, then close",

@@ -111,7 +111,8 @@ class Connection:
                  alpn=self.sock.selected_alpn_protocol(), sni=self.seen.get("sni"), certificate=self.subject,
                  serial=f"{self.certificate.serial_number:x}" if data else None, resumed=self.sock.session_reused,
                  peer=self.sock.getpeername()[0])
-        return self.faults.take("tls-drop") is None
+        self.torn = self.faults.take("tls-drop") is not None
+        return not self.torn and self.faults.take("tls-end") is None
 
     @staticmethod
     def linger(sock):
