@@ -162,7 +162,18 @@ class Gateway:
                        f"[mqtt]\nendpoint = localhost\nport = {cloud.port}\nca = {cloud.path('server-ca.pem')}\n")
         os.chmod(self.conf, 0o640)
 
-    def start(self, at=None, no_sync=False):
+    def run_helper(self, *arguments, **how):
+        """The helper as a person starts it, to its end; its status."""
+        self.spawn([BUILD + "/provisioning/tidegate-provision", "--state-dir", self.disk.state, *arguments], **how)
+        status = self.process.wait()
+        self.process = None
+        return status
+
+    def start(self, **how):
+        self.spawn([BUILD + "/agent/tidegated", "--config", self.conf, "--state-dir", self.disk.state, "--runtime-dir", self.dir + "/run",
+                    "--helper", BUILD + "/provisioning/tidegate-provision"], **how)
+
+    def spawn(self, command, at=None, no_sync=False):
         group = self.chip.process.pid
         environment = {**os.environ, "LD_PRELOAD": PRELOAD, "TG_CUT_STATE": self.disk.state, "TG_CUT_MOUNT": self.disk.mount,
                        "TG_CUT_TPM": self.chip.socket, "TG_CUT_LOG": self.points, "TG_CUT_GROUP": str(group), "TSS2_LOG": "all+none"}
@@ -175,10 +186,8 @@ class Gateway:
             die_with_parent()
             os.setpgid(0, group)
         with open(self.log, "ab") as out:
-            self.process = subprocess.Popen(
-                [BUILD + "/agent/tidegated", "--config", self.conf, "--state-dir", self.disk.state, "--runtime-dir", self.dir + "/run",
-                 "--helper", BUILD + "/provisioning/tidegate-provision"], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                env=environment, preexec_fn=join)
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment,
+                                            preexec_fn=join)
 
     def refuse_renewed(self, refused):
         """Whether the broker refuses what a renewal brings: certificates without a policy may do nothing."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from gateway_bench import read_text, wait_for
 from power_cut_bench import Gateway
+from power_cut_hand import HAND, Person
 from power_cut_judge import Ledger, complaints_of_disk, complaints_of_lockout, complaints_of_old, complaints_of_session, complaints_of_tpm
 
 SETTLE_S = 60       # a gateway that has not settled by then never will
@@ -48,6 +49,7 @@ class Phase:
     """The state that a run begins with, and what drives the gateway until it has settled."""
 
     issues = 1      # certificates that it takes
+    by_hand = False
 
     def __init__(self, name, template, done, replaces=False, refused=False):
         self.name, self.template, self.done = name, template, done
@@ -83,7 +85,7 @@ def has_rejected(gateway, _):
 
 PHASES = {phase.name: phase for phase in (Phase("enrolment", "empty", has_generation(1)),
                                           Phase("rotation", "enrolled", has_generation(2), replaces=True),
-                                          Phase("roll-back", "enrolled", has_rejected, refused=True))}
+                                          Phase("roll-back", "enrolled", has_rejected, refused=True), *HAND)}
 
 
 class Bench:
@@ -96,6 +98,8 @@ class Bench:
         os.makedirs(directory + "/templates/empty.tpm")
         self.gateway.disk.make(directory + "/templates/empty.img")
         self.make_enrolled()
+        self.person = Person(directory, self.gateway, NotSettled)
+        self.make_requested()
 
     def end(self):
         self.gateway.end()
@@ -104,11 +108,21 @@ class Bench:
         self.begin(PHASES["enrolment"])
         self.drive(PHASES["enrolment"])
         self.rest()
+        self.keep("enrolled")
+
+    def make_requested(self):
+        """The key is made, the request signed; what was made of it lies in the shop."""
+        self.begin(PHASES["request by hand"])
+        self.drive(PHASES["request by hand"])
+        self.person.sign("waiting.pem")
+        self.keep("requested")
+
+    def keep(self, template):
         self.gateway.power_off()
-        name = self.dir + "/templates/enrolled"
+        name = f"{self.dir}/templates/{template}"
         shutil.copyfile(self.gateway.disk.image, name + ".img")
         shutil.copytree(self.gateway.chip.dir + "/state", name + ".tpm")
-        self.kept["enrolled"] = {c["id"] for c in self.gateway.cloud.issued()}
+        self.kept[template] = {c["id"] for c in self.gateway.cloud.issued()}
 
     def begin(self, phase):
         gateway, kept = self.gateway, self.kept[phase.template]
@@ -129,6 +143,8 @@ class Bench:
     def drive(self, phase, **how):
         """True when it has settled, False when the power failed."""
         gateway = self.gateway
+        if phase.by_hand:
+            return phase.drive(self.person, **how)
         phase.clear()
         gateway.start(**how)
         try:
@@ -143,6 +159,8 @@ class Bench:
 
     def rest(self):
         """Ends the agent where it does nothing; it looks after its key now and then, and keeps the time."""
+        if not self.gateway.process:
+            return
         def pauses():
             # Points are noted before their call is made: nothing may be on its way.
             before = read_text(self.gateway.points)
@@ -182,7 +200,8 @@ class Bench:
         ledger.after_cut(said)
         gateway.forget_logs()
         gateway.power_on()
-        return True, complaints_of_lockout(gateway.chip)
+        lost = self.person.complaints_of_loss(said) if phase.by_hand else []
+        return True, lost + complaints_of_lockout(gateway.chip)
 
     def run(self, phase, cuts, no_sync=False):
         """The power fails at each of `cuts`, one start after the other; then the gateway is left in peace, and judged."""
@@ -193,15 +212,20 @@ class Bench:
                 complaints += found
             if reached:
                 self.drive(phase)
-            complaints += complaints_of_session(gateway)
-            if phase.replaces:
-                complaints += complaints_of_old(gateway, self.kept[phase.template])
-            self.rest()
-            complaints += complaints_of_disk(gateway.disk.state) + complaints_of_tpm(gateway.chip) + ledger.complaints()
+            complaints += phase.complaints(self.person) if phase.by_hand else self.complaints(phase)
+            complaints += ledger.complaints()
         except (NotSettled, OSError, ValueError, KeyError, AssertionError) as error:
             complaints.append(f"{type(error).__name__}: {error}")
         gateway.power_off()
         return "bad" if complaints else "ok" if reached else "not reached", ledger.issued(), complaints
+
+    def complaints(self, phase):
+        """Of a gateway that has settled, and is ended for it."""
+        found = complaints_of_session(self.gateway)
+        if phase.replaces:
+            found += complaints_of_old(self.gateway, self.kept[phase.template])
+        self.rest()
+        return found + complaints_of_disk(self.gateway.disk.state) + complaints_of_tpm(self.gateway.chip)
 
     def run_until_reached(self, phase, cuts, no_sync):
         """Agent and helper go side by side: what one of them does, the other need not do, and now and then it is the other way."""

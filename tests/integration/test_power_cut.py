@@ -86,7 +86,7 @@ def chosen(cuts, options, chance):
 
 def unsynced(points, count):
     """Where the loss is certain: the certificate was written long ago, and all of it is still in memory only."""
-    written = points.index(next(p for p in points if p.startswith("helper unlink identity/.pending/")))
+    written = next((i for i, p in enumerate(points) if p.startswith("helper unlink identity/.pending/")), len(points))
     return [f"{p} before" for p in spread(points[written:], count)]
 
 
