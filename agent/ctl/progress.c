@@ -29,8 +29,8 @@ static const struct {
 	{ TG_ENROL_RETRY,
 	  "if the service was away or busy, nothing needs to be done; else the reason says where to "
 	  "look" },
-	{ TG_ENROL_REFUSED, "the service says no: look at its policies, its template and its "
-			    "provisioning hook" },
+	{ TG_ENROL_REFUSED, "the service says no: look at its rules for this gateway (policies, "
+			    "template, provisioning hook)" },
 	{ TG_ENROL_BAD_ANSWER, "what came back cannot be used: tell those who run the service" },
 	{ TG_ENROL_LOCAL, "look at TPM, disk and files of this gateway: 'tidegate status', "
 			  "'tidegate check'" },

@@ -8,7 +8,7 @@ from gateway_bench import main
 
 class Expires(EstScenario):
     SERVER = {"life": 14, "backdate": 0}
-    ROTATION = {"renew-at": "50%", "on-expiry": "claim"}
+    ROTATION = {"renew-at": "50%", "on-expiry": "hold"}
 
     def let_it_expire(self):
         """Renewal fails up to the end; then the gateway is off for a while."""
@@ -28,8 +28,18 @@ class Expires(EstScenario):
         self.est.mark()
         self.start_agent()
 
-    def test_the_bootstrap_credential_follows_the_expired_certificate(self):
+    def test_the_bootstrap_credential_follows_where_the_configuration_says_so(self):
         self.let_it_expire()
+        found = self.wait_enrolment("waiting", credential="current")
+        self.assertEqual((found["error"]["class"], found["reason"]), ("refused", "expired"))
+        self.assertIn("expired", found["error"]["text"])
+        self.assertGreater(found["next_s"], 1800)
+        self.assertEqual(self.est.enrolments("simpleenroll"), [])
+
+        self.config["rotation"]["on-expiry"] = "claim"
+        self.write_config()
+        self.est.mark()
+        self.assertEqual(self.agent.ctl("reload")[0], 0)
         self.wait_generation(2, 60)
         # The old certificate was shown once more; what helped was the password.
         self.assertTrue(self.est.events("refused", stage="tls"))
@@ -39,19 +49,6 @@ class Expires(EstScenario):
         self.assertEqual(self.enrolment()["credential"], "claim")
         self.assert_promise(self.wait_drained())
         self.assert_no_password()
-
-
-class Holds(Expires):
-    ROTATION = {"renew-at": "50%", "on-expiry": "hold"}
-
-    def test_the_bootstrap_credential_follows_the_expired_certificate(self):
-        """It does not, without leave."""
-        self.let_it_expire()
-        found = self.wait_enrolment("waiting", credential="current")
-        self.assertEqual((found["error"]["class"], found["reason"]), ("refused", "expired"))
-        self.assertIn("expired", found["error"]["text"])
-        self.assertGreater(found["next_s"], 1800)
-        self.assertEqual(self.est.enrolments("simpleenroll"), [])
 
 
 if __name__ == "__main__":
