@@ -195,6 +195,16 @@ class FirstEnrolment(Est):
         self.assertEqual(len(set(self.requests())), 1)
         self.assertEqual(self.operations().count("csrattrs"), 1)
 
+    def test_a_pending_request_is_made_anew_for_another_name(self):
+        self.est.set(pending=2)
+        self.enrol(status=1)
+        key = self.pending_key()
+        self.configure(enrolment="subject = CN=gw-8")
+        steps, _ = self.enrol(status=1)
+        self.assertEqual([s["step"] for s in steps if s["state"] == "kept"], ["key"])
+        self.assertEqual(self.pending_key(), key)
+        self.assertEqual([e["subject"] for e in self.est.events("csr")], ["CN=gw-7", "CN=gw-8"])
+
     def test_the_time_to_ask_again_outlives_a_failure_that_asks_nothing(self):
         self.est.set(pending=1, retry_after="7200")
         self.enrol(status=1)
@@ -419,6 +429,15 @@ class Renewal(Enrolled):
         self.renew()
         self.next()
         self.renew(generation=3)
+
+    def test_another_name_than_the_current_one_is_taken_on_order_only(self):
+        self.est.set(subject="chosen")
+        failed = self.failure("renew")
+        self.assertEqual((failed["step"], failed["class"]), ("issued", "bad-answer"))
+        self.assertIn("CN=chosen", failed["text"])
+        self.assertEqual(self.read("current/bundle.pem"), self.base)
+        self.configure(**{"accept-subject": "any"})
+        self.renew()
 
     def test_without_rekey_the_key_stays(self):
         self.configure(more="[rotation]\nrekey = no")
