@@ -26,7 +26,8 @@
 
 static int store_text(const struct tg_config_key *key, char *text, void *base)
 {
-	*(char **) ((char *) base + key->offset) = text;
+	/* The compiler cannot know that a member lies as it should. */
+	*(char **) (void *) ((char *) base + key->offset) = text;
 	return 0;
 }
 
