@@ -150,14 +150,25 @@ ring_integration() {
 	step "integration: tests" tests_of debug integration --repeat until-pass:2 -j "$jobs" || return 1
 	say "         $(count_of integration--tests)"
 	grep -F '***' "$logs/integration--tests.log" | sed 's/^/          failed once: /' || true
+	bounds || return 1
 	[ $full = no ] || full_hour
+}
+
+# With the optimised build: a sanitizer takes many times the memory that is allowed here.
+bounds() {
+	local spoilt=(--mutations 100)
+	[ $full = no ] || spoilt=(--full)
+	step "integration: optimised build" configure release &&
+		step "integration: bounds of an enrolment" /usr/bin/python3 tests/integration/test_provision_bounds.py \
+			build/release/provisioning/tidegate-provision "${spoilt[@]}" --memory 20 &&
+		sed -nE 's/.*(([0-9]+ spoilt answers in [0-9]+ s|the most memory of a run was).*)/         \1/p' \
+			"$logs/integration--bounds-of-an-enrolment.log"
 }
 
 # With the optimised build: what a sanitizer keeps of freed memory would hide what grows.
 full_hour() {
-	step "integration: optimised build" configure release &&
-		step "integration: an hour of rotation" env TIDEGATE_HOUR=3600 TIDEGATE_BUILD="$top/build/release" TSS2_LOG=all+none \
-			/usr/bin/python3 tests/integration/test_gateway_hour.py &&
+	step "integration: an hour of rotation" env TIDEGATE_HOUR=3600 TIDEGATE_BUILD="$top/build/release" TSS2_LOG=all+none \
+		/usr/bin/python3 tests/integration/test_gateway_hour.py &&
 		say "         $(grep -m 1 'certificates, least' "$logs/integration--an-hour-of-rotation.log")"
 }
 
