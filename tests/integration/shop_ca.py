@@ -79,12 +79,22 @@ class Shop:
         self.openssl("x509", "-req", "-in", name + ".csr", "-signkey", name + ".key", "-days", "3650", "-extfile", name + ".ext",
                      "-out", name + ".pem", *options)
 
-    def make_intermediate(self, name, root, days=1825):
+    def request_intermediate(self, name):
         self.write(name + ".ext", AUTHORITY.format(", pathlen:0") + "authorityKeyIdentifier = keyid\n")
         self.openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", name + ".key")
         self.openssl("req", "-new", "-key", name + ".key", "-subj", f"/O=Shop/CN={name}", "-out", name + ".csr")
+
+    def make_intermediate(self, name, root):
+        self.request_intermediate(name)
         self.openssl("x509", "-req", "-in", name + ".csr", "-CA", root + ".pem", "-CAkey", root + ".key", "-CAcreateserial",
-                     "-days", str(days), "-extfile", name + ".ext", "-out", name + ".pem")
+                     "-days", "1825", "-extfile", name + ".ext", "-out", name + ".pem")
+
+    def make_expired_intermediate(self, name, root):
+        """By `openssl ca`: `x509` has no dates before 3.4, and takes no days below none after it."""
+        self.request_intermediate(name)
+        self.write(name + ".conf", CA_CONF.format(dir=self.dir, ca=root, device=self.read(name + ".ext")))
+        self.openssl("ca", "-batch", "-notext", "-config", name + ".conf", "-in", name + ".csr", "-startdate", "20240101000000Z",
+                     "-enddate", "20250101000000Z", "-out", name + ".pem")
 
     def sign(self, request, out="device.pem", ca="issuing", ext=DEVICE, days="365", options=()):
         """openssl x509 -req, for a request in a file; the certificate alone."""

@@ -225,9 +225,11 @@ class FirstEnrolment(Est):
 
     def test_an_answer_that_was_lost_is_asked_for_again_with_the_same_request(self):
         self.est.set(require="none")
-        self.est.fault("drop-after", operation="simpleenroll")
+        # For ever, as some versions of libcurl ask once more at once.
+        self.est.fault("drop-after", operation="simpleenroll", count=-1)
         failed = self.failure()
         self.assertEqual((failed["step"], failed["class"]), ("issued", "retry"))
+        self.est.ask("clear")
         steps, result = self.enrol()
         self.assertEqual([s["step"] for s in steps if s["state"] == "kept"], ["key", "csr"])
         self.assert_enrolled(result)

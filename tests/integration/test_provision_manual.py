@@ -279,7 +279,7 @@ class Refusal(ByHand):
             shop.sign(self.request, ca="other", out="stray.pem")
             self.refused(shop.chain("stray.pem", "other.pem"), "other")
         with self.subTest("an expired intermediate"):
-            shop.make_intermediate("late", "root", days=-1)
+            shop.make_expired_intermediate("late", "root")
             shop.sign(self.request, ca="late", out="late-device.pem")
             self.refused(shop.chain("late-device.pem", "late.pem"), "late")
         self.assertEqual(self.install(shop.chain("order.pem", "issuing.pem"))["result"], "enrolled")
