@@ -278,9 +278,9 @@ static void alternative_names_that_nobody_can_read_are_taken_over(void **state)
 
 static void certificates_without_one_meaning_are_refused(void **state)
 {
-	static const char *const junk[] = { "", "junk",
-					    "-----BEGIN CERTIFICATE-----\nMAA=\n-----END "
-					    "CERTIFICATE-----\n" };
+	static const char broken[] = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END "
+				     "CERTIFICATE-----\n";
+	static const char *const junk[] = { "", "junk", broken };
 	tg_autofree char *twice = NULL, *huge = NULL;
 	struct tg_csr_names names = { .subject = "CN=gw" };
 	DER_BUFFER subject = name_of(DER_UTF8, "gw", 2);
