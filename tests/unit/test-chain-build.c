@@ -527,7 +527,7 @@ static void keys_that_are_slow_are_not_asked_without_end(void **state)
 	const struct wish a = { .subject = "A" }, b = { .subject = "B" };
 	EVP_PKEY *slow = slow_key(), *keys[TG_CHAIN_CERTS + 1];
 	X509 *pool[TG_CERTS_MAX] = { NULL }, *of_a = issue(&a, key, NULL, key),
-	     *of_b = issue(&b, key, NULL, key), *leaf;
+	     *of_b = issue(&b, key, NULL, key), *self, *leaf;
 	struct tg_chain *c = NULL;
 	size_t n = 0, fillers = TG_CERTS_MAX - 1 - TG_CHAIN_CERTS;
 	double begin, one;
@@ -542,9 +542,11 @@ static void keys_that_are_slow_are_not_asked_without_end(void **state)
 		pool[n++] = authority(names[i % 2], false, keys[i], i % 2 ? of_a : of_b,
 				      keys[i + 1]);
 	leaf = leaf_of(of_a, keys[0]);
+	/* A signature of its own: another key's may be too large a number to be looked at. */
+	self = authority("A", false, slow, NULL, slow);
 	begin = cpu_s();
 	for (int i = 0; i < 8; i++)
-		assert_false(tg_issuer_signed(pool[0], leaf));
+		assert_true(tg_issuer_signed(self, self));
 	one = (cpu_s() - begin) / 8;
 	begin = cpu_s();
 	assert_int_equal(build(LIST(leaf), pool, LIST(pki.old_root), &c, NULL), -EKEYREJECTED);
@@ -555,6 +557,7 @@ static void keys_that_are_slow_are_not_asked_without_end(void **state)
 	for (size_t i = 0; i < TG_ARRAY_SIZE(keys); i++)
 		EVP_PKEY_free(keys[i]);
 	X509_free(leaf);
+	X509_free(self);
 	X509_free(of_a);
 	X509_free(of_b);
 	EVP_PKEY_free(slow);
