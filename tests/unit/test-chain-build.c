@@ -467,9 +467,9 @@ static void no_certificate_or_two_for_our_key_is_refused(void **state)
 
 static void anchors_that_cannot_be_read_are_told(void **state)
 {
-	static const char *const texts[] = { "", "garbage",
-					     "-----BEGIN CERTIFICATE-----\nAAAA\n-----END "
-					     "CERTIFICATE-----\n" };
+	static const char damaged[] = "-----BEGIN CERTIFICATE-----\nAAAA\n"
+				      "-----END CERTIFICATE-----\n";
+	static const char *const texts[] = { "", "garbage", damaged };
 	tg_cleanup(tg_certs_freep) struct tg_certs *issued = NULL;
 	X509 *leaf;
 
