@@ -51,8 +51,8 @@ bool tg_est_is_certificates(const char *content_type)
 }
 
 /*
- * What a server wants in a request it need not say; its certificates it must (RFC 7030 section 3.2.2), so where they are not
- * found there is no EST server.
+ * What a server wants in a request it need not say; its certificates it must (RFC 7030 section
+ * 3.2.2), so where they are not found there is no EST server.
  */
 bool tg_est_is_absent(enum tg_est_op op, int status)
 {

@@ -137,16 +137,9 @@ static int update(struct tg_enrolment *e, const struct tg_est *s, const struct t
 	return tg_anchors_update(&base, ret, reterr);
 }
 
-static int replace_base(struct tg_est *s, char *pem)
-{
-	free(s->base_pem);
-	s->base_pem = pem;
-	return 0;
-}
-
 /* Nothing but this one question goes over the connection, and what comes back counts only by its
  * fingerprint. */
-static int bootstrap(struct tg_enrolment *e, struct tg_est *s, struct tg_fault *reterr)
+static int search(struct tg_enrolment *e, struct tg_est *s, struct tg_fault *reterr)
 {
 	tg_cleanup(tg_http_freep) struct tg_http *h = NULL;
 	tg_cleanup(tg_http_answer_done) struct tg_http_answer a = { 0 };
@@ -173,15 +166,28 @@ static int bootstrap(struct tg_enrolment *e, struct tg_est *s, struct tg_fault *
 		r = tg_est_certificates(TG_EST_OP_CACERTS, &a, &delivered, reterr);
 	if (r == 0)
 		r = update(e, s, delivered, &anchors, reterr);
-	/* Somebody else may have answered: that is not for this machine's operator alone to mend. */
+	/* It is not whom the operator named: for a person to look at. */
 	if (r == -ENOENT) {
 		(void) tg_fault_prefix(reterr, "ca-fingerprint");
 		r = -EPERM;
 	}
 	if (r < 0)
 		return r;
-	tg_progress_note(e->progress, "found the CA by its fingerprint");
-	return replace_base(s, tg_take(anchors.pem));
+	if (anchors.n_taken)
+		tg_progress_note(e->progress, "found the CA by its fingerprint");
+	free(s->base_pem);
+	s->base_pem = tg_take(anchors.pem);
+	return 0;
+}
+
+static int bootstrap(struct tg_enrolment *e, struct tg_est *s, struct tg_fault *reterr)
+{
+	int r = search(e, s, reterr);
+
+	/* Anybody may have said so, and must not keep the gateway from asking again. */
+	if (r < 0)
+		e->journal.retry_at = 0;
+	return r;
 }
 
 static void tell_notes(struct tg_enrolment *e, const struct tg_anchors *a)
@@ -238,8 +244,11 @@ int tg_est_trust_find(struct tg_enrolment *e, struct tg_est *s, struct tg_fault 
 	if (r != -ECONNABORTED || first || !pins)
 		return r;
 	/* A server that has moved to another root, whose fingerprint the operator has given since. */
-	if (bootstrap(e, s, &fault) < 0)
+	if (bootstrap(e, s, &fault) < 0) {
+		/* The first failure is the one that is told. */
+		e->journal.error_status = 0;
 		return r;
+	}
 	r = tg_est_connect(e, s, false, reterr);
 	return r < 0 ? r : refresh(e, s, reterr);
 }

@@ -350,6 +350,13 @@ class FirstEnrolment(Est):
         self.assertIn(self.est.fingerprint(), failed["text"])
         self.assertEqual(self.operations(), ["cacerts"])
 
+    def test_who_has_proved_nothing_does_not_say_when_to_ask_again(self):
+        self.configure(ca=None, **{"ca-fingerprint": "sha256:" + self.est.fingerprint()})
+        self.est.fault("status", operation="cacerts", status=503, headers={"Retry-After": "7200"})
+        failed = self.failure()
+        self.assertEqual((failed["class"], failed["status"], failed.get("retry_at")), ("retry", 503, None))
+        self.assert_enrolled(self.enrol()[1])
+
     def test_an_unknown_authority_is_shown_nothing(self):
         self.configure(ca=self.est.path("claim.pem"))
         failed = self.failure()
