@@ -72,6 +72,12 @@ grep -oE '@[A-Z_]+@' "$top/systemd/tidegate.catalog" | tr -d @ | sort -u |
 	done >"$scratch/unknown"
 [ ! -s "$scratch/unknown" ] || complain "the catalog shows fields that do not exist: $(tr '\n' ' ' <"$scratch/unknown")"
 
+# The words about servers' certificates; what is never right to see needs no advice.
+tr -s '\n\t' ' ' <"$top/lib/tls/words.c" | sed 's/" "//g' | grep -oE 'DETAIL_[A-Z]+, "[^"]+"' | cut -d'"' -f2 |
+	grep -v '^could not be judged$' >"$scratch/program"
+sed -nE 's/^\| \*\*(.*)\*\* \|.*/\1/p' "$top/doc/servers.md" | grep -vE '^(speaks neither|refused our)' >"$scratch/page"
+same "words of lib/tls and servers.md" "$scratch/program" "$scratch/page"
+
 # Without a warning too: people copy it.
 cp -r "$top/packaging/examples" "$scratch/etc" && chmod -R go-w "$scratch/etc"
 "$build/agent/tidegate" check "$scratch/etc" >"$scratch/check" 2>&1 || complain "tidegate check refuses the example"
