@@ -396,8 +396,8 @@ static CURLcode exchange(struct tg_http *h)
 
 static enum tg_http_end end_of(const struct tg_http *h, CURLcode code)
 {
-	/* Older ones have no word of its own for that. */
-	if (code == CURLE_RECV_ERROR && strstr(h->said, "chunked-encoding"))
+	/* There is no code of its own for a length that is none. */
+	if (code == CURLE_RECV_ERROR && strstr(h->said, "chunk"))
 		return TG_HTTP_END_OTHER;
 	switch ((int) code) {
 	case CURLE_OPERATION_TIMEDOUT:
