@@ -108,6 +108,12 @@ class Anchors(Scenario):
         self.assertEqual(os.readlink(self.agent.state + "/identity/current"), "generations/000001")
         self.assert_promise(self.wait_drained())
 
+        # Without the agent, from the disk.
+        self.agent.stop()
+        code, out, error = self.agent.ctl("--state-dir", self.agent.state, "identity")
+        self.assertEqual(code, 0, error)
+        self.assertIn("2 of the enrolment: CN=broker CA until 20", " ".join(out.split()))
+
 
 if __name__ == "__main__":
     main()
