@@ -308,6 +308,9 @@ void tg_enrolment_done(struct tg_enrolment *e)
 	free(e->chain_pem);
 	free(e->anchors_pem);
 	free(e->like_pem);
+	/* Refused for a key in it, maybe. */
+	if (e->answer)
+		explicit_bzero(e->answer, e->answer_len);
 	free(e->answer);
 	tg_tpm_free(e->tpm);
 	explicit_bzero(e, sizeof(*e));

@@ -35,6 +35,7 @@ static int manual_open(struct tg_enrolment *e, const struct tg_credential *c,
 	if (r < 0)
 		return r;
 	r = tg_issued_file_parse(text, len, &anchors, reterr);
+	explicit_bzero(text, len);
 	if (r < 0)
 		(void) tg_fault_prefix(reterr, "ca %s", path);
 	if (r < 0)
