@@ -212,7 +212,7 @@ class Account:
 class Server(threading.Thread):
     """Presents @side to all who come and keeps accounts. @answer(data) gives the reply to what came, None to hang up."""
 
-    def __init__(self, side, pki, answer, bind=None):
+    def __init__(self, side, pki, answer):
         super().__init__(daemon=True)
         self.side, self.answer, self.accounts = side, answer, []
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -227,8 +227,11 @@ class Server(threading.Thread):
         self.context.load_cert_chain(file)
         self.context.load_verify_locations(pki.ca)
         self.context.verify_mode = ssl.CERT_OPTIONAL
-        self.listener = socket.create_server((bind or "127.0.0.1", 0))
+        # Where the client looks first: "localhost" is ::1 on many machines.
+        family, _, _, _, found = socket.getaddrinfo(side.host, 0, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)[0]
+        self.listener = socket.create_server((found[0], 0), family=family)
         self.port = self.listener.getsockname()[1]
+        self.address = "[%s]:%d" % (found[0], self.port) if family == socket.AF_INET6 else "%s:%d" % (found[0], self.port)
         self.client, self.stopping = None, False
         self.start()
 

@@ -88,7 +88,7 @@ class Matrix:
         for cell in [c for c in self.pki.cells + self.pki.further_cells() if "system store" in c.title]:
             with Server(cell.wrong, self.pki, self.answer) as server:
                 done = subprocess.run(
-                    ["openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", "-verify_return_error",
+                    ["openssl", "s_client", "-connect", server.address, "-verify_return_error",
                      "-verify_hostname", "localhost", "-brief"], env={**os.environ, **self.pki.environment}, timeout=30,
                     stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
                 self.assertEqual(done.returncode, 0, done.stderr)
