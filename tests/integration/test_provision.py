@@ -284,12 +284,13 @@ class Enrolment(Provision):
         self.assertRegex(done.stderr, r"tidegate\.conf:\d+: ")
         self.assertEqual(subprocess.run([self.helper, "--nonsense"], capture_output=True).returncode, 2)
 
-    def test_methods_that_this_version_has_not_are_a_matter_of_configuration(self):
-        for method in ("none", "manual", "est"):
+    def test_a_method_without_what_it_needs_is_a_matter_of_configuration(self):
+        for method, words in (("none", "nothing to enrol with"), ("manual", "[enrolment.manual]: ca is missing"),
+                              ("est", "[enrolment.est]: url is missing"), ("scep", "unknown word")):
             self.configure(method=method)
             done = subprocess.run(self.command(), capture_output=True, text=True)
             self.assertEqual(done.returncode, 78, done.stderr)
-            self.assertIn("method", done.stderr)
+            self.assertIn(words, done.stderr)
         self.assertFalse(os.path.exists(self.state + "/identity/pending"))
 
     def test_a_claim_key_in_the_tpm_works_and_one_of_another_tpm_is_named(self):
