@@ -15,6 +15,7 @@ import unittest
 
 from http_bench import (ECONNABORTED, ECONNRESET, EHOSTUNREACH, EINVAL, EIO, EMSGSIZE, EOPNOTSUPP, EPERM, EPROTO,
                         EPROTONOSUPPORT, ETIMEDOUT, NO_EXTENDED_MASTER_SECRET, PASSWORD, Files, Probe, Server)
+from provision_bench import wait_for
 
 PROGRAM = os.path.abspath(sys.argv.pop(1)) if len(sys.argv) > 1 and not sys.argv[1].startswith("-") else None
 LONG = 256 * 1024       # TG_HTTP_BODY_MAX
@@ -362,11 +363,12 @@ class Authentication(Case):
 
 class Unverified(Case):
     def test_only_a_plain_get_is_made(self):
-        server = self.serve()
+        server = self.serve(lambda c, q: c.answer(Date="Sun, 06 Nov 1994 08:49:37 GMT"))
         client = self.client(server, unverified=1)
         for _ in range(2):
             said = client.get(server.url + "/")
             self.assertEqual((said["status"], said["not_before"], said["date"]), (200, 0, 0))
+            wait_for(lambda: not server.open)       # nor is the connection kept
         self.assertEqual(server.connections, 2)
         self.assertEqual(client.do("post", server.url + "/", 5)["error"], EPERM)
         self.assertEqual(client.do("bind", server.url + "/", 50)["error"], EPERM)
