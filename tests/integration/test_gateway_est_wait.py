@@ -26,11 +26,11 @@ class Waits(EstScenario):
 
         # Ended in order, and killed: neither asks again before its time, nor waits for longer.
         for end in (self.agent.stop, self.agent.kill):
-            before = self.enrolment()["next_s"]
             end()
             self.start_agent()
             found = self.wait_enrolment("pending")
-            self.assertTrue(before - 120 < found["next_s"] <= before + 5, (before, found["next_s"]))
+            # The hour of the server, and a spread that is drawn anew.
+            self.assertTrue(3500 < found["next_s"] < 3900, found["next_s"])
             self.assertEqual(found["attempts"], 0)
             self.assertTrue(found["pending"]["text"])
         self.assertEqual(len(self.asked()), 1)
