@@ -43,11 +43,11 @@ static const struct wording address = {
 	"is not for the address",
 	"no match among its alternative names: use one of them, or have it issued with the address",
 };
-/* The server sent its own certificate, at least, and more: what is missing is the end of the chain. */
+/* Said of the authority that the chain leads to. */
 static const struct wording unknown_end = {
-	X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
+	X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN,
 	DETAIL_TEXT,
-	"comes from an authority that is not in ca",
+	"which is not in ca",
 	"is it the right ca? " OWN_LIST,
 };
 
@@ -64,8 +64,6 @@ static const struct wording wordings[] = {
 	  "wanted" },
 	{ X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, DETAIL_NONE, "is signed by itself and not in ca",
 	  "have it issued by an authority, or put it into ca" },
-	{ X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, DETAIL_NONE, "ends the chain and is not in ca",
-	  "is it the right ca? " OWN_LIST },
 	{ X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, DETAIL_TEXT,
 	  "comes from an authority that was not sent along and is not in ca",
 	  "does the chain lack an intermediate, or is it the wrong ca? " OWN_LIST },
@@ -105,6 +103,17 @@ static bool is_address(const char *host)
 	return strchr(host, ':') || inet_pton(AF_INET, host, &ip) == 1;
 }
 
+/* The authority that the chain leads to, sent along or not; NULL when it is not that one that is
+ * missing. */
+static const char *end_of(const struct tg_tls_peer *p)
+{
+	if (p->error == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN)
+		return p->name;
+	if (p->error == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY && p->depth > 0)
+		return p->detail;
+	return NULL;
+}
+
 static const struct wording *find(const struct tg_tls_peer *p)
 {
 	bool name = p->error == X509_V_ERR_HOSTNAME_MISMATCH ||
@@ -114,8 +123,6 @@ static const struct wording *find(const struct tg_tls_peer *p)
 		return &nameless;
 	if (name && is_address(p->host))
 		return &address;
-	if (p->error == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY && p->depth > 0)
-		return &unknown_end;
 	for (size_t i = 0; i < TG_ARRAY_SIZE(wordings); i++)
 		if (wordings[i].error == p->error)
 			return &wordings[i];
@@ -159,13 +166,17 @@ static void say_certificate(const struct tg_tls_peer *p, char *out, size_t size)
 {
 	const struct wording *w = find(p);
 	char raw[TG_TLS_WORDS_MAX + 2 * TG_TLS_NAME_MAX], detail[2 * TG_TLS_NAME_MAX + 64];
+	const char *end = end_of(p);
 	char whose[64];
 
 	if (p->depth > 0)
 		(void) snprintf(whose, sizeof(whose), "an authority above the %s", who(p));
 	else
 		(void) snprintf(whose, sizeof(whose), "the %s's certificate", who(p));
-	if (w)
+	if (end)
+		(void) snprintf(raw, sizeof(raw), "the %s's chain ends in '%s', %s: %s", who(p),
+				end, unknown_end.wrong, unknown_end.advice);
+	else if (w)
 		(void) snprintf(raw, sizeof(raw), "%s (%s) %s%s: %s", whose, p->name, w->wrong,
 				detail_text(p, w, detail, sizeof(detail)), w->advice);
 	else
