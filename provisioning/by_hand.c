@@ -124,7 +124,5 @@ int tg_by_hand_deliver(struct tg_enrolment *e, const char *file, struct tg_fault
 	r = tg_file_replace(AT_FDCWD, file, e->csr_pem, strlen(e->csr_pem), FILE_MODE, reterr);
 	if (r < 0)
 		(void) tg_fault_prefix(reterr, "--csr %s", file);
-	if (r == 0 && chmod(file, FILE_MODE) < 0)
-		r = tg_fault_set(reterr, -errno, "--csr %s: %s", file, strerror(errno));
 	return r;
 }
