@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <strings.h>
 
 /*
  * libcurl moves the bytes; what may be trusted, kept and told is decided here and in the files
@@ -184,10 +185,19 @@ static int on_ready(void *user, char *peer_ip, char *own_ip, int peer_port, int 
 
 static size_t on_header(char *line, size_t size, size_t n, void *user)
 {
+	static const char challenge[] = "WWW-Authenticate";
 	struct tg_http *h = user;
 
 	if (h->stage == TG_HTTP_STAGE_CONNECT)
 		h->stage = TG_HTTP_STAGE_PROXY;
+	/* Who has proved nothing. The library would take it for the server's word, and show
+	 * that one a password by Basic, unasked. */
+	if (h->stage == TG_HTTP_STAGE_PROXY && size * n >= strlen(challenge) &&
+	    strncasecmp(line, challenge, strlen(challenge)) == 0) {
+		(void) give_up(h, -EHOSTUNREACH,
+			       "the proxy asks for a password of the server's, which it must not");
+		return 0;
+	}
 	return tg_http_intake_header(&h->in, line, size * n) == 0 ? size * n : 0;
 }
 

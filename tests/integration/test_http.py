@@ -604,10 +604,16 @@ class Identity(Case):
 class Proxy(Case):
     """CONNECT, and nothing but CONNECT."""
 
-    def proxy(self, connect="HTTP/1.1 200 x\r\n\r\n"):
+    def proxy(self, connect="HTTP/1.1 200 x\r\n\r\n", first=""):
         def handle(connection):
             request = connection.request()
             proxy.requests.append(request)
+            if first:
+                connection.send(first)
+                request = connection.request()
+                if not request:
+                    return
+                proxy.requests.append(request)
             if connect is None:
                 return
             connection.send(connect)
@@ -675,6 +681,15 @@ class Proxy(Case):
             said = self.client(server, proxy=f"127.0.0.1:{proxy.port}", connect=1).get(server.url + "/")
             self.assertEqual((said["error"], said["stage"] in ("connect", "proxy")), (error, True), said)
             self.assertLess(said["ms"], 9000)
+
+    def test_a_proxy_does_not_say_how_the_server_gets_the_password(self):
+        for status in (401, 407, 200):
+            server = self.serve()
+            proxy = self.proxy(first=f"HTTP/1.1 {status} x\r\nwww-authenticate: Basic realm=x\r\nContent-Length: 0\r\n\r\n")
+            client = self.client(server, proxy=f"127.0.0.1:{proxy.port}", user="gw", password=PASSWORD)
+            said = client.get(server.url + "/")
+            self.refused(said, EHOSTUNREACH, "a password of the server's", stage="proxy")
+            self.assertEqual((len(proxy.requests), server.requests), (1, []))
 
     def test_a_proxy_that_is_not_there_is_told(self):
         with socket.socket() as s:
