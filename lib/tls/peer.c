@@ -261,12 +261,26 @@ static int judge_chain(X509_STORE_CTX *store, struct tg_tls_peer *p)
 	return r;
 }
 
+static int64_t first_end(X509_STORE_CTX *store)
+{
+	STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(store);
+	int64_t first = INT64_MAX;
+
+	for (int i = 0; i < sk_X509_num(chain); i++) {
+		int64_t end = date_of(X509_get0_notAfter(sk_X509_value(chain, i)));
+
+		if (end < first)
+			first = end;
+	}
+	return first;
+}
+
 static void forget(struct tg_tls_peer *p)
 {
 	p->passed = p->finished = p->nameless = p->alerted = false;
 	p->error = p->depth = 0;
 	p->name[0] = p->detail[0] = '\0';
-	p->date_s = p->not_before = 0;
+	p->date_s = p->not_before = p->not_after = 0;
 	p->alert = 0;
 	p->judged_s = p->now_s ? p->now_s : tg_clock_wall_us() / (int64_t) TG_US_PER_S;
 }
@@ -311,6 +325,7 @@ static int judge(X509_STORE_CTX *store, void *arg)
 		p->not_before = 0;
 		return 0;
 	}
+	p->not_after = first_end(store);
 	if (!p->not_before)
 		p->not_before = date_of(X509_get0_notBefore(X509_STORE_CTX_get0_cert(store)));
 	if (p->not_before > p->judged_s && p->future_s != INT64_MAX)

@@ -57,6 +57,7 @@ struct tg_tls_peer {
 	 * beginning that is still ahead proves nothing but that its authority's clock is.
 	 */
 	int64_t not_before;
+	int64_t not_after; /* the first end in an accepted chain, at which nothing it says holds; else 0 */
 	bool alerted;  /* the server sent a fatal alert ... */
 	uint8_t alert; /* ... of this number (RFC 8446 section 6) */
 };

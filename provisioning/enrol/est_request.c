@@ -30,8 +30,9 @@ static void learn_time(struct tg_enrolment *e, const struct tg_http *h,
 
 	if (begun)
 		(void) tg_wallclock_raise(&e->clock, TG_FLOOR_PEER, begun, tg_clock_boot_us());
-	/* A clock that is known to be right is not corrected by one that may be wrong. */
-	if (a->date && trust != TG_CLOCK_SYNCHRONISED)
+	/* A clock that is known to be right is not corrected by one that may be wrong, and none by
+	 * one that says that the server's own certificate is over. */
+	if (a->date && a->date < tg_http_peer_not_after(h) && trust != TG_CLOCK_SYNCHRONISED)
 		(void) tg_wallclock_raise(&e->clock, TG_FLOOR_HTTPS, a->date, tg_clock_boot_us());
 }
 

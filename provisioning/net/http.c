@@ -590,6 +590,11 @@ int64_t tg_http_peer_not_before(const struct tg_http *h)
 	return h->unverified || !h->tls.peer.passed ? 0 : h->tls.peer.not_before;
 }
 
+int64_t tg_http_peer_not_after(const struct tg_http *h)
+{
+	return h->unverified || !h->tls.peer.passed ? 0 : h->tls.peer.not_after;
+}
+
 const char *tg_http_tls_version(const struct tg_http *h)
 {
 	return h->tls.version;

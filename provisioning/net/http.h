@@ -135,5 +135,8 @@ enum tg_http_stage tg_http_stage(const struct tg_http *h);
 /* Seconds since 1970 that the certificate of a verified server proves to be past; 0: nothing. */
 int64_t tg_http_peer_not_before(const struct tg_http *h);
 
+/* Seconds since 1970 at which the certificate of a verified server, or one above it, ends; 0: nothing. */
+int64_t tg_http_peer_not_after(const struct tg_http *h);
+
 /* "TLSv1.2" or "TLSv1.3" of the last connection, "" before there is one. */
 const char *tg_http_tls_version(const struct tg_http *h);

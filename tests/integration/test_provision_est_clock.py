@@ -74,6 +74,12 @@ class WrongClock(EstProvision):
         self.assertGreater(manifest["made"], time.time() + WORLD - 2 * DAY)
         self.assertLess(manifest["made"], time.time() + WORLD + 120)
 
+    def test_a_date_behind_the_end_of_its_own_certificate_counts_for_nothing(self):
+        self.est.set(date=str(60 * 365 * DAY))
+        _, result = self.enrol()
+        self.assert_enrolled(result)
+        self.assertLess(json.loads(self.read("candidate/manifest"))["made"], time.time() + WORLD + 120)
+
     def test_waiting_times_count_on_the_gateways_believed_clock(self):
         self.est.set(pending=1, retry_after="imf:3600")
         self.enrol(status=1)
