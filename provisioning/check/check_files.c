@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "provisioning/check/check.h"
 #include "provisioning/enrol/claim.h"
+#include "provisioning/enrol/est.h"
 #include "provisioning/operator_file.h"
 #include "x509/anchors.h"
 #include "x509/issued_file.h"
@@ -47,28 +48,47 @@ static void tell_anchors(struct tg_check *c, const char *path, const char *pem)
 		tg_report(c->report, TG_FINDING_OK, "ca", "", "%s: and %zu more", path, n - SHOWN);
 }
 
-static void check_ca(struct tg_check *c, const char *path)
+/* As method = manual reads it, in any form. */
+static int read_any(const char *path, struct tg_certs **ret, struct tg_fault *reterr)
+{
+	tg_autofree char *text = NULL;
+	size_t len = 0;
+	int r = tg_operator_file_read("ca", path, TG_ANCHORS_BYTES, &text, &len, reterr);
+
+	if (r < 0)
+		return r;
+	r = tg_issued_file_parse(text, len, ret, reterr);
+	return r < 0 ? tg_fault_prefix(reterr, "ca %s", path) : 0;
+}
+
+/* The line has the key's name in front already. */
+static const char *without_name(const char *text)
+{
+	return strncmp(text, "ca ", 3) == 0 ? text + 3 : text;
+}
+
+/* @read is what an enrolment reads it with, so that both say the same. */
+static void check_ca(struct tg_check *c, const char *path,
+		     int (*read)(const char *, struct tg_certs **, struct tg_fault *))
 {
 	tg_cleanup(tg_certs_freep) struct tg_certs *certs = NULL;
-	tg_autofree char *text = NULL, *pem = NULL;
+	tg_autofree char *pem = NULL;
 	struct tg_fault fault;
-	size_t len = 0;
-	int r = tg_operator_file_read("ca", path, TG_ANCHORS_BYTES, &text, &len, &fault);
+	int r = read(path, &certs, &fault);
 
-	if (r < 0) {
-		tg_report(c->report, TG_FINDING_FAIL, "ca",
-			  "the user tidegate must be able to read it", "%s", fault.text);
-		return;
-	}
-	r = tg_issued_file_parse(text, len, &certs, &fault);
 	if (r == 0) {
 		pem = tg_certs_to_pem(certs);
 		r = pem ? 0 : tg_fault_set(&fault, -ENOMEM, "out of memory");
 	}
 	if (r < 0)
-		tg_report(c->report, TG_FINDING_FAIL, "ca", "", "%s: %s", path, fault.text);
+		tg_report(c->report, TG_FINDING_FAIL, "ca",
+			  r == -EACCES || r == -ENOENT || r == -EPERM
+				  ? "the user tidegate must be able to read it"
+				  : "",
+			  "%s", without_name(fault.text));
 	else
 		tell_anchors(c, path, pem);
+	c->ca_is_bad = r < 0;
 }
 
 /* --- bootstrap credential
@@ -157,7 +177,7 @@ static void check_fleet(struct tg_check *c)
 		.key = c->e->config->enrolment.aws.claim_key,
 	};
 
-	check_ca(c, c->e->config->enrolment.aws.ca);
+	check_ca(c, c->e->config->enrolment.aws.ca, read_any);
 	check_claim(c, &files);
 }
 
@@ -172,7 +192,7 @@ static void check_est(struct tg_check *c)
 	};
 
 	if (*config->enrolment.est.ca)
-		check_ca(c, config->enrolment.est.ca);
+		check_ca(c, config->enrolment.est.ca, tg_est_ca_read);
 	else
 		tg_report(c->report, TG_FINDING_OK, "ca", "",
 			  "none as a file: the server is asked for the one with the "
@@ -193,7 +213,7 @@ void tg_check_files(struct tg_check *c)
 		check_est(c);
 		break;
 	case TG_ENROL_MANUAL:
-		check_ca(c, c->e->config->enrolment.manual.ca);
+		check_ca(c, c->e->config->enrolment.manual.ca, read_any);
 		break;
 	case TG_ENROL_NONE:
 		break;

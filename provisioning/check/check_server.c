@@ -228,7 +228,8 @@ void tg_check_server(struct tg_check *c)
 	char *notes = NULL;
 	size_t len = 0;
 
-	if (!find_place(c->e->config, &at) || !is_reachable(c, &at) || !c->can_sign)
+	if (!find_place(c->e->config, &at) || !is_reachable(c, &at) || !c->can_sign ||
+	    c->ca_is_bad)
 		return;
 	aside.json = false;
 	aside.out = open_memstream(&notes, &len);

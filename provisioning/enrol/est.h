@@ -42,6 +42,11 @@ int tg_est_credential_load(struct tg_enrolment *e, const struct tg_credential *c
 int tg_est_trust_mark(const struct tg_enrolment *e, char out[static TG_TRUST_HEX],
 		      struct tg_fault *reterr) TG_CHECKED;
 /*
+ * The operator's file of trust anchors. 0 and an owned set of at most TG_ANCHORS_MAX, or -errno with
+ * the name of the file and what to do; -EINVAL for whatever is in it that should not be.
+ */
+int tg_est_ca_read(const char *path, struct tg_certs **ret, struct tg_fault *reterr) TG_CHECKED;
+/*
  * Connects, by what the operator and earlier runs say is to be trusted, and asks what is to be from
  * now on: fills http, base_pem and pool of @s, and e->anchors_pem.
  */

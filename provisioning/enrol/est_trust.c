@@ -19,15 +19,16 @@
 
 TG_DEFINE_CLEANUP(EVP_MD_CTX *, EVP_MD_CTX_free)
 
-static int read_ca(const struct tg_enrolment *e, char **ret, size_t *ret_len,
-		   struct tg_fault *reterr)
+/* The operator's file is no bad answer, whatever is wrong with it. */
+static int local(int r)
 {
-	const char *path = e->config->enrolment.est.ca;
+	return r == -EBADMSG || r == -EFBIG ? -EINVAL : r;
+}
 
-	*ret = NULL;
-	*ret_len = 0;
-	return *path ? tg_operator_file_read("ca", path, TG_ANCHORS_BYTES, ret, ret_len, reterr)
-		     : 0;
+static int read_ca(const char *path, char **ret, size_t *ret_len, struct tg_fault *reterr)
+{
+	return local(
+		tg_operator_file_read("ca", path, TG_ANCHORS_BYTES, ret, ret_len, reterr));
 }
 
 static bool digest_add(EVP_MD_CTX *md, const char *text, size_t len)
@@ -45,7 +46,8 @@ int tg_est_trust_mark(const struct tg_enrolment *e, char out[static TG_TRUST_HEX
 	unsigned char sum[EVP_MAX_MD_SIZE];
 	size_t len = 0;
 	unsigned n = 0;
-	int r = read_ca(e, &ca, &len, reterr);
+	const char *path = e->config->enrolment.est.ca;
+	int r = *path ? read_ca(path, &ca, &len, reterr) : 0;
 	bool ok;
 
 	if (r < 0)
@@ -61,19 +63,23 @@ int tg_est_trust_mark(const struct tg_enrolment *e, char out[static TG_TRUST_HEX
 	return 0;
 }
 
-static int add_ca(const struct tg_enrolment *e, struct tg_certs **base, struct tg_fault *reterr)
+int tg_est_ca_read(const char *path, struct tg_certs **ret, struct tg_fault *reterr)
 {
 	tg_autofree char *text = NULL;
 	size_t len = 0;
-	int r = read_ca(e, &text, &len, reterr);
+	int r = read_ca(path, &text, &len, reterr);
 
-	if (r < 0 || !text)
-		return r;
-	r = tg_certs_from_pem(text, len, TG_ANCHORS_MAX, base, reterr);
 	if (r < 0)
-		(void) tg_fault_prefix(reterr, "ca %s", e->config->enrolment.est.ca);
-	/* The operator's file is no bad answer. */
-	return r == -EBADMSG || r == -EFBIG ? -EINVAL : r;
+		return r;
+	r = tg_certs_from_pem(text, len, TG_ANCHORS_MAX, ret, reterr);
+	if (r == -EFBIG)
+		(void) tg_fault_set(reterr, r,
+				    "more than %d certificates: put the root of this server there, and no "
+				    "others",
+				    TG_ANCHORS_MAX);
+	if (r < 0)
+		(void) tg_fault_prefix(reterr, "ca %s", path);
+	return local(r);
 }
 
 /* What came with the certificate that is to be renewed. It can be asked for again, so its damage is
@@ -104,7 +110,8 @@ static int add_kept(struct tg_enrolment *e, struct tg_certs *base, struct tg_fau
 static int read_base(struct tg_enrolment *e, char **ret, struct tg_fault *reterr)
 {
 	tg_cleanup(tg_certs_freep) struct tg_certs *base = NULL;
-	int r = add_ca(e, &base, reterr);
+	const char *ca = e->config->enrolment.est.ca;
+	int r = *ca ? tg_est_ca_read(ca, &base, reterr) : 0;
 
 	if (r == 0 && !base)
 		base = tg_certs_new(TG_ANCHORS_MAX);

@@ -10,6 +10,9 @@ import json
 import os
 import subprocess
 
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from certificate_bench import Made
 from est_bench import EstProvision, EstServer
 from provision_bench import Provision, main, run
 from test_provision_manual import ByHand
@@ -144,6 +147,17 @@ class Est(Checking, EstProvision):
         self.configure(ca=None, **{"ca-fingerprint": "sha256:" + "00" * 32})
         line = self.fails("cacerts", "ca-fingerprint", self.est.fingerprint())
         self.assertLess(len(line), 700)
+
+    def test_a_ca_file_that_is_a_whole_store_is_refused_by_both_in_the_same_words(self):
+        path, key = self.dir + "/store.pem", ec.generate_private_key(ec.SECP256R1())
+        with open(path, "wb") as file:
+            file.writelines(Made(f"root {n}", ca=True, key=key).pem for n in range(257))
+        self.configure(ca=path)
+        line = self.fails("ca", "more than 256 certificates", "put the root of this server there")
+        failed = self.failure()
+        self.assertEqual((failed["step"], failed["class"]), ("csr", "local"))
+        self.assertIn(failed["text"].removeprefix("ca "), line)
+        self.assertEqual(self.est.events("request"), [])
 
     def test_what_the_server_does_wrong_is_one_line_with_its_words_and_what_to_do(self):
         other = EstServer()
