@@ -132,6 +132,11 @@ static bool keeps_limits(X509 *limited, X509 *root, long allowance)
 	       (allowance < 0 || (of_root >= 0 && of_root <= allowance));
 }
 
+static bool same_name(const X509 *a, const X509 *b)
+{
+	return X509_NAME_cmp(X509_get_subject_name(a), X509_get_subject_name(b)) == 0;
+}
+
 /* Whether @cross, which @voucher has signed, is a word for @root; @why is filled when it is not. */
 static bool is_word(const struct round *r, X509 *cross, X509 *voucher, X509 *root,
 		    char why[static REASON])
@@ -146,8 +151,7 @@ static bool is_word(const struct round *r, X509 *cross, X509 *voucher, X509 *roo
 		(void) snprintf(why, REASON, "it is signed with a weak digest");
 	else if (!is_fit(r, voucher, reason))
 		(void) snprintf(why, REASON, "of the one that signed it: %.100s", reason);
-	else if (X509_get_pathlen(voucher) == 0 &&
-		 X509_NAME_cmp(X509_get_subject_name(voucher), X509_get_subject_name(cross)) != 0)
+	else if (X509_get_pathlen(voucher) == 0 && !same_name(voucher, cross))
 		(void) snprintf(why, REASON,
 				"the one that signed it may not have authorities below it");
 	else if (!keeps_limits(cross, root, X509_get_pathlen(cross)) ||
@@ -155,12 +159,16 @@ static bool is_word(const struct round *r, X509 *cross, X509 *voucher, X509 *roo
 		(void) snprintf(why, REASON,
 				"it is limited (names, usage or path length) in what the root is "
 				"not");
+	/* Its key can sign a root of its own name, too, and that one would have no end but its own. */
+	else if (X509_get_pathlen(cross) == 0 && !same_name(voucher, cross))
+		(void) snprintf(why, REASON,
+				"it is an issuing authority's (path length 0), not another root's");
 	return why[0] == '\0';
 }
 
 static bool is_of_root(X509 *cert, X509 *root)
 {
-	return X509_NAME_cmp(X509_get_subject_name(cert), X509_get_subject_name(root)) == 0 &&
+	return same_name(cert, root) &&
 	       tg_key_same(X509_get0_pubkey(cert), X509_get0_pubkey(root));
 }
 

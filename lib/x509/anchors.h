@@ -18,7 +18,10 @@
  * an intermediate authority may be an anchor, when the operator says so, but
  * what it may issue are certificates, not anchors. Limits of the one that
  * vouches (name constraints, path length, extended key usage) must stand in
- * the new root too, or it would be trusted with more.
+ * the new root too, or it would be trusted with more. An authority right below
+ * a root has such a certificate as well, and could sign a root of its own name:
+ * with a path length of 0 it is told from a root that follows under another
+ * name; one without that limit the root has trusted like itself.
  *
  * What is trusted stays so until its end, also when it is delivered no more, as
  * brokers move on later than authorities do. Pure: no clock, no I/O.

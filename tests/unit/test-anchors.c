@@ -293,6 +293,37 @@ static void limits_that_the_new_root_keeps_do_not_matter(void **state)
 	EVP_PKEY_free(new_key);
 }
 
+/* Its certificate from the root is all that a NewWithOld is, and the name and the key are its own to sign. */
+static void an_issuing_authority_does_not_make_itself_a_root(void **state)
+{
+	const struct wish issuing = { .subject = "Plant CA",
+				      .extensions = { "basicConstraints=critical,CA:TRUE,pathlen:0",
+						      "keyUsage=critical,keyCertSign", KEY_IDS } };
+	const struct wish flat = { .subject = "Plant Root",
+				   .extensions = { "basicConstraints=critical,CA:TRUE,pathlen:0",
+						   "keyUsage=critical,keyCertSign", KEY_IDS } };
+	EVP_PKEY *ca_key = EVP_EC_gen("P-256");
+	X509 *root = authority("Plant Root", true, other_key, NULL, other_key);
+	X509 *ca = issue(&issuing, ca_key, root, other_key);
+	X509 *self = issue(&issuing, ca_key, NULL, ca_key);
+	X509 *next = issue(&flat, ca_key, NULL, ca_key);
+	X509 *word = issue(&flat, ca_key, root, other_key);
+
+	(void) state;
+	update(LIST(root), LIST(self, ca));
+	expect_anchors(LIST(root));
+	expect_note(0, TG_ANCHORS_REFUSED, "an issuing authority's");
+	/* Under the root's own name it is no authority below it. */
+	update(LIST(root), LIST(next, word));
+	expect_anchors(LIST(root, next));
+	X509_free(root);
+	X509_free(ca);
+	X509_free(self);
+	X509_free(next);
+	X509_free(word);
+	EVP_PKEY_free(ca_key);
+}
+
 static void a_root_that_may_have_no_authorities_below_it_vouches_for_none(void **state)
 {
 	const struct wish narrow = { .subject = "Plant Root",
@@ -578,6 +609,7 @@ int main(void)
 		cmocka_unit_test(a_newcomer_that_nobody_vouches_for_is_told_and_not_trusted),
 		cmocka_unit_test(a_word_that_is_no_good_does_not_count),
 		cmocka_unit_test(limits_that_the_new_root_keeps_do_not_matter),
+		cmocka_unit_test(an_issuing_authority_does_not_make_itself_a_root),
 		cmocka_unit_test(a_root_that_may_have_no_authorities_below_it_vouches_for_none),
 		cmocka_unit_test(an_anchor_that_is_an_intermediate_vouches_for_nobody),
 		cmocka_unit_test(roots_that_are_of_no_use_are_not_taken_whoever_vouches),
