@@ -34,15 +34,19 @@ int tg_enrolment_base(struct tg_enrolment *e, struct tg_fault *reterr)
 	return r;
 }
 
-/* Whether what @j tells of is the work of this order. */
-static bool is_same_order(const struct tg_enrolment *e, const struct tg_journal *j)
+bool tg_enrolment_same_place(const struct tg_enrolment *e, const struct tg_journal *j)
 {
 	char endpoint[sizeof(j->endpoint)];
 
 	e->method->endpoint(e->config, endpoint, sizeof(endpoint));
-	return strcmp(j->method, e->method->name) == 0 && strcmp(j->endpoint, endpoint) == 0 &&
-	       j->kind == e->order.kind && j->credential == e->order.credential &&
-	       j->base == e->base;
+	return strcmp(j->method, e->method->name) == 0 && strcmp(j->endpoint, endpoint) == 0;
+}
+
+/* Whether what @j tells of is the work of this order. */
+static bool is_same_order(const struct tg_enrolment *e, const struct tg_journal *j)
+{
+	return tg_enrolment_same_place(e, j) && j->kind == e->order.kind &&
+	       j->credential == e->order.credential && j->base == e->base;
 }
 
 static void announce(const struct tg_enrolment *e)

@@ -82,6 +82,9 @@ void tg_enrolment_done(struct tg_enrolment *e);
  */
 int tg_enrolment_base(struct tg_enrolment *e, struct tg_fault *reterr) TG_CHECKED;
 
+/* Whether @j tells of the method and the place that are configured now. Never fails. */
+bool tg_enrolment_same_place(const struct tg_enrolment *e, const struct tg_journal *j);
+
 /*
  * Whether there is an identity that makes the order unnecessary: 1 and its manifest when one is
  * whole, of this TPM and not expired; 0 when not (also while such an order is under way); -errno

@@ -57,8 +57,8 @@ static const struct row rows[] = {
 	  "read them" },
 	{ ANY, TG_STEP_WRITTEN, TG_ENROL_LOCAL, ANY,
 	  "look at the room on the disk, and at whom the state directory belongs to" },
-	{ ANY, ANY, TG_ENROL_RETRY, 0,
-	  "look at what is named, and at the network in between; " AGAIN },
+	/* A network that fails, or a server that is not trusted: the words tell which. */
+	{ ANY, ANY, TG_ENROL_RETRY, 0, "look at what is named; " AGAIN },
 	{ ANY, ANY, TG_ENROL_RETRY, ANY, "the trouble is the service's; " AGAIN },
 	{ ANY, ANY, TG_ENROL_BAD_ANSWER, ANY,
 	  "what the authority issues must fit a gateway: its profile is the place to look at" },

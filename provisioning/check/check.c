@@ -150,10 +150,14 @@ static void check_names(struct tg_check *c)
 		tg_report(c->report, TG_FINDING_FAIL, "request",
 			  "look at subject and dns-name of [enrolment], and at id of [gateway]",
 			  "%s", fault.text);
+	else if (names.csr.n_dns_names == 0)
+		tg_report(c->report, TG_FINDING_OK, "request", "", "it will be for %s",
+			  names.subject);
 	else
 		tg_report(c->report, TG_FINDING_OK, "request", "",
-			  "it will be for %s, with %zu dns-name", names.subject,
-			  names.csr.n_dns_names);
+			  "it will be for %s, with dns-name = %s%s", names.subject,
+			  names.csr.dns_names[0],
+			  names.csr.n_dns_names > 1 ? " and others" : "");
 }
 
 /* OpenSSL's way into the TPM, for keys that are there; what the credential has

@@ -78,6 +78,17 @@ static void tell_failure(struct tg_check *c, const struct tg_journal *j)
 		  tg_clock_iso(j->updated * (int64_t) TG_US_PER_S, when), j->error_text);
 }
 
+/* What failed at another place says nothing of the one that is configured. */
+static void tell_elsewhere(struct tg_check *c, const struct tg_journal *j, const char *when)
+{
+	tg_report(c->report, TG_FINDING_WARN, "last-attempt",
+		  "the next one begins anew, with the key that is there",
+		  "%s at step %s, %s, with another configuration (method = %s, %s)%s%s",
+		  j->error_class == TG_ENROL_OK ? "cut" : "failed",
+		  tg_enrol_step_name(j->error_class == TG_ENROL_OK ? j->step : j->error_step), when,
+		  j->method, j->endpoint, *j->error_text ? ": " : "", j->error_text);
+}
+
 void tg_check_last(struct tg_check *c)
 {
 	struct tg_journal j;
@@ -96,7 +107,9 @@ void tg_check_last(struct tg_check *c)
 		return;
 	}
 	tg_clock_iso(j.updated * (int64_t) TG_US_PER_S, when);
-	if (j.error_class != TG_ENROL_OK)
+	if (c->e->method && !tg_enrolment_same_place(c->e, &j))
+		tell_elsewhere(c, &j, when);
+	else if (j.error_class != TG_ENROL_OK)
 		tell_failure(c, &j);
 	else if (c->e->method && strcmp(j.method, "manual") == 0)
 		tg_report(c->report, TG_FINDING_WARN, "last-attempt",

@@ -205,6 +205,29 @@ class Est(Checking, EstProvision):
         self.assertIn("waiting at step issued (pending)", waiting["text"])
         self.assertIn("approve", waiting["text"])
 
+    def test_what_failed_at_another_place_is_no_failure_of_this_one(self):
+        self.configure(url="https://localhost:1")
+        self.failure()
+        self.configure()
+        found = self.check()["last-attempt"]
+        self.assertEqual((found["state"], found["advice"]),
+                         ("warn", "the next one begins anew, with the key that is there"))
+        self.assertRegex(found["text"], r"^failed at step csr, .*, with another configuration \(method = est, "
+                                        r"https://localhost:1/\.well-known/est\): .*Connection refused")
+
+    def test_the_names_of_the_request_are_told(self):
+        self.configure(enrolment="subject = CN=gw-7")
+        self.assertEqual(self.check()["request"]["text"], "it will be for CN=gw-7")
+        self.configure(enrolment="subject = CN=gw-7\ndns-name = a.example\ndns-name = b.example")
+        self.assertEqual(self.check()["request"]["text"],
+                         "it will be for CN=gw-7, with dns-name = a.example and others")
+
+    def test_a_server_that_is_not_trusted_is_no_trouble_of_the_network(self):
+        other = EstServer()
+        self.addCleanup(other.close)
+        self.configure(ca=other.path("ca.pem"))
+        self.assertNotIn("network", self.fails("cacerts", "chain ends in", "which is not in ca"))
+
     def test_a_user_name_may_be_the_gateways_own(self):
         identity = run(*self.command("identity")).stdout.strip()
         self.est.set(username="device-" + identity)

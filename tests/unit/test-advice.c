@@ -56,8 +56,8 @@ static void the_nearest_row_counts(void **state)
 	(void) state;
 	assert_non_null(strstr(advice(TG_ENROL_EST, TG_STEP_ISSUED, TG_ENROL_RETRY, 503), "overload"
 											  "ed"));
-	assert_non_null(strstr(advice(TG_ENROL_EST, TG_STEP_REQUEST, TG_ENROL_RETRY, 0), "networ"
-											 "k"));
+	assert_non_null(strstr(advice(TG_ENROL_EST, TG_STEP_REQUEST, TG_ENROL_RETRY, 0), "what is "
+											 "named"));
 	assert_non_null(strstr(advice(TG_ENROL_EST, TG_STEP_ISSUED, TG_ENROL_PENDING, 202), "approv"
 											    "e"));
 	assert_non_null(strstr(advice(TG_ENROL_MANUAL, TG_STEP_ISSUED, TG_ENROL_BAD_ANSWER, 0),
