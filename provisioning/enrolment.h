@@ -57,7 +57,7 @@ struct tg_enrolment {
 	char *key_pem, *csr_pem, *chain_pem; /* owned, as in identity/pending */
 	char *anchors_pem; /* owned: what the certificate must lead to; NULL: nobody can say */
 	struct tg_csr_wishes wishes; /* what the authority wants in a request that is to be made */
-	EVP_PKEY *key;
+	EVP_PKEY *key; /* owned, the public half; the other: tg_step_key_signer() */
 	bool bound;        /* what is sent has the binding of its connection, which csr_pem has not */
 	char *answer; /* owned: BY_HAND_ANSWER: the file that was brought, of answer_len bytes */
 	size_t answer_len;

@@ -8,6 +8,7 @@
 #include "x509/key.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
 #include <string.h>
 
 int tg_step_key_check(struct tg_enrolment *e, const char *pem, struct tg_fault *reterr)
@@ -61,18 +62,28 @@ int tg_step_key_provider(struct tg_enrolment *e, struct tg_fault *reterr)
 	return tg_provider_builtin(e->tpm, reterr);
 }
 
+int tg_step_key_signer(const struct tg_enrolment *e, EVP_PKEY **ret, struct tg_fault *reterr)
+{
+	int r = tg_key_from_pem(e->key_pem, strlen(e->key_pem), ret, reterr);
+
+	/* Our own file, which the TPM has just taken: not a bad answer. */
+	return r == -EBADMSG ? -EIO : r;
+}
+
 static int use_provider(struct tg_enrolment *e, struct tg_fault *reterr)
 {
+	EVP_PKEY *signer = NULL;
 	int r;
 
 	if (e->key)
 		return 0;
 	r = tg_step_key_provider(e, reterr);
-	if (r < 0)
-		return r;
-	r = tg_key_from_pem(e->key_pem, strlen(e->key_pem), &e->key, reterr);
-	/* Our own file, which the TPM has just taken: not a bad answer. */
-	return r == -EBADMSG ? -EIO : r;
+	if (r == 0)
+		r = tg_step_key_signer(e, &signer, reterr);
+	if (r == 0)
+		r = tg_key_public(signer, &e->key, reterr);
+	EVP_PKEY_free(signer);
+	return r;
 }
 
 static bool wants_same_key(const struct tg_enrolment *e)

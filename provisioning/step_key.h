@@ -22,6 +22,14 @@ int tg_step_key_make_room(struct tg_enrolment *e) TG_CHECKED;
  */
 int tg_step_key_provider(struct tg_enrolment *e, struct tg_fault *reterr) TG_CHECKED;
 
+/*
+ * The private half of e->key, to sign with and to be freed at once (EVP_PKEY_free): with the packaged
+ * provider it takes a place in the TPM as long as it is there, and to load it takes one more. A TPM has
+ * three, and where there is no resource manager one of them is the agent's. 0 or -errno.
+ */
+int tg_step_key_signer(const struct tg_enrolment *e, EVP_PKEY **ret,
+		       struct tg_fault *reterr) TG_CHECKED;
+
 /* As `take` and `keep` of struct tg_step. key_pem and key are set. */
 int tg_step_key_take(struct tg_enrolment *e, struct tg_fault *reterr) TG_CHECKED;
 int tg_step_key_keep(struct tg_enrolment *e, struct tg_fault *reterr) TG_CHECKED;

@@ -7,7 +7,6 @@
 #include "provisioning/step_key.h"
 #include "provisioning/verdict.h"
 #include "x509/csr.h"
-#include "x509/key.h"
 
 #include <errno.h>
 #include <openssl/evp.h>
@@ -20,22 +19,6 @@
 #define UNBOUND "0000000000000000"
 
 /* --- request ------------------------------------------------------------------------------ */
-
-/*
- * The request is signed, and from here on the key is only compared with others. A loaded one takes a
- * place in the TPM, which has three, and the session to come may need a key of its own beside the agent's.
- */
-static int let_key_go(struct tg_enrolment *e, struct tg_fault *reterr)
-{
-	EVP_PKEY *public = NULL;
-	int r = tg_key_public(e->key, &public, reterr);
-
-	if (r < 0)
-		return r;
-	EVP_PKEY_free(e->key);
-	e->key = public;
-	return 0;
-}
 
 /* The names of the configuration, or where a renewal keeps them the current certificate's. */
 static int request_names(const struct tg_enrolment *e, struct tg_request_names *ret,
@@ -65,21 +48,22 @@ static int ask_wishes(struct tg_enrolment *e, struct tg_fault *reterr)
 static int take_csr(struct tg_enrolment *e, struct tg_fault *reterr)
 {
 	tg_cleanup(tg_request_names_done) struct tg_request_names names = { 0 };
+	EVP_PKEY *signer = NULL;
 	int r = ask_wishes(e, reterr);
 
 	if (r == 0)
 		r = request_names(e, &names, reterr);
+	if (r == 0)
+		r = tg_step_key_signer(e, &signer, reterr);
 	if (r < 0)
 		return r;
 	e->bound = e->wishes.channel_binding;
 	names.csr.wishes = &e->wishes;
 	names.csr.challenge = e->bound ? UNBOUND : NULL;
 	free(tg_take(e->csr_pem));
-	r = tg_csr_make(e->key, &names.csr, &e->csr_pem, reterr);
-	if (r == 0)
-		r = tg_pending_write(e->state_dir, TG_FILE_REQUEST, e->csr_pem, reterr);
-	/* What is bound to a connection is made, and signed, while that stands. */
-	return r < 0 || e->bound ? r : let_key_go(e, reterr);
+	r = tg_csr_make(signer, &names.csr, &e->csr_pem, reterr);
+	EVP_PKEY_free(signer);
+	return r < 0 ? r : tg_pending_write(e->state_dir, TG_FILE_REQUEST, e->csr_pem, reterr);
 }
 
 static int keep_csr(struct tg_enrolment *e, struct tg_fault *reterr)
@@ -97,7 +81,7 @@ static int keep_csr(struct tg_enrolment *e, struct tg_fault *reterr)
 	if (e->bound && e->journal.step < TG_STEP_ISSUED)
 		fits = false;
 	if (fits)
-		return e->bound ? 0 : let_key_go(e, reterr);
+		return 0;
 	free(tg_take(e->csr_pem));
 	return TG_STEP_GONE;
 }

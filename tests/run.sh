@@ -15,7 +15,7 @@
 #   cuts         power cuts at a sample of all points of enrolment and rotation, with the optimised build
 #   demo         tests/demo.sh with the optimised build
 #   package      the .deb: built, looked at by lintian, installed and purged in a fresh Debian of this release
-#   trixie       Debian 13: built there, unit tests, the demo with each OpenSSL provider
+#   trixie       Debian 13: built there, unit tests, the demo with each OpenSSL provider, EST with the packaged one
 #   machine      (--machine) the arm64 machine
 #
 # --full makes fuzzing and simulation longer, cuts the power at every point and rotates for an hour. Logs stay in build/logs.
@@ -61,29 +61,32 @@ mirror() {
 	apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin: Debian' | head -n 1
 }
 
-# chroot_of NAME SUITE PACKAGES...: a fresh Debian in build/chroot/NAME, made once; sets $root. Says why when it cannot be made.
+# chroot_of NAME SUITE PACKAGES...: a fresh Debian in build/chroot/NAME, made once for these packages; sets $root. Says why when
+# it cannot be made.
 chroot_of() {
 	local suite=$2 site
 	root=$top/build/chroot/$1
 	shift 2
 	install_packages mmdebstrap || return 1
-	if [ ! -e "$root.made" ]; then
+	if [ "$(cat "$root.made" 2>/dev/null)" != "$*" ]; then
 		site=$(mirror)
 		[ -n "$site" ] || { echo "apt knows no Debian mirror"; return 1; }
-		rm -rf "$root"
+		rm -rf "$root" "$root.made"
 		mkdir -p "$(dirname "$root")"
 		mmdebstrap --variant=minbase --include="$(IFS=,; echo "$*")" "$suite" "$root" \
 			"deb $site $suite main" || return 1
-		touch "$root.made"
+		[ -e "$root/etc/hosts" ] || echo "127.0.0.1 localhost" >"$root/etc/hosts"
+		echo "$*" >"$root.made"
 	fi
 }
 
 # shellcheck disable=SC2016
 in_chroot() {
-	# A mount namespace of our own: whatever happens, no mount is left behind.
+	# A mount namespace of our own: whatever happens, no mount is left behind. A root that is a mount itself, as a test inside
+	# may want another namespace yet.
 	unshare --mount --propagation private sh -c '
 		root=$1; shift
-		mount -t proc proc "$root/proc" && mount --rbind /dev "$root/dev" && exec chroot "$root" \
+		mount --bind "$root" "$root" && mount -t proc proc "$root/proc" && mount --rbind /dev "$root/dev" && exec chroot "$root" \
 			/usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 "$@"
 	' sh "$root" "$@"
 }
@@ -210,8 +213,8 @@ ring_package() {
 
 ring_trixie() {
 	local provider
-	if ! step "trixie: a fresh Debian 13" chroot_of trixie trixie "${build_packages[@]}" "${bench_packages[@]}" tpm2-openssl \
-		iproute2; then
+	if ! step "trixie: a fresh Debian 13" chroot_of trixie trixie "${build_packages[@]}" "${bench_packages[@]}" \
+		"${est_packages[@]}" tpm2-openssl iproute2; then
 		skip_reason="no chroot: $(reason_of trixie--a-fresh-Debian-13)"
 		return 77
 	fi
@@ -223,6 +226,8 @@ ring_trixie() {
 		step "trixie: demo with the $provider provider" in_chroot /root/tidegate/tests/demo.sh \
 			--build /root/tidegate/build/release --provider $provider || return 1
 	done
+	step "trixie: EST with the tpm2 provider" in_chroot ctest --test-dir /root/tidegate/build/release --no-tests=error \
+		--output-on-failure -R '^(provision|gateway)-est[-_]packaged$'
 }
 
 ring_machine() {

@@ -20,12 +20,12 @@
 struct tg_est {
 	/* What is shown; NULL: nothing of the kind. Owned. */
 	char *chain_pem;
-	EVP_PKEY *key;
+	EVP_PKEY *key; /* also NULL with a chain_pem: let go for the time being */
 	char *password; /* cleared at the end */
 	char username[256]; /* the configuration's, with specifiers replaced */
 
 	char *base_pem;       /* owned: anchors that the connection is verified by */
-	struct tg_http *http; /* owned */
+	struct tg_http *http; /* owned; NULL: to be connected yet */
 	struct tg_certs
 		*pool; /* owned: authorities on the way to an anchor; NULL: none delivered */
 };
@@ -34,6 +34,14 @@ struct tg_est {
 
 /* Reads what @c shows to the server. 0, or -errno with the name of the file that is to blame. */
 int tg_est_credential_load(struct tg_enrolment *e, const struct tg_credential *c, struct tg_est *s,
+			   struct tg_fault *reterr) TG_CHECKED;
+
+/*
+ * Lets a key go that may take a place in the TPM, which is needed for the request's own key, and with it
+ * the connection that was made with it; and loads it again where it was let go.
+ */
+void tg_est_credential_rest(const struct tg_enrolment *e, struct tg_est *s);
+int tg_est_credential_wake(struct tg_enrolment *e, struct tg_est *s,
 			   struct tg_fault *reterr) TG_CHECKED;
 
 /* --- est_trust.c --- */

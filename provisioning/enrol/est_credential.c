@@ -7,6 +7,7 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
 #include <string.h>
 
 /*
@@ -80,4 +81,23 @@ int tg_est_credential_load(struct tg_enrolment *e, const struct tg_credential *c
 	if (r < 0 && reterr)
 		*reterr = fault;
 	return r;
+}
+
+void tg_est_credential_rest(const struct tg_enrolment *e, struct tg_est *s)
+{
+	/* Our own provider has a key in the TPM only while it signs. */
+	if (e->config->tpm.provider != TG_PROVIDER_TPM2 || !s->key)
+		return;
+	s->http = tg_http_free(s->http);
+	EVP_PKEY_free(s->key);
+	s->key = NULL;
+}
+
+int tg_est_credential_wake(struct tg_enrolment *e, struct tg_est *s, struct tg_fault *reterr)
+{
+	if (!s->chain_pem || s->key)
+		return 0;
+	free(tg_take(s->chain_pem));
+	return e->credential.which == TG_CREDENTIAL_CURRENT ? load_current(e, s, reterr)
+							    : load_claim(e, s, reterr);
 }

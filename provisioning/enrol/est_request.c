@@ -2,6 +2,7 @@
 #include "provisioning/enrol/est.h"
 #include "provisioning/failure.h"
 #include "provisioning/names.h"
+#include "provisioning/step_key.h"
 #include "wallclock/look.h"
 #include "x509/certs_only.h"
 #include "x509/chain_build.h"
@@ -10,6 +11,7 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
 #include <string.h>
 
 /*
@@ -36,8 +38,8 @@ static void learn_time(struct tg_enrolment *e, const struct tg_http *h,
 		(void) tg_wallclock_raise(&e->clock, TG_FLOOR_HTTPS, a->date, tg_clock_boot_us());
 }
 
-int tg_est_connect(struct tg_enrolment *e, struct tg_est *s, bool tls12_only,
-		   struct tg_fault *reterr)
+static int connect_with(const struct tg_enrolment *e, struct tg_est *s, bool tls12_only,
+			struct tg_fault *reterr)
 {
 	const struct tg_http_options o = {
 		.url = e->config->enrolment.est.url,
@@ -56,6 +58,14 @@ int tg_est_connect(struct tg_enrolment *e, struct tg_est *s, bool tls12_only,
 
 	s->http = tg_http_free(s->http);
 	return tg_http_new(&o, &s->http, reterr);
+}
+
+int tg_est_connect(struct tg_enrolment *e, struct tg_est *s, bool tls12_only,
+		   struct tg_fault *reterr)
+{
+	int r = tg_est_credential_wake(e, s, reterr);
+
+	return r < 0 ? r : connect_with(e, s, tls12_only, reterr);
 }
 
 /* An answer that is not the one we hoped for, with the server's words and what can be done. */
@@ -136,6 +146,7 @@ int tg_est_prepare(struct tg_enrolment *e, struct tg_fault *reterr)
 	struct tg_http_request q = { .answer_max = TG_CSR_ATTRIBUTES_BYTES };
 	int r = tg_est_call(e, s->http, TG_EST_OP_CSRATTRS, &q, &a, reterr);
 
+	tg_est_credential_rest(e, s);
 	e->wishes = (struct tg_csr_wishes){ 0 };
 	if (r < 0 || tg_est_is_absent(TG_EST_OP_CSRATTRS, a.status))
 		return r;
@@ -181,6 +192,8 @@ static int post_kept(struct tg_enrolment *e, struct tg_http_answer *ret, struct 
 	tg_autofree char *body = NULL;
 	int r = tg_csr_body(e->csr_pem, strlen(e->csr_pem), &body, reterr);
 
+	if (r == 0 && !s->http)
+		r = tg_est_connect(e, s, false, reterr);
 	if (r < 0)
 		return r;
 	q.body = body;
@@ -207,13 +220,17 @@ static int make_bound(void *user, const char *binding, char *out, size_t size,
 	struct tg_enrolment *e = user;
 	tg_cleanup(tg_request_names_done) struct tg_request_names names = { 0 };
 	tg_autofree char *pem = NULL, *body = NULL;
+	EVP_PKEY *signer = NULL;
 	int r = bound_names(e, &names, reterr);
 	size_t len;
 
+	if (r == 0)
+		r = tg_step_key_signer(e, &signer, reterr);
 	if (r < 0)
 		return r;
 	names.csr.challenge = binding;
-	r = tg_csr_make_sized(e->key, &names.csr, size, &pem, reterr);
+	r = tg_csr_make_sized(signer, &names.csr, size, &pem, reterr);
+	EVP_PKEY_free(signer);
 	/* Chance, and no matter of the server's. */
 	if (r == -EMSGSIZE)
 		r = -EAGAIN;

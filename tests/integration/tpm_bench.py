@@ -2,6 +2,7 @@
 """What a TPM can do to those who need it: the proxy before a software TPM, and the tools of an operator with bad luck."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -103,3 +104,9 @@ class Tools:
 def clear(tools):
     """TPM2_Clear: a new seed for the owner hierarchy, the endorsement key stays."""
     tools.run("tpm2_clear", "-Q")
+
+
+def packaged_version():
+    """Of Debian's tpm2-openssl; () where there is none."""
+    done = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", "tpm2-openssl"], capture_output=True, text=True, check=False)
+    return tuple(int(n) for n in re.findall(r"\d+", done.stdout.partition("-")[0]))
