@@ -63,6 +63,7 @@ struct tg_enrolment {
 	size_t answer_len;
 	bool anew;         /* nothing of an earlier run but its key */
 	bool started_over; /* what was issued went stale once in this run */
+	int64_t latest_s;  /* when the service's own certificate ends: what it issues begins before; 0: unknown */
 	int64_t retry_at;  /* when the authority wanted to be asked again, until it is; 0: no matter */
 };
 

@@ -50,6 +50,19 @@ static int refuse(const struct tg_chain *chain, enum tg_chain_verdict verdict,
 			    info.subject, other ? "'" : "", advice_on(verdict));
 }
 
+/*
+ * How far ahead it may begin. What begins when its own service is over is of a clock that is
+ * wrong, and by the first certificate of a gateway that gateway then goes.
+ */
+static int64_t skew_s(const struct tg_enrolment *e)
+{
+	int64_t skew = tg_enrolment_skew_s(e), ahead = e->latest_s - tg_enrolment_now_s(e);
+
+	if (ahead < TG_CHAIN_SKEW_S)
+		ahead = TG_CHAIN_SKEW_S;
+	return e->latest_s && ahead < skew ? ahead : skew;
+}
+
 static int judge(const struct tg_enrolment *e, const struct tg_chain *chain, const char *subject,
 		 const struct tg_chain *like, struct tg_fault *reterr)
 {
@@ -61,7 +74,7 @@ static int judge(const struct tg_enrolment *e, const struct tg_chain *chain, con
 		.subject = subject,
 		.like = like,
 		.now = tg_enrolment_now_s(e),
-		.skew_s = tg_enrolment_skew_s(e),
+		.skew_s = skew_s(e),
 		.min_life_s = MIN_LIFE_S,
 	};
 	struct tg_fault why = { .text = "" };

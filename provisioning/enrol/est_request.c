@@ -28,13 +28,15 @@ static void learn_time(struct tg_enrolment *e, const struct tg_http *h,
 		       const struct tg_http_answer *a)
 {
 	enum tg_clock_trust trust = tg_wallclock_judge(&e->clock, tg_wallclock_instant());
-	int64_t begun = tg_http_peer_not_before(h);
+	int64_t begun = tg_http_peer_not_before(h), end = tg_http_peer_not_after(h);
 
+	if (end)
+		e->latest_s = end;
 	if (begun)
 		(void) tg_wallclock_raise(&e->clock, TG_FLOOR_PEER, begun, tg_clock_boot_us());
 	/* A clock that is known to be right is not corrected by one that may be wrong, and none by
 	 * one that says that the server's own certificate is over. */
-	if (a->date && a->date < tg_http_peer_not_after(h) && trust != TG_CLOCK_SYNCHRONISED)
+	if (a->date && a->date < end && trust != TG_CLOCK_SYNCHRONISED)
 		(void) tg_wallclock_raise(&e->clock, TG_FLOOR_HTTPS, a->date, tg_clock_boot_us());
 }
 

@@ -23,7 +23,7 @@ PRIVATE = "mount -t tmpfs tmpfs /run && if [ -d /var/lib/systemd ]; then mount -
 
 
 class WrongClock(EstProvision):
-    SERVER = {"backdate": 0}
+    SERVER = {"backdate": 0, "server_life": 60 * DAY}
     OFFSET = -3 * 365 * DAY     # of the gateway's clock, to the server's
 
     @classmethod
@@ -75,10 +75,18 @@ class WrongClock(EstProvision):
         self.assertLess(manifest["made"], time.time() + WORLD + 120)
 
     def test_a_date_behind_the_end_of_its_own_certificate_counts_for_nothing(self):
-        self.est.set(date=str(60 * 365 * DAY))
+        self.est.set(date=str(90 * DAY))
         _, result = self.enrol()
         self.assert_enrolled(result)
         self.assertLess(json.loads(self.read("candidate/manifest"))["made"], time.time() + WORLD + 120)
+
+    def test_what_begins_behind_the_end_of_its_own_server_is_not_taken(self):
+        self.est.set(backdate=-59 * DAY, life=90 * DAY)
+        self.assert_enrolled(self.enrol()[1])
+        self.est.set(backdate=-61 * DAY, life=90 * DAY)
+        failed = self.failure("--again")
+        self.assertEqual((failed["step"], failed["class"]), ("issued", "bad-answer"))
+        self.assertIn("it begins ", failed["text"])
 
     def test_waiting_times_count_on_the_gateways_believed_clock(self):
         self.est.set(pending=1, retry_after="imf:3600")

@@ -126,10 +126,10 @@ class Authority:
             builder = builder.add_extension(extension, critical=False)
         return builder.sign(self.key, hashes.SHA256())
 
-    def issue_server(self, hosts):
+    def issue_server(self, hosts, not_after=None):
         key = new_key()
         names = x509.SubjectAlternativeName([alternative_name(h) for h in hosts])
-        return key, self.issue(key.public_key(), subject=name(hosts[0]), extra=(names,),
+        return key, self.issue(key.public_key(), subject=name(hosts[0]), extra=(names,), not_after=not_after,
                                eku=[ExtendedKeyUsageOID.SERVER_AUTH])
 
 

@@ -39,6 +39,7 @@ class Config(Settings):
     enroll_known: bool = True           # False: simpleenroll is refused for a subject that has a certificate
     # What is issued
     life: float = 30 * 86400.0          # seconds
+    server_life: float = 0.0            # seconds of the server's own certificate; 0: as its authority's
     backdate: float = 120.0             # seconds by which notBefore lies behind the time of issue
     subject: str = "asked"              # asked, or a common name that all get
     strings: str = ""                   # how the authority writes names: "" as asked, printable, utf8

@@ -176,8 +176,8 @@ class Pki:
         made = self.line.issue(key.public_key(), subject=certs.name(common_name), eku=[CLIENT], not_after=end)
         return certs.key_pem(key), (certs.cert_pem(made) + certs.cert_pem(self.line.certificate)).encode()
 
-    def server(self, hosts, number=None):
+    def server(self, hosts, number=None, life=0):
         """Key and certificate for the server, and the authorities that lead from it to its root."""
         generation = self.generations[number - 1] if number else self.newest
-        key, made = generation.issuing.issue_server(hosts)
+        key, made = generation.issuing.issue_server(hosts, certs.now() + datetime.timedelta(seconds=life) if life else None)
         return certs.key_pem(key), made, generation

@@ -223,7 +223,7 @@ class Server:
 
     def own_certificate(self, number=None, hosts=None):
         """A certificate for the server from a generation, the newest when none is named."""
-        key, made, generation = self.pki.server(hosts or self.hosts, number)
+        key, made, generation = self.pki.server(hosts or self.hosts, number, self.config.server_life)
         held = [made]
         if self.config.server_chain != "leaf":
             held.append(generation.issuing.certificate)
