@@ -44,6 +44,9 @@ static const struct row rows[] = {
 	  "keys" },
 	{ TG_ENROL_EST, TG_STEP_CSR, TG_ENROL_BAD_ANSWER, ANY, NO_EST },
 	{ TG_ENROL_EST, TG_STEP_REQUEST, TG_ENROL_BAD_ANSWER, ANY, NO_EST },
+	{ TG_ENROL_EST, TG_STEP_ISSUED, TG_ENROL_BAD_ANSWER, ANY,
+	  "what comes has to be a certificate that fits a gateway: look at url and label, and at "
+	  "the authority's profile" },
 
 	{ TG_ENROL_MANUAL, ANY, TG_ENROL_BAD_ANSWER, ANY,
 	  "the request still waits: bring the right file with --install" },

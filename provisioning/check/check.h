@@ -24,7 +24,7 @@ struct tg_check {
 	bool has_current;         /* a generation that a renewal would be based on */
 	bool has_tpm;             /* it has answered, so e->names are complete */
 	bool can_sign;            /* keys in the TPM can be used by OpenSSL */
-	bool ca_is_bad;           /* and told, so nobody needs to be shown anything */
+	bool cannot_open;         /* for a file of which a finding tells, so the server is not asked */
 };
 
 /* check_files.c: trust anchors and bootstrap credential, as far as files tell.

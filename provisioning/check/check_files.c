@@ -88,7 +88,7 @@ static void check_ca(struct tg_check *c, const char *path,
 			  "%s", without_name(fault.text));
 	else
 		tell_anchors(c, path, pem);
-	c->ca_is_bad = r < 0;
+	c->cannot_open |= r < 0;
 }
 
 /* --- bootstrap credential
@@ -128,6 +128,7 @@ static void check_claim(struct tg_check *c, const struct tg_claim_files *files)
 			  "%s and %s belong together, and the certificate is valid",
 			  files->certificate, files->key);
 	tg_claim_pair_done(&pair);
+	c->cannot_open |= r < 0 && !c->has_current;
 }
 
 static bool is_credential(const char *file)
@@ -152,6 +153,7 @@ static void check_password(struct tg_check *c, const char *file)
 	}
 	r = tg_operator_secret_read("password-file", file, &secret, &fault);
 	secret = tg_operator_secret_free(secret);
+	c->cannot_open |= r < 0 && !c->has_current;
 	if (r < 0)
 		tg_report(c->report, severity(c), "password-file",
 			  "the user tidegate must be able to read it", "%s", fault.text);

@@ -229,7 +229,7 @@ void tg_check_server(struct tg_check *c)
 	size_t len = 0;
 
 	if (!find_place(c->e->config, &at) || !is_reachable(c, &at) || !c->can_sign ||
-	    c->ca_is_bad)
+	    c->cannot_open)
 		return;
 	aside.json = false;
 	aside.out = open_memstream(&notes, &len);

@@ -239,8 +239,7 @@ class Est(Checking, EstProvision):
         found = self.check()["password-file"]
         self.assertEqual((found["state"], found["advice"]), ("warn", "chown root:tidegate and chmod 0640"))
         os.unlink(self.est.path("password"))
-        found = self.check(1)
-        self.assertEqual((found["password-file"]["state"], found["cacerts"]["state"]), ("fail", "fail"))
+        self.fails("password-file", "No such file", "the user tidegate must be able to read it")
         self.configure(**{"password-file": "tidegate.est-password"})
         self.assertEqual(self.check(1)["password-file"]["state"], "warn")
 

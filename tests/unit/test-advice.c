@@ -63,6 +63,8 @@ static void the_nearest_row_counts(void **state)
 	assert_non_null(strstr(advice(TG_ENROL_MANUAL, TG_STEP_ISSUED, TG_ENROL_BAD_ANSWER, 0),
 			       "--install"));
 	assert_non_null(strstr(advice(TG_ENROL_EST, TG_STEP_KEY, TG_ENROL_LOCAL, 0), "TPM"));
+	assert_non_null(
+		strstr(advice(TG_ENROL_EST, TG_STEP_ISSUED, TG_ENROL_BAD_ANSWER, 0), "url and label"));
 	assert_null(
 		strstr(advice(TG_ENROL_AWS_FLEET, TG_STEP_REQUEST, TG_ENROL_BAD_ANSWER, 0), "EST"));
 }
