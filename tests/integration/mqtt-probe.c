@@ -131,7 +131,7 @@ static void print_socket_options(void)
 		socklen_t len = sizeof(peer), four = sizeof(int);
 
 		if (getpeername(fd, (struct sockaddr *) &peer, &len) < 0 ||
-		    peer.ss_family != AF_INET)
+		    (peer.ss_family != AF_INET && peer.ss_family != AF_INET6))
 			continue;
 		(void) getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &four);
 		(void) getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, &four);

@@ -103,6 +103,11 @@ def free_port():
         return s.getsockname()[1]
 
 
+def localhost():
+    """Where a client looks that tries one address at a time: ::1 comes first on many machines."""
+    return socket.getaddrinfo("localhost", 0, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)[0][4][0]
+
+
 def stop(process):
     """Ends a process that we started, by its PID."""
     if process.poll() is None:
@@ -122,10 +127,11 @@ class Mosquitto:
         config = os.path.join(directory, "mosquitto-%d.conf" % self.port)
         self.log = os.path.join(directory, "mosquitto-%d.log" % self.port)
         with open(config, "w", encoding="ascii") as out:
-            out.write("listener %d 127.0.0.1\ncafile %s\ncertfile %s\nkeyfile %s\nrequire_certificate true\n"
-                      "use_identity_as_username true\nallow_anonymous false\npersistence false\n"
-                      "log_dest file %s\nlog_type all\nuser root\n%s\n"
-                      % (self.port, ca, server, server, self.log, extra))
+            out.write("per_listener_settings false\nallow_anonymous false\npersistence false\nlog_dest file %s\nlog_type all\n"
+                      "user root\n" % self.log)
+            for address in sorted({localhost(), "127.0.0.1"}):
+                out.write("listener %d %s\ncafile %s\ncertfile %s\nkeyfile %s\nrequire_certificate true\n"
+                          "use_identity_as_username true\n%s\n" % (self.port, address, ca, server, server, extra))
         self.process = subprocess.Popen(["/usr/sbin/mosquitto", "-c", config], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 20

@@ -15,7 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "fakes")]
 
 from hostile_broker import HostileBroker  # noqa: E402
-from mqtt_bench import DAY, Authority, Mosquitto, Probe, free_port, now, weak_key  # noqa: E402
+from mqtt_bench import DAY, Authority, Mosquitto, Probe, free_port, localhost, now, weak_key  # noqa: E402
 
 PROBE = None
 NONE, DNS, TCP, TLS_PEER, TLS_REFUSED, TPM, REFUSED, CLOSED, LOCAL = range(9)
@@ -51,7 +51,7 @@ class Bench(unittest.TestCase):
         return p
 
     def hostile(self, mode, certificate=None, **options):
-        broker = HostileBroker(mode, certificate or self.server, self.ca.file, **options)
+        broker = HostileBroker(mode, certificate or self.server, self.ca.file, **{"bind": localhost(), **options})
         self.addCleanup(broker.stop)
         return broker
 
@@ -231,7 +231,7 @@ class Peer(Bench):
     """Whom we take for the broker."""
 
     def judged(self, certificate, host="localhost", tweak=None, **options):
-        broker = self.hostile("nopuback", certificate, tweak=tweak)
+        broker = self.hostile("nopuback", certificate, tweak=tweak, bind=localhost() if host == "localhost" else host)
         e = self.refusal(broker.port, host=host, **options)
         # Not a byte of MQTT, and neither our certificate: the handshake did not end.
         self.assertEqual((broker.bytes_seen, broker.handshakes), (0, 0), e)
@@ -270,7 +270,8 @@ class Peer(Bench):
 
     def test_names_are_sent_as_server_names_and_addresses_are_not(self):
         for host in ("localhost", "127.0.0.1"):
-            broker = self.hostile("nopuback", self.issue("both.pem", ["localhost", "127.0.0.1"]))
+            broker = self.hostile("nopuback", self.issue("both.pem", ["localhost", "127.0.0.1"]),
+                                  bind=localhost() if host == "localhost" else host)
             with self.online(port=broker.port, host=host):
                 self.assertEqual(broker.asked_for, ["localhost"] if host == "localhost" else [None])
 
@@ -415,13 +416,14 @@ class Refused(Bench):
         self.assertLess(time.monotonic() - begun, 30)
 
     def test_a_closed_port_is_told_with_the_systems_words(self):
-        self.assertCause(self.refusal(free_port()), TCP, "Connection refused", "(127.0.0.1)")
+        self.assertCause(self.refusal(free_port()), TCP, "Connection refused", f"({localhost()})")
 
     def test_a_listener_that_never_accepts_ends_in_time(self):
-        with socket.socket() as deaf:
-            deaf.bind(("127.0.0.1", 0))
+        family = socket.AF_INET6 if ":" in localhost() else socket.AF_INET
+        with socket.socket(family) as deaf:
+            deaf.bind((localhost(), 0))
             deaf.listen(0)
-            queue = [socket.socket() for _ in range(3)]
+            queue = [socket.socket(family) for _ in range(3)]
             for s in queue:
                 s.setblocking(False)
                 s.connect_ex(deaf.getsockname())

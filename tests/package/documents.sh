@@ -83,8 +83,10 @@ cp -r "$top/packaging/examples" "$scratch/etc" && chmod -R go-w "$scratch/etc"
 "$build/agent/tidegate" check "$scratch/etc" >"$scratch/check" 2>&1 || complain "tidegate check refuses the example"
 grep -q 'ok, 1 buses, 1 devices$' "$scratch/check" || complain "tidegate check says of the example: $(cat "$scratch/check")"
 for method in est manual; do
-	"$build/agent/tidegate" check "$scratch/etc/$method" >"$scratch/check" 2>&1 && grep -q ': ok, ' "$scratch/check" &&
-		! grep -q warning "$scratch/check" || complain "tidegate check says of the example for $method: $(cat "$scratch/check")"
+	if ! "$build/agent/tidegate" check "$scratch/etc/$method" >"$scratch/check" 2>&1 ||
+		! grep -q ': ok, ' "$scratch/check" || grep -q warning "$scratch/check"; then
+		complain "tidegate check says of the example for $method: $(cat "$scratch/check")"
+	fi
 done
 
 [ $failed = 0 ] && echo "manual pages, completion, catalog and example say what the programs say"
