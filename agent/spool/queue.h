@@ -80,9 +80,7 @@ void tg_queue_link_down(struct tg_queue *q);
 bool tg_queue_ack(struct tg_queue *q, uint64_t seq, uint64_t now_us);
 bool tg_queue_refuse(struct tg_queue *q, uint64_t seq, uint64_t now_us);
 
-/* --- to the disk
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- to the disk ----------------------------------------------------------------------- */
 
 /* When the next transaction is due, TG_US_FOREVER: none; <= @now_us: now. */
 uint64_t tg_queue_flush_us(struct tg_queue *q, uint64_t now_us);
@@ -115,9 +113,7 @@ void tg_queue_settle(struct tg_queue *q);
  * down, newest go. */
 void tg_queue_drop_dirty(struct tg_queue *q);
 
-/* --- from the disk
- * -------------------------------------------------------------------------------------------------
- */
+/* --- from the disk --------------------------------------------------------------------- */
 
 /* Whether rows behind q->cursor should be read now. */
 bool tg_queue_wants_page(const struct tg_queue *q);
@@ -133,9 +129,7 @@ bool tg_queue_holds(const struct tg_queue *q, uint64_t seq);
 /* A row was written behind the queue's back (a gap record): read it in this session. */
 void tg_queue_row_added(struct tg_queue *q, uint64_t seq);
 
-/* --- out
- * -----------------------------------------------------------------------------------------------------------
- */
+/* --- out ------------------------------------------------------------------------------- */
 
 struct tg_queue_pick {
 	enum tg_stream stream;

@@ -37,8 +37,7 @@ static void check_configuration(struct tg_check *c, const struct tg_options *o)
 			  "%s, method = none", o->config);
 }
 
-/* --- what is on the gateway
- * ------------------------------------------------------------------ */
+/* --- what is on the gateway ------------------------------------------------------------ */
 
 static void check_state(struct tg_check *c)
 {

@@ -13,9 +13,7 @@
 #define SHOWN       4 /* anchors in a line */
 #define ENDS_SOON_S (INT64_C(30) * 86400)
 
-/* --- trust anchors
- * ---------------------------------------------------------------------------
- */
+/* --- trust anchors --------------------------------------------------------------------- */
 
 /* Those that are shown, and how the first of them ends. */
 static void tell_anchors(struct tg_check *c, const char *path, const char *pem)
@@ -91,8 +89,7 @@ static void check_ca(struct tg_check *c, const char *path,
 	c->cannot_open |= r < 0;
 }
 
-/* --- bootstrap credential
- * -------------------------------------------------------------------- */
+/* --- bootstrap credential -------------------------------------------------------------- */
 
 /*
  * The enrolment of a gateway that has a certificate needs none; it may have
@@ -166,9 +163,7 @@ static void check_password(struct tg_check *c, const char *file)
 		tg_report(c->report, TG_FINDING_OK, "password-file", "", "%s can be read", file);
 }
 
-/* --- by method
- * -------------------------------------------------------------------------------
- */
+/* --- by method ------------------------------------------------------------------------- */
 
 static void check_fleet(struct tg_check *c)
 {

@@ -7,9 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* --- the identity
- * ----------------------------------------------------------------------------
- */
+/* --- the identity ---------------------------------------------------------------------- */
 
 /* How much of its life is over, in percent; 100 also behind its end. */
 static unsigned age_percent(const struct tg_manifest *m, int64_t now_s)
@@ -63,8 +61,7 @@ void tg_check_identity(struct tg_check *c)
 			  "generation %u, %s, waits for the broker's verdict", m.number, m.subject);
 }
 
-/* --- the last attempt
- * ------------------------------------------------------------------------ */
+/* --- the last attempt ------------------------------------------------------------------ */
 
 static void tell_failure(struct tg_check *c, const struct tg_journal *j)
 {

@@ -28,9 +28,7 @@ struct place {
 	const char *what;
 };
 
-/* --- where it is
- * -----------------------------------------------------------------------------
- */
+/* --- where it is ----------------------------------------------------------------------- */
 
 /* HOST, HOST:PORT or [IPv6]:PORT behind the two slashes of @url, which the
  * loader has looked at. */
@@ -77,8 +75,7 @@ static bool find_place(const struct tg_config *c, struct place *ret)
 	return false;
 }
 
-/* --- name and connection
- * --------------------------------------------------------------------- */
+/* --- name and connection --------------------------------------------------------------- */
 
 static int try_address(const struct addrinfo *a)
 {
@@ -114,8 +111,7 @@ static bool connects(struct tg_check *c, const struct place *at, const struct ad
 	if (r < 0)
 		tg_report(c->report, TG_FINDING_FAIL, at->what,
 			  "is the port right, is the server running, and does a firewall in "
-			  "between let it "
-			  "through?",
+			  "between let it through?",
 			  "%s port %s cannot be connected to (%u addresses, the last is %s): %s",
 			  at->host, at->port, n, text, strerror(-r));
 	else
@@ -134,8 +130,7 @@ static bool is_reachable(struct tg_check *c, const struct place *at)
 	if (r != 0) {
 		tg_report(c->report, TG_FINDING_FAIL, at->what,
 			  "is the name right, and does the resolver of this gateway answer "
-			  "(resolvectl query, "
-			  "getent hosts)?",
+			  "(resolvectl query, getent hosts)?",
 			  "the name %s is not found: %s", at->host, gai_strerror(r));
 		return false;
 	}
@@ -144,8 +139,7 @@ static bool is_reachable(struct tg_check *c, const struct place *at)
 	return good;
 }
 
-/* --- the method's session
- * -------------------------------------------------------------------- */
+/* --- the method's session -------------------------------------------------------------- */
 
 /* What the method remarks on its way is worth a look here. */
 static void tell_notes(struct tg_check *c, const char *what, char *notes)
