@@ -162,7 +162,7 @@ bounds() {
 	step "integration: optimised build" configure release &&
 		step "integration: bounds of an enrolment" /usr/bin/python3 tests/integration/test_provision_bounds.py \
 			build/release/provisioning/tidegate-provision --full --memory 20 &&
-		sed -nE 's/.*(([0-9]+ spoilt answers in [0-9]+ s|the most memory of a run was).*)/         \1/p' \
+		sed -nE 's/(.*[^0-9])?(([0-9]+ spoilt answers in [0-9]+ s|the most memory of a run was).*)/         \2/p' \
 			"$logs/integration--bounds-of-an-enrolment.log"
 }
 
