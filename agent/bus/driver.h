@@ -12,10 +12,30 @@
  * A driver is a const struct in the list of registry.c. One worker thread per
  * physical bus calls it, never two at once; calls may block up to the
  * device's time-out (times retries), which is why they have a thread of their
- * own. Drivers know nothing of schedules, back-off, spool or MQTT.
+ * own. Drivers know nothing of schedules, back-off, spool or MQTT, nor of
+ * scale, offset, units and counters: they read and write *raw* values.
+ *
+ * A bus is asked (poll), or speaks unasked (listen), or both.
  */
 struct tg_bus;
-struct tg_poll;
+struct tg_table; /* table.h */
+
+/* Whom a driver tells what came unasked, during listen(). */
+struct tg_bus_ear {
+	/* @point is the index in dev->points. Of @s value or quality and reason, and boot_us, count; all is copied. */
+	void (*heard)(void *user, const struct tg_config_device *dev, size_t point,
+		      const struct tg_sample *s);
+	/* @n units of input were thrown away unread (overrun, babble). */
+	void (*dropped)(void *user, uint64_t n);
+	void *user;
+};
+
+/* How a bus is, for status and metrics. */
+struct tg_bus_note {
+	char text[TG_REASON_MAX +
+		  1]; /* "error-passive, tx 128 rx 0"; "" when there is nothing to say */
+	uint64_t requests, errors; /* or frames, lines, messages; since open */
+};
 
 struct tg_bus_driver {
 	const char *name; /* "modbus-tcp": the value of `type` */
@@ -23,7 +43,7 @@ struct tg_bus_driver {
 
 	/*
 	 * Returns 0 and an owned bus, or -errno. The bus need not be reachable: a driver that can
-	 * reconnect connects in poll.
+	 * reconnect connects in poll or listen.
 	 * @cfg outlives the bus.
 	 */
 	int (*open)(const struct tg_config *cfg, size_t bus, struct tg_bus **ret,
@@ -35,25 +55,62 @@ struct tg_bus_driver {
 	int (*plan)(struct tg_bus *bus, const struct tg_config_device *dev, void **ret_plan,
 		    struct tg_fault *reterr);
 	void (*plan_free)(void *plan);
-	/* The longest that one poll of @dev may take when all goes wrong, for the watchdog. Never
+	/* The longest that one call for @dev may take when all goes wrong, for the watchdog. Never
 	 * fails. */
 	uint64_t (*patience_us)(struct tg_bus *bus, const struct tg_config_device *dev, void *plan);
 	/*
 	 * Reads every point of @dev once: fills out[0 .. dev->n_points - 1], in the order of the
 	 * points, each with value or quality and reason, and boot_us of its own acquisition. Text
-	 * values and reasons stay valid until the next call on this bus. Returns the number of
+	 * values and reasons stay valid until the next call on this bus. @retries is how often a
+	 * request may be repeated: dev->retries, or 0 for a device that is backed off. Returns the number of
 	 * retries that it took (0 is the rule) when the device answered at all (single points may
 	 * be bad), or -errno when it did not: then every sample is bad, and the worker backs the
 	 * device off. -ENOTCONN says that the bus itself is down, and so every device on it.
+	 * NULL for a bus that only speaks unasked.
 	 */
 	int (*poll)(struct tg_bus *bus, const struct tg_config_device *dev, void *plan,
-		    struct tg_sample *out, struct tg_fault *reterr);
-	/* Optional; NULL when the bus cannot be written (modbus-tcp: not yet). @value is the raw
-	 * one (scale undone). */
+		    unsigned retries, struct tg_sample *out, struct tg_fault *reterr);
+
+	/*
+	 * Buses that speak unasked have both of these, others none.
+	 *
+	 * The descriptor that becomes readable when listen has something to do (epoll where there are several), or
+	 * -1; *ret_wake_us: when it is called all the same, CLOCK_BOOTTIME. Asked before each wait; never fails.
+	 */
+	int (*listen_fd)(struct tg_bus *bus, uint64_t *ret_wake_us);
+	/*
+	 * Takes what is there, at most TG_LISTEN_MAX units of it, and never waits. Returns 0, or -ENOTCONN: the
+	 * bus is down and so every device on it, until a later call returns 0.
+	 */
+	int (*listen)(struct tg_bus *bus, const struct tg_bus_ear *ear, struct tg_fault *reterr);
+
+	/*
+	 * Sets one point with write = yes. Optional. @raw is of the type that read_one gives (numbers may be of any
+	 * number type), within min and max. Returns 0 when the device confirmed it, -ERANGE when the point cannot hold
+	 * it, or -errno; a write is never repeated by a driver after it may have reached the device.
+	 */
 	int (*write)(struct tg_bus *bus, const struct tg_config_device *dev,
-		     const struct tg_config_point *point, double value, struct tg_fault *reterr);
+		     const struct tg_config_point *point, const struct tg_value *raw,
+		     struct tg_fault *reterr);
+	/* Reads one point, as after a write. Returns 0 with good or bad quality in @out, or -errno. There when write is. */
+	int (*read_one)(struct tg_bus *bus, const struct tg_config_device *dev,
+			const struct tg_config_point *point, struct tg_sample *out,
+			struct tg_fault *reterr);
+
+	/*
+	 * Looks round for `tidegate probe NAME [ADDRESS]`. Optional. @dev is NULL when NAME is the bus, @address "" when
+	 * it is not given. At most TG_PROBE_US. Returns 0 and @out filled, -EINVAL for an address that is none (with
+	 * an example of a right one), or -errno.
+	 */
+	int (*probe)(struct tg_bus *bus, const struct tg_config_device *dev, const char *address,
+		     struct tg_table *out, struct tg_fault *reterr);
+	/* Optional; never blocks, never fails. */
+	void (*describe)(struct tg_bus *bus, struct tg_bus_note *out);
 	void (*close)(struct tg_bus *bus); /* accepts NULL */
 };
+
+#define TG_LISTEN_MAX 256               /* frames, lines, messages, edges of one call of listen */
+#define TG_PROBE_US   UINT64_C(8000000) /* of one probe */
 
 /* The driver of @type, or NULL when this build has none. */
 const struct tg_bus_driver *tg_bus_driver_get(enum tg_bus_type type);

@@ -58,7 +58,8 @@ struct round {
 	struct tg_modbus_plan *plan;
 	struct tg_sample *out;
 	uint64_t deadline_us;
-	unsigned retries; /* spent */
+	unsigned may_retry; /* each request */
+	unsigned retries;   /* spent */
 	unsigned silent;  /* blocks */
 	bool answered;
 };
@@ -273,7 +274,7 @@ static int ask(struct round *rd, const struct tg_modbus_block *b,
 			(void) exception_fault(r, reterr);
 		if (r == -ENOTCONN || (r >= 0 && !is_busy(r) && !is_absent(r)))
 			return r;
-		if (attempt >= rd->dev->retries)
+		if (attempt >= rd->may_retry)
 			return is_absent(r) ? -EHOSTUNREACH : r;
 		rd->retries++;
 		if (is_busy(r))
@@ -454,12 +455,12 @@ static uint64_t modbus_tcp_patience_us(struct tg_bus *bus, const struct tg_confi
 }
 
 static int modbus_tcp_poll(struct tg_bus *bus, const struct tg_config_device *dev, void *user,
-			   struct tg_sample *out, struct tg_fault *reterr)
+			   unsigned retries, struct tg_sample *out, struct tg_fault *reterr)
 {
 	struct device_plan *plan = user;
 	struct tg_fault fault = { 0 };
 	uint64_t now = tg_clock_boot_us();
-	struct round rd = { .bus = bus, .dev = dev, .plan = plan->blocks, .out = out };
+	struct round rd = { .bus = bus, .dev = dev, .plan = plan->blocks, .may_retry = retries, .out = out };
 	int r;
 
 	start_round(plan, now);

@@ -172,7 +172,7 @@ static void poll_device(struct tg_worker *w, struct device *d, bool extra)
 
 	atomic_store(&w->progress_us, start);
 	prepare_samples(w, d->cfg, start);
-	r = w->driver->poll(w->bus, d->cfg, d->plan, w->samples, &fault);
+	r = w->driver->poll(w->bus, d->cfg, d->plan, d->cfg->retries, w->samples, &fault);
 	end = tg_clock_boot_us();
 
 	judge(w, d, r, &fault);

@@ -64,14 +64,15 @@ static int build_pairs(struct tg_loaded *l, const struct tg_config_key *key,
 	int r;
 
 	for (struct tg_setting *set = section ? section->settings : NULL; set; set = set->next)
-		n += set->key == key;
+		n += strcmp(set->key->name, key->name) == 0;
 	pairs->items = tg_pool_alloc(&l->pool, n * sizeof(*pairs->items));
 	if (!pairs->items)
 		return -ENOMEM;
 	for (struct tg_setting *set = n ? section->settings : NULL; set; set = set->next) {
 		struct tg_pair *pair = &pairs->items[pairs->n];
 
-		if (set->key != key)
+		/* By name: the setting's row may be that of another bus type. */
+		if (strcmp(set->key->name, key->name) != 0)
 			continue;
 		r = parse_value(l, key, set, base);
 		if (r < 0)
@@ -128,8 +129,9 @@ static int build_section(struct tg_loaded *l, enum tg_config_kind kind,
 {
 	unsigned buses = section ? section->buses : 0;
 
-	for (size_t i = 0; i < tg_config_n_keys; i++) {
-		const struct tg_config_key *key = &tg_config_keys[i];
+	const struct tg_config_key *key;
+
+	for (size_t i = 0; (key = tg_config_key_at(i)); i++) {
 		int r;
 
 		if (key->kind != kind || !tg_config_key_fits(key, buses))
@@ -146,12 +148,13 @@ static int build_section(struct tg_loaded *l, enum tg_config_kind kind,
 static void refuse_foreign_keys(struct tg_loaded *l, const struct tg_section *section)
 {
 	for (struct tg_setting *set = section->settings; section->buses && set; set = set->next) {
+		const struct tg_config_key *key;
 		bool fits = false;
 
-		for (size_t i = 0; !fits && i < tg_config_n_keys; i++)
-			fits = tg_config_keys[i].kind == section->kind &&
-			       strcmp(tg_config_keys[i].name, set->key->name) == 0 &&
-			       tg_config_key_fits(&tg_config_keys[i], section->buses);
+		for (size_t i = 0; !fits && (key = tg_config_key_at(i)); i++)
+			fits = key->kind == section->kind &&
+			       strcmp(key->name, set->key->name) == 0 &&
+			       tg_config_key_fits(key, section->buses);
 		if (!fits)
 			tg_complain(l->doc.complain, set->place,
 				    "%s is no key for this type of bus", set->key->name);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/check.h"
+
+#include "config/bus/types.h"
 #include "config/unit.h"
 
 #include <tidegate/sample.h>
@@ -174,6 +176,7 @@ static void check_mqtt(const struct tg_loaded *l)
 
 static void check_device(const struct tg_loaded *l, const struct tg_section *s)
 {
+	const struct tg_config_bus_keys *type = tg_config_bus_keys_of(s->buses);
 	const struct tg_config_device *dev = &l->config.devices[s->index];
 
 	if (dev->n_points == 0)
@@ -184,6 +187,16 @@ static void check_device(const struct tg_loaded *l, const struct tg_section *s)
 	if (would_be(l->config.mqtt.topic, dev->name, l->config.mqtt.status_topic))
 		tg_complain(l->doc.complain, s->place,
 			    "[%s]: its readings would go to the status topic", s->name);
+	if (type && type->check_device)
+		type->check_device(l, s, dev);
+}
+
+static void check_bus(const struct tg_loaded *l, const struct tg_section *s)
+{
+	const struct tg_config_bus_keys *type = tg_config_bus_keys_of(s->buses);
+
+	if (type && type->check_bus)
+		type->check_bus(l, s, &l->config.buses[s->index]);
 }
 
 static void check_unit(const struct tg_loaded *l, const struct tg_section *s,
@@ -207,8 +220,6 @@ static void check_unit(const struct tg_loaded *l, const struct tg_section *s,
 static void check_writing(const struct tg_loaded *l, const struct tg_section *s,
 			  const struct tg_config_point *point)
 {
-	enum tg_modbus_table table = point->modbus.table;
-
 	if (point->has_min && point->has_max && point->min > point->max)
 		tg_complain(l->doc.complain, tg_section_place(s, "min"), "min is greater than max");
 	if (!point->write) {
@@ -218,31 +229,6 @@ static void check_writing(const struct tg_loaded *l, const struct tg_section *s,
 				"min and max have no effect without write = yes");
 		return;
 	}
-	if (s->buses && table != TG_MODBUS_COIL && table != TG_MODBUS_HOLDING)
-		tg_complain(l->doc.complain, tg_section_place(s, "write"),
-			    "write = yes: only coils and holding registers can be written");
-}
-
-/* `holding 40011` is register 40011; who means the eleventh writes 40011 alone. */
-static void check_vendor_address(const struct tg_loaded *l, const struct tg_section *s,
-				 const struct tg_config_point *point)
-{
-	static const unsigned first[] = {
-		[TG_MODBUS_COIL] = 0,
-		[TG_MODBUS_DISCRETE] = 10001,
-		[TG_MODBUS_INPUT] = 30001,
-		[TG_MODBUS_HOLDING] = 40001,
-	};
-	unsigned from = first[point->modbus.table], address = point->modbus.address;
-	const struct tg_setting *read = tg_section_get(s, "read");
-
-	if (!from || !read || address < from || address > from + 9998 ||
-	    strpbrk(read->value, "chdi") != read->value)
-		return;
-	tg_warn(l->doc.complain, read->place,
-		"read = %s counts from 0; the register that vendors call %u is read by '%u' "
-		"without the kind word",
-		point->read, address, address);
 }
 
 static void check_publishing(const struct tg_loaded *l, const struct tg_section *s,
@@ -261,6 +247,7 @@ static void check_publishing(const struct tg_loaded *l, const struct tg_section 
 
 static void check_point(const struct tg_loaded *l, const struct tg_section *s)
 {
+	const struct tg_config_bus_keys *type = tg_config_bus_keys_of(s->buses);
 	const struct tg_config_point *point;
 
 	if (!s->parent)
@@ -268,8 +255,9 @@ static void check_point(const struct tg_loaded *l, const struct tg_section *s)
 	point = &l->config.devices[s->parent->index].points[s->index];
 	check_unit(l, s, point);
 	check_writing(l, s, point);
-	check_vendor_address(l, s, point);
 	check_publishing(l, s, point);
+	if (type && type->check_point)
+		type->check_point(l, s, point);
 }
 
 /* A key that nothing heeds yet is no error, as the file may be meant for the next version too; silence would be a lie. */
@@ -289,6 +277,8 @@ void tg_config_check(const struct tg_loaded *l)
 	check_id(l);
 	tg_config_check_enrolment(l);
 	check_mqtt(l);
+	for (const struct tg_section *s = tg_check_only(l, TG_KIND_BUS); s; s = s->next)
+		check_bus(l, s);
 	for (const struct tg_section *s = tg_check_only(l, TG_KIND_DEVICE); s; s = s->next)
 		check_device(l, s);
 	for (const struct tg_section *s = tg_check_only(l, TG_KIND_POINT); s; s = s->next)

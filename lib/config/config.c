@@ -82,13 +82,13 @@ static int dump_key(const struct dump *d, const struct tg_config_key *key,
 
 static int dump_section(struct dump *d, enum tg_config_kind kind, const struct tg_section *s)
 {
+	const struct tg_config_key *key;
 	int r = 0;
 
 	d->section = s ? s->name : tg_config_sorts[kind].word;
-	for (size_t i = 0; r == 0 && i < tg_config_n_keys; i++)
-		if (tg_config_keys[i].kind == kind &&
-		    tg_config_key_fits(&tg_config_keys[i], s ? s->buses : 0))
-			r = dump_key(d, &tg_config_keys[i], s);
+	for (size_t i = 0; r == 0 && (key = tg_config_key_at(i)); i++)
+		if (key->kind == kind && tg_config_key_fits(key, s ? s->buses : 0))
+			r = dump_key(d, key, s);
 	return r;
 }
 

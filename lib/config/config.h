@@ -1,6 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "config/bus/can.h"
+#include "config/bus/exec.h"
+#include "config/bus/gpio.h"
+#include "config/bus/hwmon.h"
+#include "config/bus/i2c.h"
+#include "config/bus/iio.h"
+#include "config/bus/modbus.h"
+#include "config/bus/mqtt.h"
+#include "config/bus/serial.h"
+#include "config/bus/sim.h"
+#include "config/bus/spi.h"
+#include "config/bus/w1.h"
+
 #include <tidegate/cleanup.h>
 #include <tidegate/error.h>
 #include <tidegate/sample.h>
@@ -57,35 +70,22 @@ struct tg_pairs {
 	size_t n;
 };
 
-/* Where a Modbus value is and how it is coded: `read = holding 10 float32 order=CDAB`. */
-enum tg_modbus_table { TG_MODBUS_COIL, TG_MODBUS_DISCRETE, TG_MODBUS_INPUT, TG_MODBUS_HOLDING };
-enum tg_modbus_type {
-	TG_MODBUS_BOOL,
-	TG_MODBUS_INT16,
-	TG_MODBUS_UINT16,
-	TG_MODBUS_INT32,
-	TG_MODBUS_UINT32,
-	TG_MODBUS_FLOAT32,
-	TG_MODBUS_INT64,
-	TG_MODBUS_UINT64,
-	TG_MODBUS_FLOAT64,
-};
-/* Of the bytes on the wire, for a value whose bytes from most to least significant are A B C D (and on, in 8-byte values). */
-enum tg_modbus_order { TG_ORDER_ABCD, TG_ORDER_CDAB, TG_ORDER_BADC, TG_ORDER_DCBA };
-
-struct tg_modbus_read {
-	enum tg_modbus_table table;
-	uint16_t address; /* from 0, as on the wire */
-	enum tg_modbus_type type;
-	enum tg_modbus_order order;
-	int bit; /* 0..15: one bit of a register (type bool); -1: none */
-};
-
 struct tg_config_point {
 	char *name;
 	char *read; /* as written */
 	union {
 		struct tg_modbus_read modbus;
+		struct tg_i2c_read i2c;
+		struct tg_spi_read spi;
+		struct tg_can_read can;
+		struct tg_gpio_read gpio;
+		struct tg_w1_read w1;
+		struct tg_hwmon_read hwmon;
+		struct tg_iio_read iio;
+		struct tg_serial_read serial;
+		struct tg_mqtt_read mqtt;
+		struct tg_exec_read exec;
+		struct tg_sim_read sim;
 	};
 	double scale, offset; /* shown = raw * scale + offset; 1 and 0 leave integers integers */
 	char *unit;
@@ -94,21 +94,34 @@ struct tg_config_point {
 	bool deadband_percent;
 	uint64_t max_silence_us;
 	bool write;
-	bool has_min, has_max;
+	bool has_min, has_max, has_safe;
 	double min, max;
+	double safe; /* what the output falls to when no command has come for safe_after_us */
+	uint64_t safe_after_us;
+	unsigned counter_bits; /* the raw value is a counter that wraps at 2^bits; 0: none */
 	const char *origin; /* "file:line" of its section */
 };
 
 struct tg_config_device {
 	char *name;
 	size_t bus; /* index into buses */
-	uint64_t every_us, timeout_us, backoff_us;
+	uint64_t every_us, timeout_us, backoff_us; /* timeout_us, retries: 0 on buses without */
 	unsigned retries;
+	/* Of buses that speak unasked: how long readings are collected for one pack; the longest silence. */
+	uint64_t gather_us, stale_after_us;
 	union {
-		struct {
-			unsigned unit;	  /* 0..255 */
-			unsigned max_gap; /* unused registers that a block read may span */
-		} modbus;
+		struct tg_modbus_device modbus;
+		struct tg_i2c_device i2c;
+		struct tg_spi_device spi;
+		struct tg_can_device can;
+		struct tg_gpio_device gpio;
+		struct tg_w1_device w1;
+		struct tg_hwmon_device hwmon;
+		struct tg_iio_device iio;
+		struct tg_serial_device serial;
+		struct tg_mqtt_device mqtt;
+		struct tg_exec_device exec;
+		struct tg_sim_device sim;
 	};
 	struct tg_config_point *points;
 	size_t n_points;
@@ -119,13 +132,19 @@ struct tg_config_bus {
 	char *name;
 	enum tg_bus_type type;
 	union {
-		struct {
-			char *host;
-			uint16_t port;
-			uint64_t connect_timeout_us;
-			uint64_t connect_delay_us; /* pause after connecting, for slow gateways */
-			uint64_t gap_us;	   /* pause between requests */
-		} modbus_tcp;
+		struct tg_modbus_tcp_bus modbus_tcp;
+		struct tg_modbus_rtu_bus modbus_rtu;
+		struct tg_i2c_bus i2c;
+		struct tg_spi_bus spi;
+		struct tg_can_bus can;
+		struct tg_gpio_bus gpio;
+		struct tg_w1_bus w1;
+		struct tg_hwmon_bus hwmon;
+		struct tg_iio_bus iio;
+		struct tg_serial_bus serial;
+		struct tg_mqtt_bus mqtt;
+		struct tg_exec_bus exec;
+		struct tg_sim_bus sim;
 	};
 	const char *origin;
 };

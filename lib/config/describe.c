@@ -29,13 +29,15 @@ static void bus_names(unsigned buses, char *out, size_t size)
 static int describe_key(const struct tg_config_key *key, tg_config_entry_fn entry, void *user)
 {
 	const struct tg_config_sort *sort = &tg_config_sorts[key->kind];
-	char section[SECTION_BYTES], name[SECTION_BYTES], words[VALUE_BYTES], buses[VALUE_BYTES];
+	char section[SECTION_BYTES], name[SECTION_BYTES], words[VALUE_BYTES], types[VALUE_BYTES],
+		buses[VALUE_BYTES];
 	const struct tg_config_entry e = {
 		.section = section,
 		.key = name,
 		.value = key->type->shape ? key->type->shape
 					  : tg_word_list(key->words, "|", words, sizeof words),
 		.dflt = key->dflt,
+		.types = types,
 		.buses = buses,
 		.help = key->help,
 		.later = key->later,
@@ -45,16 +47,18 @@ static int describe_key(const struct tg_config_key *key, tg_config_entry_fn entr
 			sort->argument ? sort->argument : "");
 	(void) snprintf(name, sizeof name, "%s%s", key->name,
 			tg_config_key_is_family(key) ? "NAME" : "");
+	bus_names(tg_config_key_types(key), types, sizeof types);
 	bus_names(key->buses, buses, sizeof buses);
 	return entry(user, &e);
 }
 
 int tg_config_describe(tg_config_entry_fn entry, void *user)
 {
+	const struct tg_config_key *key;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < tg_config_n_keys; i++)
-		r = describe_key(&tg_config_keys[i], entry, user);
+	for (size_t i = 0; r == 0 && (key = tg_config_key_at(i)); i++)
+		r = describe_key(key, entry, user);
 	return r;
 }
 

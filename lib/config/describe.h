@@ -17,6 +17,7 @@ struct tg_config_entry {
 	const char *key;     /* "keep-alive", "labels.NAME" */
 	const char *value;   /* what it takes: "DURATION", "full|normal" */
 	const char *dflt;    /* "" when nothing is given; NULL: must be given */
+	const char *types;   /* "modbus-rtu, modbus-tcp": it is described with the other keys of these; "": with the general ones */
 	const char *buses;   /* the bus types that have it: "modbus-tcp"; "" for all */
 	const char *help;
 	bool later;          /* this version checks it and does not heed it */

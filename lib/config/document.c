@@ -210,13 +210,13 @@ static int on_section(void *user, const char *name, unsigned line)
 static void unknown_key(struct reading *rd, struct tg_place place, const char *name)
 {
 	struct tg_guess guess = TG_GUESS_INIT(name);
-	const struct tg_config_key *elsewhere = NULL;
+	const struct tg_config_key *elsewhere = NULL, *key;
 	bool explain = tg_complainer_has_room(rd->doc->complain);
 	const char *member;
 
-	for (size_t i = 0; explain && i < tg_config_n_keys; i++)
-		if (tg_config_keys[i].kind == rd->current->kind)
-			tg_guess_consider(&guess, tg_config_keys[i].name);
+	for (size_t i = 0; explain && (key = tg_config_key_at(i)); i++)
+		if (key->kind == rd->current->kind)
+			tg_guess_consider(&guess, key->name);
 	for (enum tg_config_kind k = 0; explain && !elsewhere && k < TG_KINDS; k++)
 		elsewhere = tg_config_key_find(k, name, &member);
 	if (guess.best)

@@ -1,22 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/table.h"
 
+#include "config/bus/types.h"
+#include "config/rows.h"
 #include "config/type_enrol.h"
 
 #include <string.h>
 
-#define MS     UINT64_C(1000)
-#define SECOND UINT64_C(1000000)
-#define MINUTE (60 * SECOND)
-#define HOUR   (60 * MINUTE)
-#define DAY    (24 * HOUR)
-#define KIB    UINT64_C(1024)
-#define MIB    (1024 * KIB)
-#define GIB    (1024 * MIB)
 
-#define MODBUS TG_BUS_BIT(TG_BUS_MODBUS_TCP)
-
-#define LATER "is not in this version"
+#define LATER          "is not in this version"
+#define DEVICE_ALLOWED .lo = 1
 
 const struct tg_config_sort tg_config_sorts[TG_KINDS] = {
 	[TG_KIND_GATEWAY] = { "gateway", NULL, "what the gateway is called" },
@@ -41,21 +34,27 @@ const struct tg_config_sort tg_config_sorts[TG_KINDS] = {
 };
 
 const struct tg_word tg_config_bus_types[] = {
+	{ "modbus-rtu", TG_BUS_MODBUS_RTU, NULL },
 	{ "modbus-tcp", TG_BUS_MODBUS_TCP, NULL },
-	{ "modbus-rtu", TG_BUS_MODBUS_RTU, "bus type 'modbus-rtu' " LATER },
-	{ "i2c", TG_BUS_I2C, "bus type 'i2c' " LATER },
-	{ "spi", TG_BUS_SPI, "bus type 'spi' " LATER },
-	{ "can", TG_BUS_CAN, "bus type 'can' " LATER },
-	{ "gpio", TG_BUS_GPIO, "bus type 'gpio' " LATER },
-	{ "w1", TG_BUS_W1, "bus type 'w1' " LATER },
-	{ "hwmon", TG_BUS_HWMON, "bus type 'hwmon' " LATER },
-	{ "iio", TG_BUS_IIO, "bus type 'iio' " LATER },
-	{ "serial", TG_BUS_SERIAL, "bus type 'serial' " LATER },
-	{ "mqtt", TG_BUS_MQTT, "bus type 'mqtt' " LATER },
-	{ "exec", TG_BUS_EXEC, "bus type 'exec' " LATER },
-	{ "sim", TG_BUS_SIM, "bus type 'sim' " LATER },
+	{ "i2c", TG_BUS_I2C, NULL },
+	{ "spi", TG_BUS_SPI, NULL },
+	{ "can", TG_BUS_CAN, NULL },
+	{ "gpio", TG_BUS_GPIO, NULL },
+	{ "w1", TG_BUS_W1, NULL },
+	{ "hwmon", TG_BUS_HWMON, NULL },
+	{ "iio", TG_BUS_IIO, NULL },
+	{ "serial", TG_BUS_SERIAL, NULL },
+	{ "mqtt", TG_BUS_MQTT, NULL },
+	{ "exec", TG_BUS_EXEC, NULL },
+	{ "sim", TG_BUS_SIM, NULL },
 	{ NULL, 0, NULL },
 };
+
+/* Types of buses whose devices are asked, and may be asked again; that speak unasked; that commands can set. */
+#define BIT(type_)   TG_BUS_BIT(TG_BUS_##type_)
+#define TIMED        (BIT(MODBUS_RTU) | BIT(MODBUS_TCP) | BIT(EXEC))
+#define RETRIED      (BIT(MODBUS_RTU) | BIT(MODBUS_TCP) | BIT(I2C) | BIT(SPI) | BIT(W1))
+#define WRITABLE     (BIT(MODBUS_RTU) | BIT(MODBUS_TCP) | BIT(I2C) | BIT(SPI) | BIT(GPIO) | BIT(SIM))
 
 static const struct tg_word providers[] = {
 	{ "builtin", TG_PROVIDER_BUILTIN, NULL },
@@ -122,28 +121,7 @@ static const struct tg_word publish[] = {
 	{ NULL, 0, NULL },
 };
 
-#define ROW(struct_, kind_, name_, type_, field_, dflt_, help_, ...)                               \
-	{                                                                                          \
-		.kind = TG_KIND_##kind_, .name = (name_), .type = &tg_type_##type_,                \
-		.offset = offsetof(struct struct_, field_), .dflt = (dflt_), .help = (help_),      \
-		##__VA_ARGS__                                                                      \
-	}
-#define KEY(kind, ...) ROW(tg_config, kind, __VA_ARGS__)
-#define BUS(...)       ROW(tg_config_bus, BUS, __VA_ARGS__)
-#define DEVICE(...)    ROW(tg_config_device, DEVICE, __VA_ARGS__)
-#define POINT(...)     ROW(tg_config_point, POINT, __VA_ARGS__)
-
-/* Checked and kept, so that files may say it already; the loader warns that nothing heeds it. */
-#define NO_EFFECT_YET   .later = true
-#define REQUIRED        NULL
-#define RANGE(lo_, hi_) .lo = (lo_), .hi = (hi_)
-#define LENGTH(max_)    .hi = (max_)
-#define WORDS(list_)    .words = (list_)
-#define ONLY(buses_)    .buses = (buses_)
-#define FLAG(field_)    .flag = offsetof(struct tg_config_point, field_)
-#define DEVICE_ALLOWED  .lo = 1
-
-const struct tg_config_key tg_config_keys[] = {
+static const struct tg_config_key general_keys[] = {
 	KEY(GATEWAY, "id", template, gateway.id, "%t", "gateway id, %i in other values",
 	    LENGTH(128)),
 	KEY(GATEWAY, "labels.", pair, gateway.labels, "", "label in the status message"),
@@ -290,32 +268,17 @@ const struct tg_config_key tg_config_keys[] = {
 	    "group that may use the control socket", LENGTH(32)),
 
 	BUS("type", words, type, REQUIRED, "kind of bus", WORDS(tg_config_bus_types)),
-	BUS("host", host, modbus_tcp.host, REQUIRED, "Modbus TCP server", ONLY(MODBUS)),
-	BUS("port", u16, modbus_tcp.port, "502", "TCP port", RANGE(1, 65535), ONLY(MODBUS)),
-	BUS("connect-timeout", duration, modbus_tcp.connect_timeout_us, "3s",
-	    "longest time for connecting", RANGE(10 * MS, 5 * MINUTE), ONLY(MODBUS)),
-	BUS("connect-delay", duration, modbus_tcp.connect_delay_us, "0s",
-	    "pause after connecting, for slow gateways", RANGE(0, MINUTE), ONLY(MODBUS)),
-	BUS("gap", duration, modbus_tcp.gap_us, "0s", "pause between requests", RANGE(0, MINUTE),
-	    ONLY(MODBUS)),
 
 	DEVICE("bus", bus, bus, REQUIRED, "the bus that it is on"),
 	DEVICE("every", duration, every_us, "5s", "time from poll to poll",
 	       RANGE(10 * MS, 30 * DAY)),
 	DEVICE("timeout", duration, timeout_us, "1s", "longest time for one answer",
-	       RANGE(MS, 10 * MINUTE)),
+	       RANGE(MS, 10 * MINUTE), ONLY(TIMED)),
 	DEVICE("retries", unsigned, retries, "1", "further tries after one that failed",
-	       RANGE(0, 100)),
+	       RANGE(0, 100), ONLY(RETRIED)),
 	DEVICE("backoff", duration, backoff_us, "60s", "pause for a device that does not answer",
 	       RANGE(0, DAY)),
-	DEVICE("unit", unsigned, modbus.unit, "1", "Modbus unit (slave) number", RANGE(0, 255),
-	       ONLY(MODBUS)),
-	DEVICE("max-gap", unsigned, modbus.max_gap, "16",
-	       "unused registers that one request may read along", RANGE(0, 125), ONLY(MODBUS)),
 
-	POINT("read", modbus_read, read, REQUIRED,
-	      "what is read: holding 10 float32 order=CDAB, or as in vendors' tables 40011 float32",
-	      ONLY(MODBUS)),
 	POINT("scale", scale, scale, "1", "factor of the shown value"),
 	POINT("offset", real, offset, "0", "added to it after scale"),
 	POINT("unit", text, unit, "", "unit of the shown value, from the SenML registry",
@@ -327,13 +290,67 @@ const struct tg_config_key tg_config_keys[] = {
 	      FLAG(deadband_percent)),
 	POINT("max-silence", duration, max_silence_us, "10m", "published at least this often",
 	      RANGE(SECOND, 30 * DAY)),
-	POINT("write", yes_no, write, "no", "whether commands may set it", NO_EFFECT_YET),
+	POINT("counter", counter, counter_bits, "no",
+	      "bits of a counter that wraps; its total goes on over wraps and restarts",
+	      RANGE(1, 64), NO_EFFECT_YET),
+	POINT("write", yes_no, write, "no", "whether commands may set it", ONLY(WRITABLE),
+	      NO_EFFECT_YET),
 	POINT("min", bound, min, "", "smallest value that a command may set", FLAG(has_min),
-	      NO_EFFECT_YET),
+	      ONLY(WRITABLE), NO_EFFECT_YET),
 	POINT("max", bound, max, "", "largest value that a command may set", FLAG(has_max),
-	      NO_EFFECT_YET),
+	      ONLY(WRITABLE), NO_EFFECT_YET),
+	POINT("safe", bound, safe, "", "what it falls to when no command comes for safe-after",
+	      FLAG(has_safe), ONLY(WRITABLE), NO_EFFECT_YET),
+	POINT("safe-after", duration, safe_after_us, "5m", "silence of commands after which it falls to safe",
+	      RANGE(SECOND, 30 * DAY), ONLY(WRITABLE), NO_EFFECT_YET),
 };
-const size_t tg_config_n_keys = TG_ARRAY_SIZE(tg_config_keys);
+
+/* The general keys, then those of each bus type. */
+static const struct tg_config_bus_keys *const sets[] = {
+	&(const struct tg_config_bus_keys){ .keys = general_keys, .n = TG_ARRAY_SIZE(general_keys) },
+	&tg_config_modbus_keys,
+	&tg_config_i2c_keys,
+	&tg_config_spi_keys,
+	&tg_config_can_keys,
+	&tg_config_gpio_keys,
+	&tg_config_w1_keys,
+	&tg_config_hwmon_keys,
+	&tg_config_iio_keys,
+	&tg_config_serial_keys,
+	&tg_config_mqtt_bus_keys,
+	&tg_config_exec_keys,
+	&tg_config_sim_keys,
+};
+
+const struct tg_config_bus_keys *tg_config_bus_keys_of(unsigned bus)
+{
+	for (size_t set = 1; set < TG_ARRAY_SIZE(sets); set++) {
+		if (sets[set]->buses & bus)
+			return sets[set];
+	}
+	return NULL;
+}
+
+unsigned tg_config_key_types(const struct tg_config_key *key)
+{
+	for (size_t set = 1; set < TG_ARRAY_SIZE(sets); set++) {
+		for (size_t i = 0; i < sets[set]->n; i++) {
+			if (&sets[set]->keys[i] == key)
+				return sets[set]->buses;
+		}
+	}
+	return TG_EVERY_BUS;
+}
+
+const struct tg_config_key *tg_config_key_at(size_t i)
+{
+	for (size_t set = 0; set < TG_ARRAY_SIZE(sets); set++) {
+		if (i < sets[set]->n)
+			return &sets[set]->keys[i];
+		i -= sets[set]->n;
+	}
+	return NULL;
+}
 
 bool tg_config_key_is_family(const struct tg_config_key *key)
 {
@@ -348,8 +365,9 @@ bool tg_config_key_fits(const struct tg_config_key *key, unsigned buses)
 const struct tg_config_key *tg_config_key_find(enum tg_config_kind kind, const char *name,
 					       const char **ret_member)
 {
-	for (size_t i = 0; i < tg_config_n_keys; i++) {
-		const struct tg_config_key *key = &tg_config_keys[i];
+	const struct tg_config_key *key;
+
+	for (size_t i = 0; (key = tg_config_key_at(i)); i++) {
 		size_t len = strlen(key->name);
 		bool family = tg_config_key_is_family(key);
 

@@ -56,17 +56,20 @@ struct tg_config_key {
 };
 
 extern const struct tg_config_sort tg_config_sorts[TG_KINDS];
-extern const struct tg_config_key tg_config_keys[];
-extern const size_t tg_config_n_keys;
-/* The bus types by name, with those that this version knows but does not drive. */
+/* The rows, in the order of the manual; NULL behind the last. A name may have several rows, one for each bus type. */
+const struct tg_config_key *tg_config_key_at(size_t i);
+/* The bus types by name. */
 extern const struct tg_word tg_config_bus_types[];
+
+/* TG_BUS_BITs of the bus types whose set @key is of, or TG_EVERY_BUS for one of the general keys. */
+unsigned tg_config_key_types(const struct tg_config_key *key);
 
 /* Whether @key stands for many: labels.NAME. */
 bool tg_config_key_is_family(const struct tg_config_key *key);
 /* Whether @key is one of a bus of the types @buses. */
 bool tg_config_key_fits(const struct tg_config_key *key, unsigned buses);
 
-/* The row for the key @name in sections of @kind, or NULL. *@ret_member is what stands behind the
+/* The first row for the key @name in sections of @kind, or NULL. *@ret_member is what stands behind the
  * dot of a family, else NULL. */
 const struct tg_config_key *tg_config_key_find(enum tg_config_kind kind, const char *name,
 					       const char **ret_member);

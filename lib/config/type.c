@@ -2,7 +2,6 @@
 #include "config/type.h"
 
 #include "base/parse.h"
-#include "config/modbus-read.h"
 #include "config/specifier.h"
 #include "config/table.h"
 #include "config/type_enrol.h"
@@ -386,13 +385,17 @@ static int parse_bus(const struct tg_config_key *key, char *text, void *base,
 	return 0;
 }
 
-static int parse_modbus_read(const struct tg_config_key *key, char *text, void *base,
-			     struct tg_fault *reterr)
+/* "no", or how many bits a counter has. */
+static int parse_counter(const struct tg_config_key *key, char *text, void *base,
+			 struct tg_fault *reterr)
 {
-	struct tg_config_point *point = base;
-	int r = tg_modbus_read_parse(text, &point->modbus, reterr);
+	uint64_t value = 0;
 
-	return r < 0 ? r : store_text(key, text, base);
+	if (strcmp(text, "no") != 0 && number_in_range(key, text, &value, NULL) < 0)
+		return tg_fault_set(reterr, -EINVAL, "neither no nor a number of bits from %" PRIu64 " to %" PRIu64,
+				    key->lo, key->hi);
+	*(unsigned *) field_of(key, base) = (unsigned) value;
+	return 0;
 }
 
 static int parse_pair(const struct tg_config_key *key, char *text, void *base,
@@ -441,7 +444,6 @@ const struct tg_config_type tg_type_path = { "PATH", parse_path };
 const struct tg_config_type tg_type_secret = { "PATH|CREDENTIAL", parse_secret };
 const struct tg_config_type tg_type_name = { "NAME", parse_name };
 const struct tg_config_type tg_type_bus = { "NAME", parse_bus };
-const struct tg_config_type tg_type_modbus_read = { "[KIND] ADDRESS [TYPE] [order=ORDER] [bit=N]",
-						    parse_modbus_read };
+const struct tg_config_type tg_type_counter = { "BITS|no", parse_counter };
 const struct tg_config_type tg_type_pair = { "TEXT", parse_pair };
 const struct tg_config_type tg_type_host_list = { "HOST", parse_host_item };

@@ -46,7 +46,7 @@ extern const struct tg_config_type tg_type_secret; /* absolute, or the name of a
 extern const struct tg_config_type tg_type_name;   /* as tg_config_name_ok(); hi: longest */
 extern const struct tg_config_type
 	tg_type_bus; /* a bus by name: checked here, resolved by the builder */
-extern const struct tg_config_type tg_type_modbus_read;
+extern const struct tg_config_type tg_type_counter; /* bits, or no */
 /*
  * Lists: parse() checks one item, the builder makes the struct tg_pairs at the offset. Of a family
  * (labels.) the pairs are named by the keys; a list has the key once for each item.

@@ -162,7 +162,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (tg_modbus_tcp_driver.plan(bus, &dev, &plan, NULL) == 0) {
 		for (unsigned polls = 0; polls < 8 && script.len > 0; polls++) {
-			(void) tg_modbus_tcp_driver.poll(bus, &dev, plan, samples, NULL);
+			(void) tg_modbus_tcp_driver.poll(bus, &dev, plan, dev.retries, samples, NULL);
 			for (size_t i = 0; i < dev.n_points; i++)
 				check_sample(&samples[i]);
 		}

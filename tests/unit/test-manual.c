@@ -10,18 +10,19 @@
 
 /*
  * The manual page of the configuration against the table of keys, both ways.
- * A section of the file is ".Ss [NAME]" in the page, and a key is
+ * A section of the file is ".Ss [NAME]" in the page, with ", type = TYPE" behind it for the keys that only the bus
+ * types of one set have, and a key is
  *
  *	.It Ic KEY No = Ar VALUE [Pq Cm DEFAULT | Pq required] [Pq no effect yet]
  */
 #define SECTION ".Ss ["
 #define ITEM    ".It Ic "
 #define EQUALS  " No = "
-#define KEYS    256 /* more than there are */
+#define KEYS    1024 /* more than there are */
 
 struct page {
 	char *text;
-	char *sections[KEYS]; /* "mqtt", of the item */
+	char *sections[KEYS]; /* "mqtt]", "bus NAME], type = can", of the item */
 	char *items[KEYS];    /* the whole line */
 	bool known[KEYS];     /* the table has it */
 	size_t n;
@@ -45,7 +46,6 @@ static int read_page(void **state)
 	for (char *line = strtok_r(p.text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
 		if (strncmp(line, SECTION, strlen(SECTION)) == 0) {
 			section = line + strlen(SECTION);
-			section[strcspn(section, "]")] = '\0';
 		} else if (strncmp(line, ".Ss ", 4) == 0 || strncmp(line, ".Sh ", 4) == 0) {
 			section = NULL;
 		} else if (strncmp(line, ITEM, strlen(ITEM)) == 0 && strstr(line, EQUALS)) {
@@ -67,22 +67,23 @@ static int forget_page(void **state)
 static int look_up(void *user, const struct tg_config_entry *e)
 {
 	struct page *p = user;
-	char line[512];
+	char section[256], line[512];
 
+	(void) snprintf(section, sizeof(section), "%s]%s%s", e->section, *e->types ? ", type = " : "", e->types);
 	(void) snprintf(line, sizeof(line), ITEM "%s" EQUALS "Ar %s%s%s%s", e->key, e->value,
 			!e->dflt   ? " Pq required"
 			: *e->dflt ? " Pq Cm "
 				   : "",
 			e->dflt ? e->dflt : "", e->later ? " Pq no effect yet" : "");
 	for (size_t i = 0; i < p->n; i++) {
-		if (strcmp(p->sections[i], e->section) != 0 || strcmp(p->items[i], line) != 0)
+		if (strcmp(p->sections[i], section) != 0 || strcmp(p->items[i], line) != 0)
 			continue;
 		if (p->known[i])
-			fail_msg("[%s] %s stands twice in " MANUAL, e->section, e->key);
+			fail_msg("[%s %s stands twice in " MANUAL, section, e->key);
 		p->known[i] = true;
 		return 0;
 	}
-	fail_msg("[%s] of " MANUAL " has no line\n%s", e->section, line);
+	fail_msg("[%s of " MANUAL " has no line\n%s", section, line);
 	return 0;
 }
 
@@ -99,7 +100,7 @@ static void names_no_key_that_does_not_exist(void **state)
 	assert_true(p->n > 0);
 	for (size_t i = 0; i < p->n; i++) {
 		if (!p->known[i])
-			fail_msg("[%s] has no key as in %s", p->sections[i], p->items[i]);
+			fail_msg("[%s has no key as in %s", p->sections[i], p->items[i]);
 	}
 }
 

@@ -118,7 +118,7 @@ static int poll_once(struct tg_sample *samples)
 
 	assert_int_equal(tg_modbus_tcp_driver.open(&cfg, 0, &bus, NULL), 0);
 	assert_int_equal(tg_modbus_tcp_driver.plan(bus, &device, &plan, NULL), 0);
-	r = tg_modbus_tcp_driver.poll(bus, &device, plan, samples, NULL);
+	r = tg_modbus_tcp_driver.poll(bus, &device, plan, device.retries, samples, NULL);
 	tg_modbus_tcp_driver.plan_free(plan);
 	tg_modbus_tcp_driver.close(bus);
 	return r;

@@ -185,7 +185,7 @@ static int tear_down(void **state)
 static int poll_bus(void)
 {
 	memset(samples, 0xa5, sizeof(samples));
-	return tg_modbus_tcp_driver.poll(bus, &device, plan, samples, &fault);
+	return tg_modbus_tcp_driver.poll(bus, &device, plan, device.retries, samples, &fault);
 }
 
 static void expect_good(size_t i, uint64_t want)
@@ -403,7 +403,7 @@ static void a_silent_device_costs_its_time_out_and_no_other_device_anything(void
 		assert_in_range(tg_clock_boot_us() - start, 290 * MS, 1100 * MS);
 		assert_non_null(strstr(fault.text, "unit 3 did not answer within 300 ms"));
 		assert_int_equal(
-			tg_modbus_tcp_driver.poll(bus, &other, other_plan, samples, &fault), 0);
+			tg_modbus_tcp_driver.poll(bus, &other, other_plan, other.retries, samples, &fault), 0);
 		expect_good(0, 43);
 	}
 	tg_modbus_tcp_driver.plan_free(other_plan);

@@ -117,13 +117,14 @@ static uint64_t sim_patience_us(struct tg_bus *b, const struct tg_config_device 
 }
 
 static int sim_poll(struct tg_bus *b, const struct tg_config_device *dev, void *plan,
-		    struct tg_sample *out, struct tg_fault *reterr)
+		    unsigned retries, struct tg_sample *out, struct tg_fault *reterr)
 {
 	size_t i = (size_t) (dev - devices);
 	unsigned slow_ms;
 	int r;
 
 	(void) b;
+	(void) retries;
 	assert_ptr_equal(plan, dev);
 	(void) pthread_mutex_lock(&seen.lock);
 	seen.polls[i]++;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "config/modbus-read.h"
+#include "config/bus/modbus_read.h"
 
 #include "base/parse.h"
 #include "config/word.h"

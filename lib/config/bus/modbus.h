@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What a configuration says of Modbus lines, servers, units and registers. */
+
+/* Where a Modbus value is and how it is coded: `read = holding 10 float32 order=CDAB`. */
+enum tg_modbus_table { TG_MODBUS_COIL, TG_MODBUS_DISCRETE, TG_MODBUS_INPUT, TG_MODBUS_HOLDING };
+enum tg_modbus_type {
+	TG_MODBUS_BOOL,
+	TG_MODBUS_INT16,
+	TG_MODBUS_UINT16,
+	TG_MODBUS_INT32,
+	TG_MODBUS_UINT32,
+	TG_MODBUS_FLOAT32,
+	TG_MODBUS_INT64,
+	TG_MODBUS_UINT64,
+	TG_MODBUS_FLOAT64,
+};
+/* Of the bytes on the wire, for a value whose bytes from most to least significant are A B C D (and on, in 8-byte values). */
+enum tg_modbus_order { TG_ORDER_ABCD, TG_ORDER_CDAB, TG_ORDER_BADC, TG_ORDER_DCBA };
+
+struct tg_modbus_read {
+	enum tg_modbus_table table;
+	uint16_t address; /* from 0, as on the wire */
+	enum tg_modbus_type type;
+	enum tg_modbus_order order;
+	int bit; /* 0..15: one bit of a register (type bool); -1: none */
+};
+
+struct tg_modbus_tcp_bus {
+	char *host;
+	uint16_t port;
+	uint64_t connect_timeout_us;
+	uint64_t connect_delay_us; /* pause after connecting, for slow gateways */
+	uint64_t gap_us;           /* pause between requests */
+};
+
+struct tg_modbus_rtu_bus {
+	char *port; /* path of the tty */
+};
+
+struct tg_modbus_device {
+	unsigned unit;    /* 0..255 */
+	unsigned max_gap; /* unused registers that a block read may span */
+};

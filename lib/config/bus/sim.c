@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/bus/types.h"
+#include "config/rows.h"
+
+#define SIM TG_BUS_BIT(TG_BUS_SIM)
+
+static const struct tg_config_key keys[] = {
+	POINT("read", text, read, REQUIRED, "what is read", ONLY(SIM)),
+};
+
+const struct tg_config_bus_keys tg_config_sim_keys = {
+	.keys = keys,
+	.n = TG_ARRAY_SIZE(keys),
+	.buses = SIM,
+};
