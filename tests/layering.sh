@@ -58,7 +58,7 @@ BEGIN {
 	place["^MQTT(Async|Client|Properties|ReasonCodes)\\.h$"] = "lib/mqtt/"
 	place["^mosquitto\\.h$"] = "lib/mqtt/"
 	place["^curl/"] = "provisioning/net/http.c"
-	place["^(modbus/)?modbus(-[a-z]+)?\\.h$"] = "agent/bus/modbus_tcp.c"
+	place["^(modbus/)?modbus(-[a-z]+)?\\.h$"] = "agent/bus/modbus/tcp.c"
 	place["^sqlite3\\.h$"] = "agent/spool/"
 	place["^tss2/"] = "lib/tpm/"
 	place["^ini\\.h$"] = "lib/config/ini.c"

@@ -10,8 +10,8 @@
  * has none but a reason.
  */
 #include "agent/bus/drivers.h"
-#include "agent/bus/modbus_adu.h"
-#include "agent/bus/modbus_value.h"
+#include "agent/bus/modbus/adu.h"
+#include "agent/bus/modbus/value.h"
 #include "agent/bus/tcp.h"
 
 #include <errno.h>

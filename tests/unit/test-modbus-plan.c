@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/bus/modbus_plan.h"
+#include "agent/bus/modbus/plan.h"
 
-#include "agent/bus/modbus_adu.h"
-#include "agent/bus/modbus_value.h"
+#include "agent/bus/modbus/adu.h"
+#include "agent/bus/modbus/value.h"
 #include "tests/unit/test.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/bus/modbus_value.h"
+#include "agent/bus/modbus/value.h"
 
 #include "tests/unit/test.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/bus/modbus_adu.h"
+#include "agent/bus/modbus/adu.h"
 
-#include "agent/bus/modbus_value.h"
+#include "agent/bus/modbus/value.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -15,9 +15,9 @@
  * two minutes for one.
  */
 #include "agent/bus/drivers.h"
-#include "agent/bus/modbus_adu.h"
-#include "agent/bus/modbus_plan.h"
-#include "agent/bus/modbus_value.h"
+#include "agent/bus/modbus/adu.h"
+#include "agent/bus/modbus/plan.h"
+#include "agent/bus/modbus/value.h"
 #include "agent/bus/tcp.h"
 #include "base/clock.h"
 
