@@ -87,6 +87,11 @@ void tg_link_note_failure(struct tg_link *l, enum tg_mqtt_cause cause, const cha
 void tg_link_advance(struct tg_link *l, enum tg_link_event event);
 /* Sends DISCONNECT, whatever is still owed. */
 void tg_link_leave(struct tg_link *l);
+/*
+ * A call has failed for want of a connection. Its end, which says who ended it, is on its way and counts; should it not
+ * come soon, the silence does.
+ */
+void tg_link_await_end(struct tg_link *l);
 /* The same while closing, once `offline` and every pack are acknowledged. */
 void tg_link_leave_if_settled(struct tg_link *l);
 /* What Paho had to say. Events of sessions that are over are dropped. */

@@ -13,6 +13,7 @@
 #define GREETING_US    (30 * TG_US_PER_S)   /* CONNACK to status document, SUBACK and PUBACK */
 #define GOODBYE_US     (900 * TG_US_PER_MS) /* `offline`, and PUBACKs for all that is in flight */
 #define LEAVE_US       (400 * TG_US_PER_MS) /* DISCONNECT */
+#define LOST_US        (2 * TG_US_PER_S)    /* word of an end that was felt already */
 #define NO_IDENTITY_US (30 * TG_US_PER_S)   /* looked for again, should a notice have been lost */
 /* AWS takes one CONNECT of a client id in ten seconds when it drops us right after accepting. */
 #define KICKED_GAP_US (11 * TG_US_PER_S)
@@ -135,6 +136,14 @@ static int subscribe_to_commands(struct tg_link *l, struct tg_fault *reterr)
 	return r < 0 ? r : tg_mqtt_subscribe(l->mqtt, filter, reterr);
 }
 
+void tg_link_await_end(struct tg_link *l)
+{
+	uint64_t latest = tg_clock_boot_us() + LOST_US;
+
+	if (l->deadline_us > latest)
+		l->deadline_us = latest;
+}
+
 static int greet(struct tg_link *l)
 {
 	struct tg_fault why = { .text = "" };
@@ -149,6 +158,10 @@ static int greet(struct tg_link *l)
 	l->deadline_us = tg_clock_boot_us() + GREETING_US;
 	/* Whatever document is here was made before this session: ask for one that says "online". */
 	l->status_fresh = false;
+	if (r == -ENOTCONN) {
+		tg_link_await_end(l);
+		return 0;
+	}
 	if (r < 0)
 		tg_link_note_failure(l, TG_MQTT_CAUSE_LOCAL, why.text);
 	return r;

@@ -6,8 +6,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define LOST_US (2 * TG_US_PER_S)
-
 /*
  * The first one of a session is what the session is judged by. Where its echo is waited for, it goes out when the
  * broker has confirmed the subscription: what comes back is then this one, and none that was retained.
@@ -152,9 +150,7 @@ void tg_link_on_event(struct tg_link *l, const struct tg_mqtt_event *e)
 		/* What is in flight at a goodbye is given up on, and must not cut the DISCONNECT short. */
 		if (l->report.state != TG_LINK_ONLINE && l->report.state != TG_LINK_GREETING)
 			return;
-		/* The end of the connection says why, and is on its way; should it not come, this is one. */
-		if (l->deadline_us > tg_clock_boot_us() + LOST_US)
-			l->deadline_us = tg_clock_boot_us() + LOST_US;
+		tg_link_await_end(l);
 		return;
 	case TG_MQTT_SUBSCRIBED:
 		on_subscribed(l, e);
