@@ -206,6 +206,13 @@ int tg_fleet_poll_now(struct tg_fleet *f, size_t device)
 	return w ? tg_worker_poll_now(w, device) : -EOPNOTSUPP;
 }
 
+int tg_fleet_errand(struct tg_fleet *f, size_t bus, struct tg_errand *e)
+{
+	if (f->next || bus >= f->n_workers)
+		return -EAGAIN;
+	return f->workers[bus] ? tg_worker_errand(f->workers[bus], e) : -EOPNOTSUPP;
+}
+
 const struct tg_config *tg_fleet_config(const struct tg_fleet *f)
 {
 	return f->cfg;

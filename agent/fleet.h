@@ -27,6 +27,8 @@ int tg_fleet_configure(struct tg_fleet *f, struct tg_config *cfg) TG_CHECKED;
 int tg_fleet_stop(struct tg_fleet *f, uint64_t timeout_us) TG_CHECKED;
 
 int tg_fleet_poll_now(struct tg_fleet *f, size_t device) TG_CHECKED;
+/* As tg_worker_errand(), for the worker of @bus; also -EOPNOTSUPP when it does not run. */
+int tg_fleet_errand(struct tg_fleet *f, size_t bus, struct tg_errand *e) TG_CHECKED;
 /* How long a poll of @device may take; 0 when its bus does not run. */
 uint64_t tg_fleet_patience_us(const struct tg_fleet *f, size_t device);
 /* The configuration of the workers that run now: the one that device numbers belong to. NULL before the first. */

@@ -18,14 +18,15 @@
 
 /* How long the thread sleeps at most, so that the watchdog sees it turn. */
 #define TURN_US  (5 * TG_US_PER_S)
-#define REQUESTS 16 /* polls out of turn that may wait; each is one command line's */
+#define REQUESTS 64 /* polls out of turn, writes and probes that may wait */
 #define LOG_BURST                                                                                  \
 	4 /* lost and back lines of one device in LOG_WINDOW_US; one that flaps fills no journal   \
 	   */
 #define LOG_WINDOW_US (600 * TG_US_PER_S)
 
 struct request {
-	size_t device; /* index in the configuration; SIZE_MAX: only wake up */
+	size_t device;		  /* index in the configuration; SIZE_MAX: only wake up */
+	struct tg_errand *errand; /* or this one, instead */
 };
 
 struct device {
@@ -216,6 +217,44 @@ static struct device *earliest(const struct tg_worker *w)
 	return best;
 }
 
+static const char *silence(const struct tg_bus_hands *h, size_t device)
+{
+	const struct device *d = find_device(h->worker, device);
+
+	return d && d->state.health == TG_DEVICE_DEAD ? d->state.error : "";
+}
+
+static void progress(const struct tg_bus_hands *h)
+{
+	struct tg_worker *w = h->worker;
+
+	atomic_store(&w->progress_us, tg_clock_boot_us());
+}
+
+static void run_errand(struct tg_worker *w, struct tg_errand *e)
+{
+	const struct tg_bus_hands hands = {
+		.driver = w->driver,
+		.bus = w->bus,
+		.cfg = w->cfg,
+		.silence = silence,
+		.progress = progress,
+		.worker = w,
+	};
+
+	progress(&hands);
+	e->run(e, &hands);
+}
+
+/* For tg_mailbox_new(): the worker ends with requests unheard. */
+static void drop_request(void *msg)
+{
+	const struct request *rq = msg;
+
+	if (rq->errand)
+		rq->errand->drop(rq->errand);
+}
+
 /* One request and one poll that is due a turn, so that neither keeps the other waiting. */
 static void turn(struct tg_worker *w)
 {
@@ -225,7 +264,9 @@ static void turn(struct tg_worker *w)
 
 	if (tg_mailbox_take(w->requests, &rq) == 1) {
 		d = find_device(w, rq.device);
-		if (d)
+		if (rq.errand)
+			run_errand(w, rq.errand);
+		else if (d)
 			poll_device(w, d, true);
 	}
 
@@ -323,6 +364,8 @@ static int add_devices(struct tg_worker *w, size_t bus, struct tg_fault *reterr)
 		if (r < 0)
 			return r;
 	}
+	if (w->driver->probe && w->patience_us < TG_PROBE_US)
+		w->patience_us = TG_PROBE_US;
 	/* Progress is noted before each poll and each sleep. */
 	w->patience_us += 2 * TURN_US;
 	return 0;
@@ -372,7 +415,7 @@ int tg_worker_new(struct tg_config *cfg, size_t bus, struct tg_pipeline *pipelin
 	w->user = user;
 	atomic_store(&w->progress_us, tg_clock_boot_us());
 
-	r = tg_mailbox_new(REQUESTS, sizeof(struct request), NULL, &w->requests);
+	r = tg_mailbox_new(REQUESTS, sizeof(struct request), drop_request, &w->requests);
 	if (r < 0)
 		return tg_fault_set(reterr, r, "bus %s: %s", w->bus_cfg->name, strerror(-r));
 	r = driver->open(cfg, bus, &w->bus, reterr);
@@ -396,6 +439,13 @@ int tg_worker_poll_now(struct tg_worker *w, size_t device)
 
 	if (!find_device(w, device))
 		return -EINVAL;
+	return tg_mailbox_post(w->requests, &rq);
+}
+
+int tg_worker_errand(struct tg_worker *w, struct tg_errand *e)
+{
+	const struct request rq = { .device = SIZE_MAX, .errand = e };
+
 	return tg_mailbox_post(w->requests, &rq);
 }
 

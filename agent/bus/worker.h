@@ -2,6 +2,7 @@
 #pragma once
 
 #include "agent/bus/driver.h"
+#include "agent/bus/errand.h"
 #include "agent/pipeline/pipeline.h"
 
 /*
@@ -39,6 +40,8 @@ int tg_worker_new(struct tg_config *cfg, size_t bus, struct tg_pipeline *pipelin
 /* Asks for a poll of @device now, even when it is backed off: `tidegate read`. Any thread; -EAGAIN
  * when too many wait. */
 int tg_worker_poll_now(struct tg_worker *w, size_t device) TG_CHECKED;
+/* Has @e run in its turn, which is soon. Any thread; -EAGAIN when too many wait: then @e stays the caller's. */
+int tg_worker_errand(struct tg_worker *w, struct tg_errand *e) TG_CHECKED;
 /* CLOCK_BOOTTIME of the last turn, and how long a turn may last (time-outs times retries and a
  * margin), for the watchdog. Any thread. */
 uint64_t tg_worker_progress_us(const struct tg_worker *w);

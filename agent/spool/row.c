@@ -1,27 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/spool/row.h"
 
+#include "base/crc32c.h"
+
 #include <string.h>
-
-/* CRC-32C (Castagnoli, reflected 0x82f63b78), four bits at a time: 64 bytes of table, fast enough
- * for a spool. */
-static uint32_t crc32c(uint32_t crc, const void *data, size_t len)
-{
-	static const uint32_t table[16] = {
-		0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3,
-		0x61c69362, 0x7198540d, 0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9,
-		0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
-	};
-	const uint8_t *p = data;
-
-	crc = ~crc;
-	for (size_t i = 0; i < len; i++) {
-		crc ^= p[i];
-		crc = crc >> 4 ^ table[crc & 15];
-		crc = crc >> 4 ^ table[crc & 15];
-	}
-	return ~crc;
-}
 
 static uint32_t crc_u64(uint32_t crc, uint64_t v)
 {
@@ -29,7 +11,7 @@ static uint32_t crc_u64(uint32_t crc, uint64_t v)
 
 	for (size_t i = 0; i < sizeof(le); i++)
 		le[i] = (uint8_t) (v >> 8 * i);
-	return crc32c(crc, le, sizeof(le));
+	return tg_crc32c(crc, le, sizeof(le));
 }
 
 uint32_t tg_row_key_crc(const struct tg_row *row)
@@ -39,12 +21,12 @@ uint32_t tg_row_key_crc(const struct tg_row *row)
 	crc = crc_u64(crc, (uint64_t) row->made_wall_us);
 	crc = crc_u64(crc, row->gap);
 	crc = crc_u64(crc, row->gap_first);
-	return crc32c(crc, row->device, strlen(row->device) + 1);
+	return tg_crc32c(crc, row->device, strlen(row->device) + 1);
 }
 
 uint32_t tg_row_crc(const struct tg_row *row, uint32_t key_crc)
 {
-	return crc32c(crc_u64(key_crc, row->len), row->bytes, row->len);
+	return tg_crc32c(crc_u64(key_crc, row->len), row->bytes, row->len);
 }
 
 enum tg_row_state tg_row_check(struct tg_row *row, uint64_t key_crc, uint64_t crc)

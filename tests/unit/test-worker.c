@@ -333,6 +333,75 @@ static void a_request_polls_a_device_that_is_backed_off(void **state)
 	assert_int_equal(seen.polls[0], 2);
 }
 
+static struct {
+	struct tg_errand errand;
+	unsigned runs, drops;
+	char silence[TG_REASON_MAX + 1];
+	char thread[16];
+} errands[2];
+
+static void run_errand(struct tg_errand *e, const struct tg_bus_hands *h)
+{
+	size_t i = (size_t) ((__typeof__(&errands[0])) (void *) e - errands);
+
+	(void) pthread_mutex_lock(&seen.lock);
+	assert_true(h->driver == &sim && h->bus == (struct tg_bus *) &seen && h->cfg == &cfg);
+	(void) snprintf(errands[i].silence, sizeof(errands[i].silence), "%s", h->silence(h, i));
+	(void) pthread_getname_np(pthread_self(), errands[i].thread, sizeof(errands[i].thread));
+	h->progress(h);
+	errands[i].runs++;
+	(void) pthread_cond_broadcast(&seen.cond);
+	(void) pthread_mutex_unlock(&seen.lock);
+}
+
+static void drop_errand(struct tg_errand *e)
+{
+	((__typeof__(&errands[0])) (void *) e)->drops++;
+}
+
+static void an_errand_runs_once_on_the_workers_thread(void **state)
+{
+	struct tg_worker *w;
+
+	(void) state;
+	memset(errands, 0, sizeof(errands));
+	seen.result[1] = -ETIMEDOUT;
+	w = start(2, 3600 * TG_US_PER_S);
+	wait_for(&seen.packs[0], 1);
+	wait_for(&seen.packs[1], 1);
+	for (size_t i = 0; i < 2; i++) {
+		errands[i].errand = (struct tg_errand){ .run = run_errand, .drop = drop_errand };
+		assert_int_equal(tg_worker_errand(w, &errands[i].errand), 0);
+		wait_for(&errands[i].runs, 1);
+	}
+	(void) tg_worker_free(w);
+	assert_string_equal(errands[0].silence, "");
+	assert_string_equal(errands[1].silence, "timeout");
+	assert_string_equal(errands[0].thread, "bus line");
+	assert_int_equal(errands[0].runs + errands[1].runs, 2);
+	assert_int_equal(errands[0].drops + errands[1].drops, 0);
+}
+
+static void an_errand_that_the_worker_does_not_come_to_is_dropped(void **state)
+{
+	struct tg_worker *w;
+
+	(void) state;
+	memset(errands, 0, sizeof(errands));
+	seen.slow_ms = 300;
+	w = start(1, 3600 * TG_US_PER_S);
+	wait_for(&seen.polls[0], 1);
+	tg_worker_ask_stop(w);
+	for (size_t i = 0; i < 2; i++) {
+		errands[i].errand = (struct tg_errand){ .run = run_errand, .drop = drop_errand };
+		assert_int_equal(tg_worker_errand(w, &errands[i].errand), 0);
+	}
+	(void) tg_worker_free(w);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(errands[i].runs + errands[i].drops, 1);
+	assert_int_equal(errands[1].drops, 1);
+}
+
 static void one_dead_device_does_not_stop_the_others(void **state)
 {
 	struct tg_worker *w;
@@ -437,6 +506,8 @@ int main(void)
 		TEST(no_value_passes_when_the_device_did_not_answer),
 		TEST(bad_points_and_retries_make_a_device_degraded),
 		TEST(a_request_polls_a_device_that_is_backed_off),
+		TEST(an_errand_runs_once_on_the_workers_thread),
+		TEST(an_errand_that_the_worker_does_not_come_to_is_dropped),
 		TEST(one_dead_device_does_not_stop_the_others),
 		TEST(when_the_bus_is_back_all_its_devices_are_asked),
 		TEST(a_slow_device_skips_polls_and_does_not_pile_them_up),
