@@ -56,7 +56,7 @@ function check_own(    from, to) {
 BEGIN {
 	# foreign header (a pattern) -> the file or folder that may include it
 	place["^MQTT(Async|Client|Properties|ReasonCodes)\\.h$"] = "lib/mqtt/"
-	place["^mosquitto\\.h$"] = "lib/mqtt/"
+	place["^mosquitto\\.h$"] = "agent/bus/mqtt/client.c"
 	place["^curl/"] = "provisioning/net/http.c"
 	place["^(modbus/)?modbus(-[a-z]+)?\\.h$"] = "agent/bus/modbus/tcp.c"
 	place["^sqlite3\\.h$"] = "agent/spool/"

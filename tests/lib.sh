@@ -11,7 +11,7 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build_packages=(
 	cmake ninja-build gcc libc6-dev pkgconf git ca-certificates
 	libssl-dev libtss2-dev libpaho-mqtt-dev libmodbus-dev libsqlite3-dev libinih-dev libjansson-dev libcmocka-dev
-	libsystemd-dev libcurl4-openssl-dev
+	libmosquitto-dev libsystemd-dev libcurl4-openssl-dev
 )
 bench_packages=(swtpm tpm2-tools openssl mosquitto mosquitto-clients python3 python3-cryptography procps)
 # HTTP/2 for the EST stand-in, and a client of others' making to try it with.
