@@ -59,6 +59,13 @@ struct tg_bus_driver {
 	 * fails. */
 	uint64_t (*patience_us)(struct tg_bus *bus, const struct tg_config_device *dev, void *plan);
 	/*
+	 * Whether @dev is polled, where that differs from device to device or from configuration to configuration
+	 * (a program that runs at an interval, or is kept running). Optional: without it, every device is when poll is
+	 * there. What is heard of a device that is polled too is published beside its polls, and its health is that of
+	 * its polls. Asked once, after plan. Never fails.
+	 */
+	bool (*asked)(struct tg_bus *bus, const struct tg_config_device *dev);
+	/*
 	 * Reads every point of @dev once: fills out[0 .. dev->n_points - 1], in the order of the
 	 * points, each with value or quality and reason, and boot_us of its own acquisition. Text
 	 * values and reasons stay valid until the next call on this bus. @retries is how often a

@@ -3,6 +3,7 @@
 
 static const struct tg_bus_driver *const drivers[] = {
 	&tg_modbus_tcp_driver,
+	&tg_sim_driver,
 };
 
 const struct tg_bus_driver *tg_bus_driver_get(enum tg_bus_type type)
