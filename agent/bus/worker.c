@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/bus/worker.h"
 
+#include "agent/bus/convert.h"
 #include "agent/bus/schedule.h"
 #include "base/clock.h"
 #include "base/mailbox.h"
@@ -84,6 +85,12 @@ static void spoil_samples(struct tg_worker *w, const struct device *d)
 		s->quality = TG_BAD;
 		s->value = (struct tg_value){ .type = TG_VALUE_NONE };
 	}
+}
+
+static void convert_samples(struct tg_worker *w, const struct tg_config_device *dev)
+{
+	for (size_t i = 0; i < dev->n_points; i++)
+		tg_convert(&dev->points[i], &w->samples[i]);
 }
 
 static const struct tg_sample *first_bad(const struct tg_worker *w,
@@ -176,6 +183,8 @@ static void poll_device(struct tg_worker *w, struct device *d, bool extra)
 	r = w->driver->poll(w->bus, d->cfg, d->plan, d->cfg->retries, w->samples, &fault);
 	end = tg_clock_boot_us();
 
+	if (r >= 0)
+		convert_samples(w, d->cfg);
 	judge(w, d, r, &fault);
 	if (extra)
 		tg_schedule_done_extra(&d->schedule, end, r >= 0);

@@ -9,7 +9,7 @@ class Sim(BusScenario):
     def test_signals_arrive_with_value_unit_and_quality(self):
         self.add_bus("b", "sim")
         self.add_device("d", "b", {
-            "level": {"read": "constant 21.5", "unit": "m"},
+            "level": {"read": "constant 215", "scale": 0.1, "unit": "m"},
             "pump": "constant yes",
             "wave": {"read": "sine period=1s low=-2 high=2", "unit": "V"},
             "name": "text \"two words\"",

@@ -185,36 +185,6 @@ static void floats_become_the_shortest_decimal_that_reads_back(void **state)
 	}
 }
 
-static void scaling_gives_the_nearest_decimal(void **state)
-{
-	struct tg_config_point p = point(TG_MODBUS_INT16, TG_ORDER_ABCD);
-
-	(void) state;
-	p.scale = 0.1;
-	assert_true(decode(p, "\x00\x03").value.real == 0.3); /* 3 * 0.1 is 0.30000000000000004 */
-	assert_true(decode(p, "\xff\xfd").value.real == -0.3);
-	p.scale = 0.5;
-	p.offset = -40;
-	assert_true(decode(p, "\x00\x64").value.real == 10);
-	p.scale = -2.5;
-	p.offset = 1;
-	assert_true(decode(p, "\x00\x02").value.real == -4);
-	p.scale = 0;
-	assert_true(decode(p, "\x00\x02").value.real == 1);
-}
-
-static void scaling_out_of_range_is_bad(void **state)
-{
-	struct tg_config_point p = point(TG_MODBUS_FLOAT64, TG_ORDER_ABCD);
-
-	(void) state;
-	p.scale = 1e300;
-	assert_int_equal(decode(p, "\x7e\x35\x80\0\0\0\0\0").quality, TG_BAD);
-	assert_int_equal(decode(p, "\x40\x35\x80\0\0\0\0\0").quality, TG_GOOD);
-	p.scale = 5e-324;
-	assert_int_equal(decode(p, "\x40\x35\x80\0\0\0\0\0").quality, TG_GOOD);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -223,8 +193,6 @@ int main(void)
 		cmocka_unit_test(a_whole_register_is_true_unless_zero),
 		cmocka_unit_test(what_is_not_a_number_is_bad),
 		cmocka_unit_test(floats_become_the_shortest_decimal_that_reads_back),
-		cmocka_unit_test(scaling_gives_the_nearest_decimal),
-		cmocka_unit_test(scaling_out_of_range_is_bad),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

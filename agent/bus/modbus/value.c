@@ -158,55 +158,26 @@ static double real_of_64(uint64_t bits)
 	return d;
 }
 
-/*
- * raw * scale + offset. A scale such as 0.1 has no exact binary form while its inverse has:
- * dividing by 10 gives the double nearest to the decimal result, where multiplying gives
- * 0.30000000000000004 for a raw 3.
- */
-static double scaled(double raw, double scale, double offset)
+static void put_real(double raw, struct tg_sample *out)
 {
-	double inverse = nearbyint(1.0 / scale);
-
-	if (fabs(scale) < 1.0 && isfinite(inverse) && 1.0 / inverse == scale)
-		return raw / inverse + offset;
-	return raw * scale + offset;
-}
-
-static bool is_plain(const struct tg_config_point *p)
-{
-	return p->scale == 1.0 && p->offset == 0.0;
-}
-
-static void put_real(const struct tg_config_point *p, double raw, struct tg_sample *out)
-{
-	double v;
-
 	if (!isfinite(raw))
 		return bad(out, "not a number");
-	v = is_plain(p) ? raw : scaled(raw, p->scale, p->offset);
-	if (!isfinite(v))
-		return bad(out, "out of range when scaled");
-	good(out, (struct tg_value){ .type = TG_VALUE_REAL, .real = v });
+	good(out, (struct tg_value){ .type = TG_VALUE_REAL, .real = raw });
 }
 
-/* Integers stay integers when nothing is done to them: beyond 2^53 a double would not hold them. */
-static void put_int(const struct tg_config_point *p, int64_t raw, struct tg_sample *out)
+static void put_int(int64_t raw, struct tg_sample *out)
 {
-	if (!is_plain(p))
-		return put_real(p, (double) raw, out);
 	good(out, (struct tg_value){ .type = TG_VALUE_INT, .i = raw });
 }
 
-static void put_uint(const struct tg_config_point *p, uint64_t raw, struct tg_sample *out)
+static void put_uint(uint64_t raw, struct tg_sample *out)
 {
-	if (!is_plain(p))
-		return put_real(p, (double) raw, out);
 	good(out, (struct tg_value){ .type = TG_VALUE_UINT, .u = raw });
 }
 
 void tg_modbus_decode_bit(const struct tg_config_point *p, bool bit, struct tg_sample *out)
 {
-	(void) p; /* scale and offset mean nothing to a truth value */
+	(void) p;
 	good(out, (struct tg_value){ .type = TG_VALUE_BOOL, .b = bit });
 }
 
@@ -220,19 +191,19 @@ void tg_modbus_decode(const struct tg_config_point *p, const uint8_t *wire, stru
 		return tg_modbus_decode_bit(p, r->bit < 0 ? raw != 0 : raw >> (r->bit & 15) & 1,
 					    out);
 	case TG_MODBUS_INT16:
-		return put_int(p, (int16_t) raw, out);
+		return put_int((int16_t) raw, out);
 	case TG_MODBUS_UINT16:
 	case TG_MODBUS_UINT32:
 	case TG_MODBUS_UINT64:
-		return put_uint(p, raw, out);
+		return put_uint(raw, out);
 	case TG_MODBUS_INT32:
-		return put_int(p, (int32_t) raw, out);
+		return put_int((int32_t) raw, out);
 	case TG_MODBUS_INT64:
-		return put_int(p, (int64_t) raw, out);
+		return put_int((int64_t) raw, out);
 	case TG_MODBUS_FLOAT32:
-		return put_real(p, real_of_32((uint32_t) raw), out);
+		return put_real(real_of_32((uint32_t) raw), out);
 	case TG_MODBUS_FLOAT64:
-		return put_real(p, real_of_64(raw), out);
+		return put_real(real_of_64(raw), out);
 	}
 	assert(false);
 }

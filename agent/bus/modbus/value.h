@@ -28,9 +28,9 @@ unsigned tg_modbus_width(enum tg_modbus_type type);
 bool tg_modbus_is_bits(enum tg_modbus_table table);
 
 /*
- * Decodes one register value of @p from @wire (2 * tg_modbus_width() bytes, as they came) and
- * scales it. Sets value, quality and reason of @out and nothing else; the reason is a constant. Not
- * a number, infinite, or out of range when scaled: bad.
+ * Decodes one register value of @p from @wire (2 * tg_modbus_width() bytes, as they came).
+ * Sets value, quality and reason of @out and nothing else; the value is raw, the reason a constant. Not
+ * a number, or infinite: bad.
  */
 void tg_modbus_decode(const struct tg_config_point *p, const uint8_t *wire, struct tg_sample *out);
 /* The same for one bit of a coil or discrete input. */
