@@ -539,7 +539,7 @@ static void babble(const struct line_exchange *x, const uint8_t *adu, size_t len
 
 	(void) adu;
 	(void) len;
-	for (size_t n = 0; n < x->argument * 21 / 2; n += sizeof(bytes)) {
+	for (size_t n = 0; n < x->argument * 21 / 2 && n < LINE_REPLY_MAX; n += sizeof(bytes)) {
 		for (size_t i = 0; i < sizeof(bytes); i++)
 			bytes[i] = noise_byte(&state);
 		say(r, 0, bytes, sizeof(bytes));

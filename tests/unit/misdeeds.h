@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "agent/bus/drivers.h"
+#include "base/clock.h"
+#include "config/config.h"
+
+#include "tests/unit/modbus-line-bench.h"
+
+#include <errno.h>
+#include <time.h>
+
+/*
+ * A unit that misbehaves and a neighbour that does not, on one line or behind one server, and the real driver that
+ * reads both. For each misdeed: what the driver makes of it, that no value is ever taken that the unit does not have,
+ * that the neighbour is read at once, and that the unit is read again when it has mended its ways.
+ */
+#define MS         TG_US_PER_MS
+#define VICTIM     3
+#define NEIGHBOUR  4
+#define TIMEOUT_MS 250
+
+enum outcome {
+	READ,     /* the misdeed does no harm: all is right */
+	BAD,      /* the unit answered, but every point is bad, with these words */
+	LOST,     /* the unit did not answer: poll returns an error, with these words */
+	HARMLESS, /* each point is right or bad: which, the line decides */
+};
+
+struct misdeed_row {
+	const char *name;
+	unsigned argument;
+	enum outcome outcome;
+	const char *words;
+	/* What is said of the line while it goes on: it reaches into the neighbour's time, and may cost it a retry. */
+	bool disturbs;
+};
+
+#define ROW(...)                                                                                   \
+	{                                                                                          \
+		__VA_ARGS__, false                                                                 \
+	}
+#define LOUD(...)                                                                                  \
+	{                                                                                          \
+		__VA_ARGS__, true                                                                  \
+	}
+
+struct misdeed_bench {
+	struct line_bench line;
+	const struct tg_bus_driver *driver;
+	struct tg_config_point points[5];
+	struct tg_config_device devices[2];
+	struct tg_config_bus bus_cfg;
+	struct tg_config cfg;
+	struct tg_bus *bus;
+	void *plans[2];
+	struct tg_sample samples[5];
+	struct tg_fault fault;
+	unsigned wrong; /* complaints */
+};
+
+/* All that is wrong is told, not the first only: print, and fail at the end. */
+#define complain(b, ...)                                                                           \
+	do {                                                                                       \
+		print_error(__VA_ARGS__);                                                          \
+		print_error("\n");                                                                 \
+		(b)->wrong++;                                                                      \
+	} while (0)
+
+static inline void bench_point(struct tg_config_point *p, const char *name,
+			       enum tg_modbus_table table, uint16_t address)
+{
+	*p = (struct tg_config_point){
+		.name = (char *) (uintptr_t) name,
+		.unit = (char *) (uintptr_t) "",
+		.modbus = { .table = table,
+			    .address = address,
+			    .type = table == TG_MODBUS_COIL ? TG_MODBUS_BOOL : TG_MODBUS_UINT16,
+			    .bit = -1 },
+		.scale = 1,
+	};
+}
+
+static inline struct tg_config_device bench_device(struct misdeed_bench *b, const char *name,
+						   unsigned unit)
+{
+	return (struct tg_config_device){
+		.name = (char *) (uintptr_t) name,
+		.timeout_us = TIMEOUT_MS * MS,
+		.points = b->points,
+		.n_points = TG_ARRAY_SIZE(b->points),
+		.modbus = { .unit = unit, .max_gap = 8 },
+	};
+}
+
+/* Blocks of different sizes: three registers, one far away, an input register, coils. */
+static inline void bench_describe(struct misdeed_bench *b)
+{
+	bench_point(&b->points[0], "a", TG_MODBUS_HOLDING, 10);
+	bench_point(&b->points[1], "b", TG_MODBUS_HOLDING, 12);
+	bench_point(&b->points[2], "far", TG_MODBUS_HOLDING, 500);
+	bench_point(&b->points[3], "input", TG_MODBUS_INPUT, 20);
+	bench_point(&b->points[4], "coil", TG_MODBUS_COIL, 9);
+	b->devices[0] = bench_device(b, "victim", VICTIM);
+	b->devices[1] = bench_device(b, "neighbour", NEIGHBOUR);
+	b->cfg = (struct tg_config){
+		.buses = &b->bus_cfg, .n_buses = 1, .devices = b->devices, .n_devices = 2
+	};
+}
+
+static inline void bench_open(struct misdeed_bench *b)
+{
+	assert_int_equal(b->driver->open(&b->cfg, 0, &b->bus, &b->fault), 0);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(b->driver->plan(b->bus, &b->devices[i], &b->plans[i], &b->fault),
+				 0);
+}
+
+static inline void bench_close(struct misdeed_bench *b)
+{
+	for (size_t i = 0; i < 2; i++)
+		b->driver->plan_free(b->plans[i]);
+	b->driver->close(b->bus);
+	b->bus = NULL;
+}
+
+static inline int bench_poll(struct misdeed_bench *b, size_t device, unsigned retries)
+{
+	memset(b->samples, 0xa5, sizeof(b->samples));
+	b->fault = (struct tg_fault){ 0 };
+	return b->driver->poll(b->bus, &b->devices[device], b->plans[device], retries, b->samples,
+			       &b->fault);
+}
+
+static inline uint64_t right_value(const struct tg_config_point *p, unsigned unit)
+{
+	uint16_t v = (uint16_t) (100 * unit + p->modbus.address);
+
+	if (p->modbus.table == TG_MODBUS_COIL)
+		return p->modbus.address % 3 == 0;
+	return p->modbus.table == TG_MODBUS_INPUT ? (uint16_t) ~v : v;
+}
+
+/* How many samples are good; that the value of one is not the unit's own is never allowed. */
+static inline size_t count_right(struct misdeed_bench *b, size_t device, const char *what)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < TG_ARRAY_SIZE(b->points); i++) {
+		const struct tg_sample *s = &b->samples[i];
+		uint64_t want = right_value(&b->points[i], b->devices[device].modbus.unit);
+
+		if (s->quality != TG_GOOD) {
+			if (s->value.type != TG_VALUE_NONE || !s->reason[0])
+				complain(b, "%s: %s is bad, but has a value or no reason", what,
+					 b->points[i].name);
+			continue;
+		}
+		n++;
+		if ((s->value.type == TG_VALUE_BOOL ? s->value.b : s->value.u) != want)
+			complain(b, "%s: %s was read as %llu, is %llu", what, b->points[i].name,
+				 (unsigned long long) s->value.u, (unsigned long long) want);
+	}
+	return n;
+}
+
+static inline void judge_victim(struct misdeed_bench *b, const struct misdeed_row *row, int r)
+{
+	size_t n = count_right(b, 0, row->name), all = TG_ARRAY_SIZE(b->points);
+	const char *said = r < 0 ? b->fault.text : b->samples[0].reason;
+
+	switch (row->outcome) {
+	case HARMLESS:
+		return;
+	case READ:
+		if (r < 0 || n != all)
+			complain(b, "%s %u: should do no harm: %d, %s", row->name, row->argument, r,
+				 said);
+		return;
+	case BAD:
+	case LOST:
+		if ((r < 0) != (row->outcome == LOST) || n != 0)
+			complain(b, "%s %u: %d, %zu points are good: %s", row->name, row->argument,
+				 r, n, said);
+		if (!strstr(said, row->words))
+			complain(b, "%s %u: is told as '%s', not as '%s'", row->name, row->argument,
+				 said, row->words);
+		return;
+	}
+}
+
+static inline void expect_read(struct misdeed_bench *b, size_t device, unsigned retries,
+			       const char *what)
+{
+	int r = bench_poll(b, device, retries);
+
+	if (r < 0 || r > (int) retries || count_right(b, device, what) != TG_ARRAY_SIZE(b->points))
+		complain(b, "%s: %s was not read: %d, %s", what, b->devices[device].name, r,
+			 r < 0 ? b->fault.text : b->samples[0].reason);
+}
+
+/* No call may take longer than the driver itself has promised to the watchdog. */
+static inline void run_misdeed(struct misdeed_bench *b, const struct misdeed_row *row)
+{
+	uint64_t start, took;
+	int r;
+
+	line_do(&b->line, "misdeed %d %s %u", VICTIM, row->name, row->argument);
+	start = tg_clock_boot_us();
+	r = bench_poll(b, 0, 0);
+	took = tg_clock_boot_us() - start;
+	if (took > b->driver->patience_us(b->bus, &b->devices[0], b->plans[0]))
+		complain(b, "%s: took %llu us", row->name, (unsigned long long) took);
+	judge_victim(b, row, r);
+	expect_read(b, 1, row->disturbs ? 1 : 0, row->name);
+
+	line_do(&b->line, "misdeed %d none", VICTIM);
+	if (row->disturbs)
+		line_do(&b->line, "hush");
+	expect_read(b, 0, row->disturbs ? 1 : 0, row->name);
+}
