@@ -161,6 +161,54 @@ int tg_json_int(const struct json_t *object, const char *key, int64_t min, int64
 	return 0;
 }
 
+int tg_json_value(const struct json_t *object, const char *key, size_t max, struct tg_value *ret,
+		  struct tg_fault *reterr)
+{
+	const json_t *value = NULL;
+	size_t len;
+	int r = find(object, key, &value, reterr);
+
+	if (r < 0)
+		return r;
+	if (json_is_boolean(value)) {
+		*ret = (struct tg_value){ .type = TG_VALUE_BOOL, .b = json_is_true(value) };
+		return 0;
+	}
+	if (json_is_integer(value)) {
+		*ret = (struct tg_value){ .type = TG_VALUE_INT, .i = json_integer_value(value) };
+		return 0;
+	}
+	if (json_is_real(value)) {
+		*ret = (struct tg_value){ .type = TG_VALUE_REAL, .real = json_real_value(value) };
+		return 0;
+	}
+	if (!json_is_string(value))
+		return tg_fault_set(reterr, -EBADMSG,
+				    "\"%s\" is not a number, a boolean or a string", key);
+	r = find_string(object, key, max, false, &ret->text, &len, reterr);
+	if (r == 0)
+		ret->type = TG_VALUE_TEXT;
+	return r;
+}
+
+const char *tg_json_stranger(const struct json_t *object, const char *const *known)
+{
+	/* The library has no iterator that leaves an object const; nothing is changed. */
+	json_t *o = (json_t *) (uintptr_t) object;
+	const char *key;
+	json_t *value;
+
+	json_object_foreach (o, key, value) {
+		const char *const *k = known;
+
+		while (*k && strcmp(*k, key) != 0)
+			k++;
+		if (!*k)
+			return key;
+	}
+	return NULL;
+}
+
 int tg_json_member(const struct json_t *object, const char *key, const struct json_t **ret,
 		   struct tg_fault *reterr)
 {

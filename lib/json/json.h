@@ -3,6 +3,7 @@
 
 #include <tidegate/cleanup.h>
 #include <tidegate/error.h>
+#include <tidegate/sample.h>
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -49,9 +50,15 @@ const char *tg_json_printable(const struct json_t *object, const char *key, char
 /* An integer in @min..@max; a real number is not one. */
 int tg_json_int(const struct json_t *object, const char *key, int64_t min, int64_t max,
 		int64_t *ret, struct tg_fault *reterr) TG_CHECKED;
+/* A number, a boolean or a string as tg_json_text() takes it, of at most @max bytes; text is borrowed from @object. */
+int tg_json_value(const struct json_t *object, const char *key, size_t max, struct tg_value *ret,
+		  struct tg_fault *reterr) TG_CHECKED;
 /* An object; borrowed from @object. */
 int tg_json_member(const struct json_t *object, const char *key, const struct json_t **ret,
 		   struct tg_fault *reterr) TG_CHECKED;
+
+/* The first member whose name is not one of @known (which ends in NULL), borrowed; NULL when there is none. Never fails. */
+const char *tg_json_stranger(const struct json_t *object, const char *const *known);
 
 /*
  * From now on memory that a parsed document gives back is cleared first, in the whole process. For
