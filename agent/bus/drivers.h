@@ -4,5 +4,6 @@
 #include "agent/bus/driver.h"
 
 /* The drivers of this build; registry.c lists them. */
+extern const struct tg_bus_driver tg_can_driver;
 extern const struct tg_bus_driver tg_modbus_tcp_driver;
 extern const struct tg_bus_driver tg_sim_driver;

@@ -2,6 +2,7 @@
 #include "agent/bus/drivers.h"
 
 static const struct tg_bus_driver *const drivers[] = {
+	&tg_can_driver,
 	&tg_modbus_tcp_driver,
 	&tg_sim_driver,
 };

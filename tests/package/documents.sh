@@ -81,7 +81,9 @@ same "words of lib/tls and servers.md" "$scratch/program" "$scratch/page"
 # Without a warning too: people copy it.
 cp -r "$top/packaging/examples" "$scratch/etc" && chmod -R go-w "$scratch/etc"
 "$build/agent/tidegate" check "$scratch/etc" >"$scratch/check" 2>&1 || complain "tidegate check refuses the example"
-grep -q 'ok, 1 buses, 1 devices$' "$scratch/check" || complain "tidegate check says of the example: $(cat "$scratch/check")"
+if ! grep -q ': ok, ' "$scratch/check" || grep -q warning "$scratch/check"; then
+	complain "tidegate check says of the example: $(cat "$scratch/check")"
+fi
 for method in est manual; do
 	if ! "$build/agent/tidegate" check "$scratch/etc/$method" >"$scratch/check" 2>&1 ||
 		! grep -q ': ok, ' "$scratch/check" || grep -q warning "$scratch/check"; then
