@@ -37,6 +37,17 @@ int64_t tg_clock_wall_us(void)
 	return (int64_t) ts.tv_sec * (int64_t) TG_US_PER_S + ts.tv_nsec / 1000;
 }
 
+void tg_clock_sleep_until(uint64_t boot_us)
+{
+	struct timespec ts = {
+		.tv_sec = tg_clock_time_t((int64_t) (boot_us / TG_US_PER_S)),
+		.tv_nsec = (long) (boot_us % TG_US_PER_S * 1000),
+	};
+
+	while (clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &ts, NULL) == EINTR)
+		;
+}
+
 uint64_t tg_us_add(uint64_t a, uint64_t b)
 {
 	uint64_t sum;

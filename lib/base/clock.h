@@ -17,6 +17,8 @@
 uint64_t tg_clock_boot_us(void);
 /* CLOCK_REALTIME since 1970; may be nonsense, see timekeeping. Never fails. */
 int64_t tg_clock_wall_us(void);
+/* Sleeps until CLOCK_BOOTTIME is @boot_us; not at all when that is past. For threads that may block. Never fails. */
+void tg_clock_sleep_until(uint64_t boot_us);
 /* a + b without wrapping: TG_US_FOREVER absorbs. */
 uint64_t tg_us_add(uint64_t a, uint64_t b);
 /* Milliseconds for poll() from now until @deadline_us: 0 when past, -1 for TG_US_FOREVER, rounded up, clamped to INT_MAX. */

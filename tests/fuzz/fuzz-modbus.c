@@ -10,7 +10,7 @@
  * has none but a reason.
  */
 #include "agent/bus/drivers.h"
-#include "agent/bus/modbus/adu.h"
+#include "agent/bus/modbus/pdu.h"
 #include "agent/bus/modbus/value.h"
 #include "agent/bus/tcp.h"
 

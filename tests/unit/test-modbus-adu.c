@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/bus/modbus/adu.h"
+#include "agent/bus/modbus/tcp_frame.h"
 
 #include "tests/unit/test.h"
 
@@ -7,26 +7,26 @@
 #include <string.h>
 
 static const struct tg_modbus_request two_holding = {
-	.transaction = 0x1234, .unit = 17, .table = TG_MODBUS_HOLDING, .address = 0x0100, .count = 2
+	.transaction = 0x1234, .unit = 17, .function = TG_MODBUS_READ_HOLDING, .address = 0x0100, .count = 2
 };
 static const uint8_t good[] = { 0x12, 0x34, 0, 0, 0, 7, 17, 3, 4, 0xaa, 0xbb, 0xcc, 0xdd };
 
 static void a_read_request_is_framed_as_the_standard_has_it(void **state)
 {
 	static const uint8_t want[] = { 0x12, 0x34, 0, 0, 0, 6, 17, 3, 1, 0, 0, 2 };
-	uint8_t out[TG_MODBUS_TCP_REQUEST];
+	uint8_t out[TG_MODBUS_TCP_REQUEST_MAX];
 	struct tg_modbus_request q = two_holding;
 
 	(void) state;
 	tg_modbus_tcp_request(&q, out);
 	assert_memory_equal(out, want, sizeof(want));
-	q.table = TG_MODBUS_INPUT;
+	q.function = TG_MODBUS_READ_INPUT;
 	tg_modbus_tcp_request(&q, out);
 	assert_int_equal(out[7], 4);
-	q.table = TG_MODBUS_COIL;
+	q.function = TG_MODBUS_READ_COILS;
 	tg_modbus_tcp_request(&q, out);
 	assert_int_equal(out[7], 1);
-	q.table = TG_MODBUS_DISCRETE;
+	q.function = TG_MODBUS_READ_DISCRETE;
 	tg_modbus_tcp_request(&q, out);
 	assert_int_equal(out[7], 2);
 }
@@ -43,7 +43,7 @@ static void the_right_answer_gives_its_data(void **state)
 static void bits_come_eight_to_a_byte(void **state)
 {
 	struct tg_modbus_request q = {
-		.transaction = 1, .unit = 1, .table = TG_MODBUS_COIL, .count = 9
+		.transaction = 1, .unit = 1, .function = TG_MODBUS_READ_COILS, .count = 9
 	};
 	static const uint8_t answer[] = { 0, 1, 0, 0, 0, 5, 1, 1, 2, 0xff, 1 };
 	const uint8_t *data = NULL;

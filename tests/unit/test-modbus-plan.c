@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/bus/modbus/plan.h"
 
-#include "agent/bus/modbus/adu.h"
+#include "agent/bus/modbus/pdu.h"
 #include "agent/bus/modbus/value.h"
 #include "tests/unit/test.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/bus/modbus/plan.h"
 
-#include "agent/bus/modbus/adu.h"
+#include "agent/bus/modbus/pdu.h"
 #include "agent/bus/modbus/value.h"
 
 #include <assert.h>
@@ -27,9 +27,13 @@ static uint32_t end_of(const struct tg_modbus_read *r)
 	return r->address + width_of(r);
 }
 
-static uint32_t limit_of(enum tg_modbus_table table)
+static uint32_t limit_of(const struct tg_config_device *dev, enum tg_modbus_table table)
 {
-	return tg_modbus_is_bits(table) ? TG_MODBUS_BITS_MAX : TG_MODBUS_REGISTERS_MAX;
+	uint32_t limit = dev->modbus.max_registers;
+
+	if (limit == 0 || limit > TG_MODBUS_REGISTERS_MAX)
+		limit = TG_MODBUS_REGISTERS_MAX;
+	return tg_modbus_is_bits(table) ? 16 * limit : limit;
 }
 
 static int compare(const void *a, const void *b, void *user)
@@ -47,7 +51,8 @@ static int compare(const void *a, const void *b, void *user)
 	return ia < ib ? -1 : ia > ib;
 }
 
-static int check_point(const struct tg_config_point *pt, struct tg_fault *reterr)
+static int check_point(const struct tg_config_device *dev, const struct tg_config_point *pt,
+		       struct tg_fault *reterr)
 {
 	const struct tg_modbus_read *r = &pt->modbus;
 
@@ -58,6 +63,10 @@ static int check_point(const struct tg_config_point *pt, struct tg_fault *reterr
 		return tg_fault_set(reterr, -EINVAL,
 				    "point %s: coils and discrete inputs are of type bool",
 				    pt->name);
+	if (width_of(r) > limit_of(dev, r->table))
+		return tg_fault_set(reterr, -EINVAL,
+				    "point %s: takes %u registers, max-registers is %u", pt->name,
+				    width_of(r), dev->modbus.max_registers);
 	if (r->bit > 15 || (r->bit >= 0 && r->type != TG_MODBUS_BOOL))
 		return tg_fault_set(reterr, -EINVAL, "point %s: a bit is 0 to 15 and of type bool",
 				    pt->name);
@@ -85,7 +94,7 @@ static bool joins(const struct tg_modbus_plan *p, size_t i, uint32_t start, uint
 
 	return p->cuts[i - 1] == CUT_NONE && r->table == prev->table &&
 	       r->address <= end + p->dev->modbus.max_gap &&
-	       end_of(r) - start <= limit_of(r->table);
+	       end_of(r) - start <= limit_of(p->dev, r->table);
 }
 
 static void build(struct tg_modbus_plan *p)
@@ -109,7 +118,7 @@ int tg_modbus_plan_new(const struct tg_config_device *dev, struct tg_modbus_plan
 
 	assert(n > 0 && n <= TG_PACK_SAMPLES);
 	for (size_t i = 0; i < n; i++) {
-		int r = check_point(&dev->points[i], reterr);
+		int r = check_point(dev, &dev->points[i], reterr);
 
 		if (r < 0)
 			return r;

@@ -25,22 +25,35 @@ static const struct tg_config_type tg_type_modbus_read = { "[KIND] ADDRESS [TYPE
 							   "[bit=N]",
 							   parse_read };
 
+_Static_assert(offsetof(struct tg_config_bus, modbus_tcp.gap_us) ==
+		       offsetof(struct tg_config_bus, modbus_rtu.gap_us),
+	       "one row for both");
+
 static const struct tg_config_key keys[] = {
+	BUS("gap", duration, modbus_tcp.gap_us, "0s",
+	    "pause between requests; on a serial line never less than 3.5 characters",
+	    RANGE(0, MINUTE), ONLY(MODBUS)),
 	BUS("host", host, modbus_tcp.host, REQUIRED, "Modbus TCP server", ONLY(TCP)),
 	BUS("port", u16, modbus_tcp.port, "502", "TCP port", RANGE(1, 65535), ONLY(TCP)),
 	BUS("connect-timeout", duration, modbus_tcp.connect_timeout_us, "3s",
 	    "longest time for connecting", RANGE(10 * MS, 5 * MINUTE), ONLY(TCP)),
 	BUS("connect-delay", duration, modbus_tcp.connect_delay_us, "0s",
 	    "pause after connecting, for slow gateways", RANGE(0, MINUTE), ONLY(TCP)),
-	BUS("gap", duration, modbus_tcp.gap_us, "0s", "pause between requests", RANGE(0, MINUTE),
-	    ONLY(TCP)),
 
-	BUS("port", path, modbus_rtu.port, REQUIRED, "tty of the line", ONLY(RTU)),
+	/* The standard's own parity; most devices come with it, or with none. */
+	TG_TTY_ROWS(modbus_rtu.line, "9600", "even", RTU),
+	BUS("turnaround", duration, modbus_rtu.turnaround_us, "0s",
+	    "further silence after a write, for slow devices", RANGE(0, MINUTE), ONLY(RTU)),
+	BUS("echo", yes_no, modbus_rtu.echo, "no",
+	    "what is sent comes back, as on two-wire lines whose receiver stays on", ONLY(RTU)),
 
 	DEVICE("unit", unsigned, modbus.unit, "1", "Modbus unit (slave) number", RANGE(0, 255),
 	       ONLY(MODBUS)),
 	DEVICE("max-gap", unsigned, modbus.max_gap, "16",
 	       "unused registers that one request may read along", RANGE(0, 125), ONLY(MODBUS)),
+	DEVICE("max-registers", unsigned, modbus.max_registers, "125",
+	       "registers of one request, for devices with small buffers", RANGE(1, 125),
+	       ONLY(MODBUS)),
 
 	POINT("read", modbus_read, read, REQUIRED,
 	      "what is read: holding 10 float32 order=CDAB, or as in vendors' tables 40011 float32",
@@ -69,6 +82,23 @@ static void check_vendor_address(const struct tg_loaded *l, const struct tg_sect
 		point->read, address, address);
 }
 
+#define LAST_UNIT 247 /* on a serial line; above are reserved numbers */
+
+static void check_device(const struct tg_loaded *l, const struct tg_section *s,
+			 const struct tg_config_device *dev)
+{
+	unsigned unit = dev->modbus.unit;
+
+	if (l->config.buses[dev->bus].type != TG_BUS_MODBUS_RTU)
+		return;
+	if (unit == 0)
+		tg_complain(l->doc.complain, tg_section_place(s, "unit"),
+			    "unit = 0: on a serial line it is everybody, and nobody answers");
+	else if (unit > LAST_UNIT)
+		tg_warn(l->doc.complain, tg_section_place(s, "unit"),
+			"unit = %u: on a serial line the numbers above 247 are reserved", unit);
+}
+
 static void check_point(const struct tg_loaded *l, const struct tg_section *s,
 			const struct tg_config_point *point)
 {
@@ -84,5 +114,6 @@ const struct tg_config_bus_keys tg_config_modbus_keys = {
 	.keys = keys,
 	.n = TG_ARRAY_SIZE(keys),
 	.buses = MODBUS,
+	.check_device = check_device,
 	.check_point = check_point,
 };

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "config/bus/tty.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -30,19 +32,24 @@ struct tg_modbus_read {
 	int bit; /* 0..15: one bit of a register (type bool); -1: none */
 };
 
+/* The gap stands first in both, so that it is one key. */
 struct tg_modbus_tcp_bus {
+	uint64_t gap_us; /* pause between requests */
 	char *host;
 	uint16_t port;
 	uint64_t connect_timeout_us;
 	uint64_t connect_delay_us; /* pause after connecting, for slow gateways */
-	uint64_t gap_us;           /* pause between requests */
 };
 
 struct tg_modbus_rtu_bus {
-	char *port; /* path of the tty */
+	uint64_t gap_us; /* silence before each request, at least 3.5 characters */
+	struct tg_tty_line line;
+	bool echo;		/* what is sent comes back */
+	uint64_t turnaround_us; /* and after writes */
 };
 
 struct tg_modbus_device {
 	unsigned unit;    /* 0..255 */
 	unsigned max_gap; /* unused registers that a block read may span */
+	unsigned max_registers; /* of one request; 0: as many as the protocol has, and 16 times as many bits */
 };
