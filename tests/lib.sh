@@ -86,6 +86,50 @@ install_packages() {
 	)
 }
 
+# --- chroots -------------------------------------------------------------------------------------------------------------
+
+# The Debian mirror that this machine installs from.
+# shellcheck disable=SC2016
+mirror() {
+	apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin: Debian' | head -n 1
+}
+
+# chroot_of NAME SUITE PACKAGES...: a fresh Debian in build/chroot/NAME, made once for these packages; sets $root. Says why when
+# it cannot be made. With $architectures it takes packages of others than this machine's too (NAME:ARCHITECTURE).
+chroot_of() {
+	local suite=$2 site
+	root=$top/build/chroot/$1
+	shift 2
+	install_packages mmdebstrap || return 1
+	if [ "$(cat "$root.made" 2>/dev/null)" != "$*" ]; then
+		site=$(mirror)
+		[ -n "$site" ] || { echo "apt knows no Debian mirror"; return 1; }
+		rm -rf "$root" "$root.made"
+		mkdir -p "$(dirname "$root")"
+		mmdebstrap --variant=minbase ${architectures:+--architectures="$architectures"} --include="$(IFS=,; echo "$*")" "$suite" "$root" \
+			"deb $site $suite main" || return 1
+		[ -e "$root/etc/hosts" ] || echo "127.0.0.1 localhost" >"$root/etc/hosts"
+		echo "$*" >"$root.made"
+	fi
+}
+
+# in_chroot COMMAND...: in $root. $binds: pairs of a directory of this machine and where the command sees it.
+binds=()
+# shellcheck disable=SC2016
+in_chroot() {
+	# A mount namespace of our own: whatever happens, no mount is left behind. A root that is a mount itself, as a test inside
+	# may want another namespace yet.
+	unshare --mount --propagation private sh -c '
+		root=$1 pairs=$2; shift 2
+		mount --bind "$root" "$root" && mount -t proc proc "$root/proc" && mount --rbind /dev "$root/dev" || exit 1
+		while [ "$pairs" -gt 0 ]; do
+			mkdir -p "$root$2" && mount --bind "$1" "$root$2" || exit 1
+			pairs=$((pairs - 1)); shift 2
+		done
+		exec chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 "$@"
+	' sh "$root" $((${#binds[@]} / 2)) "${binds[@]}" "$@"
+}
+
 # --- processes ------------------------------------------------------------------------------------------------------------
 
 pids=()

@@ -16,7 +16,7 @@
 #   demo         tests/demo.sh with the optimised build
 #   package      the .deb: built, looked at by lintian, installed and purged in a fresh Debian of this release
 #   trixie       Debian 13: built there, unit tests, the demo with each OpenSSL provider, EST with the packaged one
-#   machine      (--machine) the arm64 machine
+#   machine      (--machine) buses on the kernel's own interfaces, in an arm64 Debian 12 under qemu, made in build/machine
 #
 # --full makes fuzzing and simulation longer, cuts the power at every point and rotates for an hour. Logs stay in build/logs.
 
@@ -55,42 +55,6 @@ tests_of() { # PRESET LABEL [ctest options]
 }
 count_of() { grep -hoE '[0-9]+ tests failed out of [0-9]+' "$logs/$1.log" | tail -1; }
 
-# The Debian mirror that this machine installs from.
-# shellcheck disable=SC2016
-mirror() {
-	apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin: Debian' | head -n 1
-}
-
-# chroot_of NAME SUITE PACKAGES...: a fresh Debian in build/chroot/NAME, made once for these packages; sets $root. Says why when
-# it cannot be made.
-chroot_of() {
-	local suite=$2 site
-	root=$top/build/chroot/$1
-	shift 2
-	install_packages mmdebstrap || return 1
-	if [ "$(cat "$root.made" 2>/dev/null)" != "$*" ]; then
-		site=$(mirror)
-		[ -n "$site" ] || { echo "apt knows no Debian mirror"; return 1; }
-		rm -rf "$root" "$root.made"
-		mkdir -p "$(dirname "$root")"
-		mmdebstrap --variant=minbase --include="$(IFS=,; echo "$*")" "$suite" "$root" \
-			"deb $site $suite main" || return 1
-		[ -e "$root/etc/hosts" ] || echo "127.0.0.1 localhost" >"$root/etc/hosts"
-		echo "$*" >"$root.made"
-	fi
-}
-
-# shellcheck disable=SC2016
-in_chroot() {
-	# A mount namespace of our own: whatever happens, no mount is left behind. A root that is a mount itself, as a test inside
-	# may want another namespace yet.
-	unshare --mount --propagation private sh -c '
-		root=$1; shift
-		mount --bind "$root" "$root" && mount -t proc proc "$root/proc" && mount --rbind /dev "$root/dev" && exec chroot "$root" \
-			/usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 "$@"
-	' sh "$root" "$@"
-}
-
 # The committed tree and nothing else, in a directory of its own.
 export_tree() {
 	rm -rf "$1" && mkdir -p "$1" && git archive HEAD | tar -x -C "$1"
@@ -104,7 +68,7 @@ ring_static() {
 	install_step clang shellcheck systemd mandoc || return 1
 	step "static: gcc, optimised" configure release &&
 		step "static: clang, optimised" configure clang &&
-		step "static: shell scripts" shellcheck -x -P SCRIPTDIR tests/*.sh tests/package/*.sh packaging/*.sh .ci/run &&
+		step "static: shell scripts" shellcheck -x -P SCRIPTDIR tests/*.sh tests/machine/*.sh tests/package/*.sh packaging/*.sh .ci/run &&
 		step "static: units, manual pages" tests/package/unit.sh build/release
 }
 
@@ -229,8 +193,19 @@ ring_trixie() {
 }
 
 ring_machine() {
-	skip_reason="the arm64 machine is not part of this version; it comes with the finished package"
-	return 77
+	tests/machine/build.sh tools >"$logs/machine--tools.log" 2>&1
+	case $? in
+	0) ;;
+	77) skip_reason=$(reason_of machine--tools) && return 77 ;;
+	*) tail -n 40 "$logs/machine--tools.log" >&2 && return 1 ;;
+	esac
+	if ! step "machine: kernel and disk" tests/machine/build.sh image; then
+		skip_reason="no machine: $(reason_of machine--kernel-and-disk)"
+		return 77
+	fi
+	step "machine: tidegate for arm64" tests/machine/build.sh tidegate &&
+		step "machine: scenarios" /usr/bin/python3 tests/machine/run.py &&
+		grep -E '^(the machine is up|Ran )' "$logs/machine--scenarios.log" | sed 's/^/         /'
 }
 
 install_step() {
