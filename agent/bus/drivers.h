@@ -6,4 +6,6 @@
 /* The drivers of this build; registry.c lists them. */
 extern const struct tg_bus_driver tg_can_driver;
 extern const struct tg_bus_driver tg_modbus_rtu_driver, tg_modbus_tcp_driver;
+extern const struct tg_bus_driver tg_i2c_driver;
+extern const struct tg_bus_driver tg_modbus_tcp_driver;
 extern const struct tg_bus_driver tg_sim_driver;
