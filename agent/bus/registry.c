@@ -6,7 +6,10 @@ static const struct tg_bus_driver *const drivers[] = {
 	&tg_modbus_rtu_driver,
 	&tg_i2c_driver,
 	&tg_modbus_tcp_driver,
+	&tg_hwmon_driver,
+	&tg_iio_driver,
 	&tg_sim_driver,
+	&tg_w1_driver,
 };
 
 const struct tg_bus_driver *tg_bus_driver_get(enum tg_bus_type type)

@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include <stdbool.h>
-#include <stdint.h>
-
-/* What a configuration says of 1-Wire masters and sensors. */
+/* What a configuration says of 1-Wire sensors (Documentation/w1/slaves/w1_therm). */
 
 struct tg_w1_read {
-	unsigned unused;
+	unsigned unused; /* there is but `temperature` */
 };
 
 struct tg_w1_device {
-	char *id;
+	char *id; /* family and serial number as the kernel writes them: "28-0316a2794b21" */
 };
 
 struct tg_w1_bus {
-	char *root;
+	char *root; /* where sysfs is mounted */
 };
