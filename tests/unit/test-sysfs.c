@@ -99,14 +99,17 @@ static void add_lm75(unsigned number, const char *address, const char *milli)
 	(void) snprintf(path, sizeof(path), "devices/i2c-1/%s/hwmon/hwmon%u", address, number);
 	folder(path);
 	(void) snprintf(target, sizeof(target), "../../../%s", address);
-	(void) snprintf(path, sizeof(path), "devices/i2c-1/%s/hwmon/hwmon%u/device", address, number);
+	(void) snprintf(path, sizeof(path), "devices/i2c-1/%s/hwmon/hwmon%u/device", address,
+			number);
 	link_to(path, target);
 	(void) snprintf(path, sizeof(path), "devices/i2c-1/%s/hwmon/hwmon%u/name", address, number);
 	put(path, "lm75\n");
-	(void) snprintf(path, sizeof(path), "devices/i2c-1/%s/hwmon/hwmon%u/temp1_input", address, number);
+	(void) snprintf(path, sizeof(path), "devices/i2c-1/%s/hwmon/hwmon%u/temp1_input", address,
+			number);
 	put(path, milli);
 	(void) snprintf(path, sizeof(path), "class/hwmon/hwmon%u", number);
-	(void) snprintf(target, sizeof(target), "../../devices/i2c-1/%s/hwmon/hwmon%u", address, number);
+	(void) snprintf(target, sizeof(target), "../../devices/i2c-1/%s/hwmon/hwmon%u", address,
+			number);
 	link_to(path, target);
 }
 
@@ -127,7 +130,9 @@ static struct tg_fault fault;
 static void open_bus(const struct tg_bus_driver *d)
 {
 	driver = d;
-	cfg = (struct tg_config){ .buses = &bus_cfg, .n_buses = 1, .devices = &dev, .n_devices = 1 };
+	cfg = (struct tg_config){
+		.buses = &bus_cfg, .n_buses = 1, .devices = &dev, .n_devices = 1
+	};
 	dev.points = points;
 	assert_int_equal(d->open(&cfg, 0, &bus, NULL), 0);
 	assert_int_equal(d->plan(bus, &dev, &plan, NULL), 0);
@@ -152,7 +157,8 @@ static void hwmon(const char *chip, const char *where, const char *const *reads)
 	dev = (struct tg_config_device){ .hwmon = { .chip = TEXT(chip), .at = TEXT(where) } };
 	for (; *reads; reads++) {
 		points[dev.n_points] = (struct tg_config_point){ .name = TEXT(*reads) };
-		assert_int_equal(tg_hwmon_read_parse(*reads, &points[dev.n_points++].hwmon, &fault), 0);
+		assert_int_equal(tg_hwmon_read_parse(*reads, &points[dev.n_points++].hwmon, &fault),
+				 0);
 	}
 	open_bus(&tg_hwmon_driver);
 }
@@ -270,8 +276,9 @@ static void kernel_units_become_those_of_people(void **state)
 	put("class/hwmon/hwmon1/temp9_input", "40125\n");
 	put("class/hwmon/hwmon1/temp9_crit_alarm", "1\n");
 	put("class/hwmon/hwmon1/pwm2", "128\n");
-	hwmon("board", "", READS("in0", "in0_max", "power1_average", "humidity1", "fan2",
-				 "temp label=Core 0", "temp9_crit_alarm", "pwm2"));
+	hwmon("board", "",
+	      READS("in0", "in0_max", "power1_average", "humidity1", "fan2", "temp label=Core 0",
+		    "temp9_crit_alarm", "pwm2"));
 	assert_int_equal(poll_bus(0), 0);
 	is_real(0, 3.312);
 	is_real(1, 3.6);
@@ -334,7 +341,8 @@ static void probing_lists_what_there_is(void **state)
 	tg_table_init(&t);
 	assert_int_equal(driver->probe(bus, NULL, "", &t, &fault), 0);
 	assert_int_equal(tg_table_json(&t, &out), 0);
-	assert_non_null(strstr(tg_buffer_text(&out), "[\"lm75\",\"1-0048\",\"temp1_input\",\"\",\"21.5\",\"Cel\"]"));
+	assert_non_null(strstr(tg_buffer_text(&out), "[\"lm75\",\"1-0048\",\"temp1_input\",\"\","
+						     "\"21.5\",\"Cel\"]"));
 	assert_int_equal(driver->probe(bus, NULL, "0x48", &t, &fault), -EINVAL);
 	tg_table_done(&t);
 	tg_buffer_done(&out);
@@ -426,11 +434,13 @@ static void an_older_kernel_shows_the_scratchpad(void **state)
 {
 	(void) state;
 	folder("bus/w1/devices/28-0316a2794b21");
-	put(SENSOR "w1_slave", "72 01 4b 46 7f ff 0e 10 57 : crc=57 YES\n72 01 4b 46 7f ff 0e 10 57 t=23125\n");
+	put(SENSOR "w1_slave", "72 01 4b 46 7f ff 0e 10 57 : crc=57 YES\n72 01 4b 46 7f ff 0e 10 "
+			       "57 t=23125\n");
 	w1("28-0316a2794b21");
 	assert_int_equal(poll_bus(0), 0);
 	is_real(0, 23.125);
-	put(SENSOR "w1_slave", "72 01 4b 46 7f ff 0e 10 57 : crc=12 NO\n72 01 4b 46 7f ff 0e 10 57 t=23125\n");
+	put(SENSOR "w1_slave", "72 01 4b 46 7f ff 0e 10 57 : crc=12 NO\n72 01 4b 46 7f ff 0e 10 57 "
+			       "t=23125\n");
 	assert_int_equal(poll_bus(0), -EIO);
 	is_bad(0, "damaged");
 	put(SENSOR "w1_slave", "");
@@ -461,11 +471,16 @@ static void channels_are_parsed_strictly(void **state)
 	static const struct {
 		const char *text, *why;
 	} bad[] = {
-		{ "", "not a channel" },          { "tmp1", "did you mean 'temp'" },
-		{ "temp", "which channel" },      { "temp1234", "not from 0 to 999" },
-		{ "temp1_", "not an attribute" }, { "temp1 junk", "behind the channel" },
-		{ "temp1_label", "no reading" },  { "temp1 label=x", "either a number or a label" },
-		{ "temp label=", "1 to 64" },     { "temp1_input_with_a_name_too_long", "not an attribute" },
+		{ "", "not a channel" },
+		{ "tmp1", "did you mean 'temp'" },
+		{ "temp", "which channel" },
+		{ "temp1234", "not from 0 to 999" },
+		{ "temp1_", "not an attribute" },
+		{ "temp1 junk", "behind the channel" },
+		{ "temp1_label", "no reading" },
+		{ "temp1 label=x", "either a number or a label" },
+		{ "temp label=", "1 to 64" },
+		{ "temp1_input_with_a_name_too_long", "not an attribute" },
 		{ "temp1/../x", "behind the channel" },
 	};
 	struct tg_hwmon_read read;

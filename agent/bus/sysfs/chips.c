@@ -20,7 +20,8 @@ struct list {
 
 static void list_add(struct list *l, const char *word)
 {
-	int n = snprintf(l->text + l->len, sizeof l->text - l->len, "%s%s", l->len ? ", " : "", word);
+	int n = snprintf(l->text + l->len, sizeof l->text - l->len, "%s%s", l->len ? ", " : "",
+			 word);
 
 	if (n > 0 && (size_t) n < sizeof l->text - l->len)
 		l->len += (size_t) n;

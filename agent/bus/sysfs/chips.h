@@ -22,9 +22,10 @@ struct tg_chip_class {
 };
 
 struct tg_chip {
-	int dir;                           /* open on the chip's directory, O_PATH */
-	char name[TG_CHIP_NAME_MAX + 1];   /* printable */
-	char at[TG_CHIP_NAME_MAX + 1];     /* the device that it belongs to: "1-0048", "thermal_zone0" */
+	int dir;                         /* open on the chip's directory, O_PATH */
+	char name[TG_CHIP_NAME_MAX + 1]; /* printable */
+	char at[TG_CHIP_NAME_MAX +
+		1]; /* the device that it belongs to: "1-0048", "thermal_zone0" */
 };
 
 /*

@@ -21,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FILE_MAX    48  /* kind, number, attribute */
+#define FILE_MAX    48 /* kind, number, attribute */
 #define CHANNEL_MAX 999
 
 static const struct tg_chip_class class = { "class/hwmon", "hwmon", "hwmon chip" };
@@ -30,19 +30,43 @@ static const struct {
 	double divisor; /* of the attributes that are measurements or limits of one */
 	const char *unit;
 } kinds[TG_HWMON_KINDS] = {
-	[TG_HWMON_IN] = { 1e3, "V" },          [TG_HWMON_TEMP] = { 1e3, "Cel" },
-	[TG_HWMON_CURR] = { 1e3, "A" },        [TG_HWMON_POWER] = { 1e6, "W" },
-	[TG_HWMON_ENERGY] = { 1e6, "J" },      [TG_HWMON_HUMIDITY] = { 1e3, "%RH" },
-	[TG_HWMON_FAN] = { 1, "1/min" },       [TG_HWMON_PWM] = { 1, "" },
-	[TG_HWMON_FREQ] = { 1, "Hz" },         [TG_HWMON_INTRUSION] = { 1, "" },
+	[TG_HWMON_IN] = { 1e3, "V" },     [TG_HWMON_TEMP] = { 1e3, "Cel" },
+	[TG_HWMON_CURR] = { 1e3, "A" },   [TG_HWMON_POWER] = { 1e6, "W" },
+	[TG_HWMON_ENERGY] = { 1e6, "J" }, [TG_HWMON_HUMIDITY] = { 1e3, "%RH" },
+	[TG_HWMON_FAN] = { 1, "1/min" },  [TG_HWMON_PWM] = { 1, "" },
+	[TG_HWMON_FREQ] = { 1, "Hz" },    [TG_HWMON_INTRUSION] = { 1, "" },
 };
 
 /* Attributes in the channel's own unit; others are numbers as they are. */
 static const char *const measured[] = {
-	"input", "average", "lowest", "highest", "min", "max", "lcrit", "crit", "emergency", "cap",
-	"target", "offset", "rated_min", "rated_max", "max_hyst", "min_hyst", "crit_hyst",
-	"lcrit_hyst", "emergency_hyst", "cap_max", "cap_min", "cap_hyst", "average_max",
-	"average_min", "average_highest", "average_lowest", "input_highest", "input_lowest",
+	"input",
+	"average",
+	"lowest",
+	"highest",
+	"min",
+	"max",
+	"lcrit",
+	"crit",
+	"emergency",
+	"cap",
+	"target",
+	"offset",
+	"rated_min",
+	"rated_max",
+	"max_hyst",
+	"min_hyst",
+	"crit_hyst",
+	"lcrit_hyst",
+	"emergency_hyst",
+	"cap_max",
+	"cap_min",
+	"cap_hyst",
+	"average_max",
+	"average_min",
+	"average_highest",
+	"average_lowest",
+	"input_highest",
+	"input_lowest",
 };
 static const char *const truths[] = { "alarm", "fault", "beep" };
 
@@ -177,8 +201,8 @@ static bool is_input(const char *name, struct tg_hwmon_read *ret)
 	       (strcmp(ret->attribute, "input") == 0 || strcmp(ret->attribute, "average") == 0);
 }
 
-static void show_channel(const struct round *round, const struct tg_chip *chip,
-			 const char *name, const struct tg_hwmon_read *read)
+static void show_channel(const struct round *round, const struct tg_chip *chip, const char *name,
+			 const struct tg_hwmon_read *read)
 {
 	char file[FILE_MAX], label[TG_ATTR_MAX + 1], text[64];
 	struct tg_value value = { .type = TG_VALUE_NONE };
@@ -188,11 +212,11 @@ static void show_channel(const struct round *round, const struct tg_chip *chip,
 	file_name(file, read->kind, read->index, "label");
 	if (tg_attr_read(chip->dir, file, label, NULL) < 0)
 		label[0] = '\0';
-	tg_table_row(round->table,
-		     (const char *const[]){ chip->name, chip->at, name, label,
-					    r < 0 ? why.text
-						  : tg_sysfs_show(&value, text, sizeof(text)),
-					    kinds[read->kind].unit });
+	tg_table_row(
+		round->table,
+		(const char *const[]){ chip->name, chip->at, name, label,
+				       r < 0 ? why.text : tg_sysfs_show(&value, text, sizeof(text)),
+				       kinds[read->kind].unit });
 }
 
 static void show_chip(void *user, const struct tg_chip *chip)
@@ -224,7 +248,8 @@ static int hwmon_probe(struct tg_bus *bus, const struct tg_config_device *dev, c
 	if (*address)
 		return tg_fault_set(reterr, -EINVAL,
 				    "a bus of hwmon chips has no addresses; leave it out");
-	tg_table_heads(out, (const char *const[]){ "chip", "at", "read", "label", "value", "unit", NULL });
+	tg_table_heads(
+		out, (const char *const[]){ "chip", "at", "read", "label", "value", "unit", NULL });
 	return tg_chip_each(bus->root, &class, show_chip, &round, reterr);
 }
 

@@ -132,7 +132,8 @@ static int read_shared(int dir, const char *channel, const char *attribute, doub
 static int read_channel(int dir, const char *channel, struct tg_value *ret, struct tg_fault *reterr)
 {
 	size_t kind = find_kind(channel);
-	double value, offset = 0, scale = 1, factor = kind < TG_ARRAY_SIZE(kinds) ? kinds[kind].factor : 1;
+	double value, offset = 0, scale = 1,
+		      factor = kind < TG_ARRAY_SIZE(kinds) ? kinds[kind].factor : 1;
 	char file[FILE_MAX];
 	int r;
 
@@ -150,7 +151,8 @@ static int read_channel(int dir, const char *channel, struct tg_value *ret, stru
 	}
 	if (r < 0)
 		return r;
-	*ret = (struct tg_value){ .type = TG_VALUE_REAL, .real = (value + offset) * scale * factor };
+	*ret = (struct tg_value){ .type = TG_VALUE_REAL,
+				  .real = (value + offset) * scale * factor };
 	return 0;
 }
 
@@ -167,7 +169,9 @@ static int find(const char *root, const struct tg_config_device *dev, int *ret_d
 	return tg_chip_find(root, &class, dev->iio.chip, dev->iio.at, ret_dir, reterr);
 }
 
-static const struct tg_sysfs_kind kind_of_bus = { .find = find, .proof = "name", .read = read_point };
+static const struct tg_sysfs_kind kind_of_bus = { .find = find,
+						  .proof = "name",
+						  .read = read_point };
 
 /* --- looking round --- */
 
@@ -189,11 +193,11 @@ static void show_channel(const struct round *round, const struct tg_chip *chip, 
 	char text[64];
 	int r = read_channel(chip->dir, channel, &value, &why);
 
-	tg_table_row(round->table,
-		     (const char *const[]){ chip->name, chip->at, channel,
-					    r < 0 ? why.text
-						  : tg_sysfs_show(&value, text, sizeof(text)),
-					    kind < TG_ARRAY_SIZE(kinds) ? kinds[kind].unit : "" });
+	tg_table_row(
+		round->table,
+		(const char *const[]){ chip->name, chip->at, channel,
+				       r < 0 ? why.text : tg_sysfs_show(&value, text, sizeof(text)),
+				       kind < TG_ARRAY_SIZE(kinds) ? kinds[kind].unit : "" });
 }
 
 static void show_chip(void *user, const struct tg_chip *chip)

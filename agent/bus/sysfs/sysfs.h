@@ -9,7 +9,8 @@
  * sysfs, a point one or a few files in it. The directory is looked for again
  * when it has gone, as unplugging and plugging in makes another one.
  */
-#define TG_SYSFS_READ_US UINT64_C(3000000) /* for one file: a slow chip on a busy bus, for the watchdog */
+#define TG_SYSFS_READ_US                                                                           \
+	UINT64_C(3000000) /* for one file: a slow chip on a busy bus, for the watchdog */
 
 struct tg_sysfs_kind {
 	/* Finds the device's directory. Returns 0 and an owned descriptor, or -errno with words. */

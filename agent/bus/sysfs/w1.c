@@ -100,11 +100,11 @@ static int open_folder(const char *root, int *ret_dir, struct tg_fault *reterr)
 	*ret_dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (*ret_dir >= 0)
 		return 0;
-	return errno == ENOENT
-		       ? tg_fault_set(reterr, -ENODEV,
-				      "this machine has no 1-Wire bus; on a Raspberry Pi it needs "
-				      "dtoverlay=w1-gpio in config.txt")
-		       : tg_fault_set(reterr, -errno, "%s: %s", path, strerror(errno));
+	return errno == ENOENT ? tg_fault_set(reterr, -ENODEV,
+					      "this machine has no 1-Wire bus; on a Raspberry Pi "
+					      "it needs "
+					      "dtoverlay=w1-gpio in config.txt")
+			       : tg_fault_set(reterr, -errno, "%s: %s", path, strerror(errno));
 }
 
 static int find(const char *root, const struct tg_config_device *dev, int *ret_dir,
@@ -116,7 +116,8 @@ static int find(const char *root, const struct tg_config_device *dev, int *ret_d
 	if (r < 0)
 		return r;
 	*ret_dir = openat(folder, dev->w1.id, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return *ret_dir < 0 ? tg_fault_set(reterr, -ENODEV, "no sensor %s on the bus", dev->w1.id) : 0;
+	return *ret_dir < 0 ? tg_fault_set(reterr, -ENODEV, "no sensor %s on the bus", dev->w1.id)
+			    : 0;
 }
 
 static const struct tg_sysfs_kind kind = { .find = find, .proof = ".", .read = read_point };
@@ -142,9 +143,10 @@ static void show_sensor(int folder, const char *id, bool in_time, struct tg_tabl
 
 	if (dir >= 0 && in_time)
 		r = read_once(dir, &value, &why);
-	tg_table_row(table, (const char *const[]){
-				    id, r < 0 ? why.text : tg_sysfs_show(&value, text, sizeof(text)),
-				    r < 0 ? "" : "Cel" });
+	tg_table_row(table,
+		     (const char *const[]){
+			     id, r < 0 ? why.text : tg_sysfs_show(&value, text, sizeof(text)),
+			     r < 0 ? "" : "Cel" });
 }
 
 static int w1_probe(struct tg_bus *bus, const struct tg_config_device *dev, const char *address,
@@ -156,7 +158,8 @@ static int w1_probe(struct tg_bus *bus, const struct tg_config_device *dev, cons
 	int n, shown = 0, r = open_folder(bus->root, &folder, reterr);
 
 	if (*address)
-		return tg_fault_set(reterr, -EINVAL, "a 1-Wire bus is shown whole; leave the address out");
+		return tg_fault_set(reterr, -EINVAL,
+				    "a 1-Wire bus is shown whole; leave the address out");
 	if (r < 0)
 		return r;
 	tg_table_heads(out, (const char *const[]){ "id", "temperature", "unit", NULL });

@@ -28,7 +28,7 @@ struct tg_hwmon_read {
 
 struct tg_hwmon_device {
 	char *chip; /* as its file `name` says */
-	char *at;   /* which of several: the name of the device it belongs to, "1-0048"; "": there is one */
+	char *at; /* which of several: the name of the device it belongs to, "1-0048"; "": there is one */
 };
 
 struct tg_hwmon_bus {

@@ -24,8 +24,9 @@ static const struct tg_config_key keys[] = {
 
 	DEVICE("chip", text, iio.chip, REQUIRED, "what the chip's file 'name' says", LENGTH(64),
 	       ONLY(IIO)),
-	DEVICE("at", text, iio.at, "", "where it is, as 1-0076; needed where several chips have the name",
-	       LENGTH(64), ONLY(IIO)),
+	DEVICE("at", text, iio.at, "",
+	       "where it is, as 1-0076; needed where several chips have the name", LENGTH(64),
+	       ONLY(IIO)),
 
 	POINT("read", iio_read, read, REQUIRED, "what is read: in_voltage0, in_temp, in_accel_x",
 	      ONLY(IIO)),

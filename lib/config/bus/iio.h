@@ -11,7 +11,7 @@ struct tg_iio_read {
 
 struct tg_iio_device {
 	char *chip; /* as its file `name` says */
-	char *at;   /* which of several: the name of the device it belongs to, "1-0076"; "": there is one */
+	char *at; /* which of several: the name of the device it belongs to, "1-0076"; "": there is one */
 };
 
 struct tg_iio_bus {

@@ -14,11 +14,16 @@
 #define LABEL_MAX 64
 
 const struct tg_word tg_hwmon_kinds[] = {
-	{ "in", TG_HWMON_IN, NULL },         { "temp", TG_HWMON_TEMP, NULL },
-	{ "curr", TG_HWMON_CURR, NULL },     { "power", TG_HWMON_POWER, NULL },
-	{ "energy", TG_HWMON_ENERGY, NULL }, { "humidity", TG_HWMON_HUMIDITY, NULL },
-	{ "fan", TG_HWMON_FAN, NULL },       { "pwm", TG_HWMON_PWM, NULL },
-	{ "freq", TG_HWMON_FREQ, NULL },     { "intrusion", TG_HWMON_INTRUSION, NULL },
+	{ "in", TG_HWMON_IN, NULL },
+	{ "temp", TG_HWMON_TEMP, NULL },
+	{ "curr", TG_HWMON_CURR, NULL },
+	{ "power", TG_HWMON_POWER, NULL },
+	{ "energy", TG_HWMON_ENERGY, NULL },
+	{ "humidity", TG_HWMON_HUMIDITY, NULL },
+	{ "fan", TG_HWMON_FAN, NULL },
+	{ "pwm", TG_HWMON_PWM, NULL },
+	{ "freq", TG_HWMON_FREQ, NULL },
+	{ "intrusion", TG_HWMON_INTRUSION, NULL },
 	{ NULL, 0, NULL },
 };
 
@@ -80,7 +85,8 @@ static int parse_attribute(const char **rest, struct tg_hwmon_read *read, struct
 	read->attribute[len] = '\0';
 	*rest += len;
 	if (strcmp(read->attribute, "label") == 0)
-		return tg_fault_set(reterr, -EINVAL, "a label is no reading; label=TEXT chooses by it");
+		return tg_fault_set(reterr, -EINVAL,
+				    "a label is no reading; label=TEXT chooses by it");
 	return 0;
 }
 
@@ -100,7 +106,8 @@ static int parse_label(const char *rest, bool indexed, struct tg_hwmon_read *rea
 		return tg_fault_set(reterr, -EINVAL, "'%.40s' behind the channel", rest);
 	read->label = rest + blanks + 6;
 	if (indexed)
-		return tg_fault_set(reterr, -EINVAL, "either a number or a label chooses the channel");
+		return tg_fault_set(reterr, -EINVAL,
+				    "either a number or a label chooses the channel");
 	if (!*read->label || strlen(read->label) > LABEL_MAX)
 		return tg_fault_set(reterr, -EINVAL, "a label has 1 to %d bytes", LABEL_MAX);
 	return 0;
@@ -140,7 +147,8 @@ int tg_iio_read_parse(const char *text, struct tg_iio_read *ret, struct tg_fault
 	if (strncmp(text, "in_", 3) != 0 || strspn(text, LOWER DIGITS "_-") != len ||
 	    strspn(text + 3, LOWER) == 0)
 		return tg_fault_set(reterr, -EINVAL,
-				    "not an input channel such as in_voltage0, in_temp or in_accel_x");
+				    "not an input channel such as in_voltage0, in_temp or "
+				    "in_accel_x");
 	/* Who copies the name of a file means the channel. */
 	if (without(text, len, "_raw") != len)
 		len = without(text, len, "_raw");

@@ -21,4 +21,5 @@ extern const struct tg_word tg_hwmon_kinds[];
 /* Both return 0, or -EINVAL with the reason in @reterr. ret->label points into @text. */
 int tg_hwmon_read_parse(const char *text, struct tg_hwmon_read *ret,
 			struct tg_fault *reterr) TG_CHECKED;
-int tg_iio_read_parse(const char *text, struct tg_iio_read *ret, struct tg_fault *reterr) TG_CHECKED;
+int tg_iio_read_parse(const char *text, struct tg_iio_read *ret,
+		      struct tg_fault *reterr) TG_CHECKED;

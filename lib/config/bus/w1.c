@@ -28,11 +28,12 @@ static int parse_id(const struct tg_config_key *key, char *text, void *base,
 	struct tg_config_device *dev = base;
 
 	/* Nothing given parses to nothing, as every key does. */
-	if (*text && (strlen(text) != ID_LEN || strspn(text, HEX) != ID_FAMILY ||
-		      text[ID_FAMILY] != '-' ||
-		      strspn(text + ID_FAMILY + 1, HEX) != ID_LEN - ID_FAMILY - 1))
+	if (*text &&
+	    (strlen(text) != ID_LEN || strspn(text, HEX) != ID_FAMILY || text[ID_FAMILY] != '-' ||
+	     strspn(text + ID_FAMILY + 1, HEX) != ID_LEN - ID_FAMILY - 1))
 		return tg_fault_set(reterr, -EINVAL,
-				    "not a family and a number in lower-case hex, as 28-0316a2794b21");
+				    "not a family and a number in lower-case hex, as "
+				    "28-0316a2794b21");
 	(void) key;
 	dev->w1.id = text;
 	return 0;
