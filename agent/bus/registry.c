@@ -4,6 +4,7 @@
 static const struct tg_bus_driver *const drivers[] = {
 	&tg_can_driver,
 	&tg_modbus_rtu_driver,
+	&tg_gpio_driver,
 	&tg_i2c_driver,
 	&tg_modbus_tcp_driver,
 	&tg_hwmon_driver,
