@@ -17,8 +17,10 @@
  * generously (QUIET_US): 3.5 characters are nothing to a USB adapter.
  *
  * A line has no transaction numbers. After a time-out the answer may still come, and would pass for that of the next request
- * to the same unit. So for as long again as the time-out that unit is not asked anything else, only the same once more, to
- * which a late answer is an answer too. Other units are told apart by their number, and need not wait.
+ * of the same form to the same unit. So for as long again as the time-out that unit is asked nothing of that form but
+ * the same once more, to which a late answer is an answer too. Once it has answered that, one answer more is under way
+ * than was asked for: each late one is counted off when it comes, or waited for. Other units are told apart by their
+ * number, and need not wait.
  */
 #include "agent/bus/modbus/rtu_frame.h"
 #include "agent/bus/modbus/transport.h"
@@ -46,12 +48,15 @@ struct tg_modbus_link {
 	const struct tg_modbus_rtu_bus *cfg;
 	int fd;           /* -1 while the port is not open */
 	uint64_t free_us; /* the line is taken until then, with the silence that belongs to it */
-	uint64_t doubt_us[UNITS];      /* until when a late answer may come */
-	struct tg_modbus_request late; /* to which one */
-	bool proved;                   /* a frame has come since the port was opened */
-	bool echoes;                   /* our own requests came back */
-	uint64_t strays;               /* bytes thrown away, since open */
-	struct tg_tty_faults faults;   /* when the port was opened */
+	uint64_t doubt_us[UNITS];         /* until when late answers may come */
+	unsigned owed[UNITS];             /* how many */
+	struct tg_modbus_request late;    /* to which request */
+	uint8_t stray[TG_MODBUS_RTU_MAX]; /* what came since the last one */
+	size_t stray_len;
+	bool proved;                 /* a frame has come since the port was opened */
+	bool echoes;                 /* our own requests came back */
+	uint64_t strays;             /* bytes thrown away, since open */
+	struct tg_tty_faults faults; /* when the port was opened */
 	char hint[HINT_MAX];
 };
 
@@ -156,11 +161,29 @@ static ssize_t read_port(const struct tg_modbus_link *link, uint8_t *to, size_t 
 
 /* --- before a request --- */
 
-/* What a unit says when nobody listens any more: its late answer. */
-static void settle_doubt(struct tg_modbus_link *link, const uint8_t *stray, size_t len)
+static void clear_doubt(struct tg_modbus_link *link, uint8_t unit)
 {
-	if (len > 0 && stray[0] == link->late.unit)
-		link->doubt_us[link->late.unit] = 0;
+	link->doubt_us[unit] = 0;
+	link->owed[unit] = 0;
+}
+
+/* What a unit says when nobody listens any more: its late answers, perhaps in pieces. */
+static void settle_doubt(struct tg_modbus_link *link, const uint8_t *bytes, size_t n)
+{
+	uint8_t unit = link->late.unit;
+	size_t at, len;
+
+	if (link->owed[unit] == 0 || n > sizeof(link->stray) - link->stray_len)
+		return;
+	memcpy(link->stray + link->stray_len, bytes, n);
+	link->stray_len += n;
+	while (link->owed[unit] > 0 && tg_modbus_rtu_find(&link->late, link->stray, link->stray_len,
+							  true, &at, &len) == TG_RTU_FOUND) {
+		link->stray_len -= at + len;
+		memmove(link->stray, link->stray + at + len, link->stray_len);
+		if (--link->owed[unit] == 0)
+			clear_doubt(link, unit);
+	}
 }
 
 /* Throws away what came unasked, and notes that the line was taken. Returns 0 or -errno of a port that has gone. */
@@ -179,13 +202,21 @@ static int drop_strays(struct tg_modbus_link *link)
 	return 0;
 }
 
+/* Whether an answer to @late would look like one to @q, without being one. */
+static bool is_alike(const struct tg_modbus_request *q, const struct tg_modbus_request *late)
+{
+	if (q->unit == late->unit &&
+	    (q->function != late->function ||
+	     tg_modbus_rtu_answer_len(q) != tg_modbus_rtu_answer_len(late)))
+		return false;
+	return !tg_modbus_is_same(q, late);
+}
+
 static uint64_t turn_us(const struct tg_modbus_link *link, const struct tg_modbus_request *q)
 {
 	uint64_t doubt = link->doubt_us[q->unit];
 
-	if (doubt > link->free_us && !tg_modbus_is_same(q, &link->late))
-		return doubt;
-	return link->free_us;
+	return doubt > link->free_us && is_alike(q, &link->late) ? doubt : link->free_us;
 }
 
 /* Waits until the line has been silent long enough, at most until @deadline_us. */
@@ -230,6 +261,7 @@ static int send_request(struct tg_modbus_link *link, struct reception *rx, struc
 	rx->deadline_us = tg_us_add(now + taken, rx->timeout_us);
 	rx->end_us = tg_us_add(rx->deadline_us, chars_us(link, answer) * 5 / 4 + SLACK_US);
 	link->free_us = tg_us_add(now + taken, gap_us(link));
+	link->stray_len = 0;
 	return 0;
 }
 
@@ -303,12 +335,28 @@ static int give_up_frame(struct tg_modbus_link *link, struct reception *rx, stru
 static int tell_silence(struct tg_modbus_link *link, const struct reception *rx,
 			struct tg_fault *reterr)
 {
+	/* Only the same is asked again while answers are owed, or what looks different. */
+	if (link->doubt_us[rx->q->unit] <= rx->deadline_us - rx->timeout_us ||
+	    !tg_modbus_is_same(rx->q, &link->late))
+		link->owed[rx->q->unit] = 0;
+	link->owed[rx->q->unit]++;
 	link->doubt_us[rx->q->unit] = tg_us_add(rx->deadline_us, rx->timeout_us);
 	link->late = *rx->q;
 	link->late.data = NULL;
 	if (rx->foreign.code != 0)
 		return tg_fault_set(reterr, -EPROTO, "%s", rx->foreign.text);
 	return tg_fault_set(reterr, -ETIMEDOUT, "timeout");
+}
+
+/* An answer came, and may have been a late one to the same request: then its own is still under way. */
+static void settle_answer(struct tg_modbus_link *link, const struct reception *rx)
+{
+	uint8_t unit = rx->q->unit;
+
+	if (link->doubt_us[unit] <= rx->first_us)
+		clear_doubt(link, unit);
+	else if (tg_modbus_is_same(rx->q, &link->late))
+		link->doubt_us[unit] = tg_us_add(rx->deadline_us, rx->timeout_us);
 }
 
 /* The frame at @at is the answer. */
@@ -320,9 +368,7 @@ static int accept_frame(struct tg_modbus_link *link, struct reception *rx, size_
 		link->echoes = true;
 	if (rx->len > at + len)
 		link->strays += rx->len - at - len;
-	/* A unit that was late twice has answered twice; one that was late once, and is asked something else, waits. */
-	if (link->doubt_us[rx->q->unit] <= rx->first_us)
-		link->doubt_us[rx->q->unit] = 0;
+	settle_answer(link, rx);
 	out->boot_us = rx->first_us;
 	return tg_modbus_pdu_answer(rx->q, rx->buf + at + 1, len - 3, &out->data, reterr);
 }
@@ -366,10 +412,10 @@ static int rtu_transact(struct tg_modbus_link *link, const struct tg_modbus_requ
 	r = make_ready(link, reterr);
 	if (r < 0)
 		return r;
-	r = wait_turn(
-		link, q,
-		tg_us_add(tg_clock_boot_us(), link->cfg->turnaround_us + gap_us(link) + timeout_us),
-		reterr);
+	r = wait_turn(link, q,
+		      tg_us_add(tg_clock_boot_us(),
+				link->cfg->turnaround_us + gap_us(link) + 2 * timeout_us),
+		      reterr);
 	if (r < 0)
 		return r;
 	rx.own_len = tg_modbus_rtu_request(q, rx.own);
@@ -396,7 +442,7 @@ static uint64_t rtu_request_us(const struct tg_modbus_link *link, uint64_t timeo
 	uint64_t frames = chars_us(link, 2 * TG_MODBUS_RTU_MAX) * 5 / 4;
 
 	/* Once before the request, for silence, and once behind it. */
-	return 2 * timeout_us + frames + SLACK_US + gap_us(link) + link->cfg->turnaround_us;
+	return 3 * timeout_us + frames + SLACK_US + gap_us(link) + link->cfg->turnaround_us;
 }
 
 static const char *rtu_hint(struct tg_modbus_link *link)
