@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/fakes/line/rtu.h"
 
+#include "tests/fakes/line/speed.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -71,22 +73,7 @@ void line_rtu_unplug(struct line_rtu *l)
 
 static bool is_our_speed(const struct line_rtu *l)
 {
-	static const struct {
-		speed_t code;
-		unsigned baud;
-	} speeds[] = {
-		{ B1200, 1200 },   { B2400, 2400 },   { B4800, 4800 },   { B9600, 9600 },
-		{ B19200, 19200 }, { B38400, 38400 }, { B57600, 57600 }, { B115200, 115200 }
-	};
-	struct termios t;
-
-	if (l->other_parity || tcgetattr(l->fd, &t) < 0)
-		return false;
-	for (size_t i = 0; i < sizeof(speeds) / sizeof(speeds[0]); i++) {
-		if (speeds[i].code == cfgetospeed(&t))
-			return speeds[i].baud == l->baud;
-	}
-	return true; /* a speed without a name */
+	return !l->other_parity && line_speed_of(l->fd) == l->baud;
 }
 
 /* The echo of an adapter that hears itself: each byte while it is sent. */
