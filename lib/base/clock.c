@@ -48,6 +48,33 @@ void tg_clock_sleep_until(uint64_t boot_us)
 		;
 }
 
+/* What was @age_us ago on another clock. */
+static uint64_t boot_of_age(int64_t age_us)
+{
+	uint64_t now = tg_clock_boot_us();
+
+	if (age_us < 0 || (uint64_t) age_us > TG_STAMP_AGE_MAX_US || (uint64_t) age_us > now)
+		return now;
+	return now - (uint64_t) age_us;
+}
+
+uint64_t tg_clock_boot_from_monotonic_us(uint64_t monotonic_us)
+{
+	struct timespec ts;
+	uint64_t now;
+
+	(void) clock_gettime(CLOCK_MONOTONIC, &ts);
+	now = (uint64_t) ts.tv_sec * TG_US_PER_S + (uint64_t) ts.tv_nsec / 1000;
+	return boot_of_age(monotonic_us > now ? -1 : (int64_t) (now - monotonic_us));
+}
+
+uint64_t tg_clock_boot_from_real_us(int64_t real_us)
+{
+	int64_t age;
+
+	return boot_of_age(__builtin_sub_overflow(tg_clock_wall_us(), real_us, &age) ? -1 : age);
+}
+
 uint64_t tg_us_add(uint64_t a, uint64_t b)
 {
 	uint64_t sum;

@@ -17,6 +17,13 @@
 uint64_t tg_clock_boot_us(void);
 /* CLOCK_REALTIME since 1970; may be nonsense, see timekeeping. Never fails. */
 int64_t tg_clock_wall_us(void);
+/*
+ * Stamps of the kernel, on CLOCK_MONOTONIC or CLOCK_REALTIME, as CLOCK_BOOTTIME. One that cannot be, as it lies ahead or
+ * more than an hour back (a clock was set, the machine slept), is now. Never fails.
+ */
+#define TG_STAMP_AGE_MAX_US (3600 * TG_US_PER_S)
+uint64_t tg_clock_boot_from_monotonic_us(uint64_t monotonic_us);
+uint64_t tg_clock_boot_from_real_us(int64_t real_us);
 /* Sleeps until CLOCK_BOOTTIME is @boot_us; not at all when that is past. For threads that may block. Never fails. */
 void tg_clock_sleep_until(uint64_t boot_us);
 /* a + b without wrapping: TG_US_FOREVER absorbs. */

@@ -6,18 +6,6 @@
 #include "base/clock.h"
 #include "config/bus/can_read.h"
 
-#define AGE_MAX_US (3600 * TG_US_PER_S)
-
-/* A stamp of the wall clock on CLOCK_BOOTTIME; one that cannot be, as the clock was set meanwhile, is now. */
-static uint64_t boot_from_real(uint64_t real_us)
-{
-	uint64_t now = tg_clock_boot_us(), wall = (uint64_t) tg_clock_wall_us();
-
-	if (real_us > wall || wall - real_us > AGE_MAX_US || wall - real_us > now)
-		return now;
-	return now - (wall - real_us);
-}
-
 /* When @m came, CLOCK_BOOTTIME: by the controller's clock, the kernel's, or now. */
 static uint64_t time_of(struct tg_bus *bus, const struct tg_can_message *m)
 {
@@ -25,7 +13,7 @@ static uint64_t time_of(struct tg_bus *bus, const struct tg_can_message *m)
 
 	if (m->kernel_us == 0)
 		return tg_clock_boot_us();
-	kernel_us = boot_from_real(m->kernel_us);
+	kernel_us = tg_clock_boot_from_real_us((int64_t) m->kernel_us);
 	return m->controller_us ? tg_can_stamp(&bus->stamps, kernel_us, m->controller_us) : kernel_us;
 }
 
