@@ -22,6 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	r = tg_modbus_read_parse(text, &read, &why);
 	assert(r == 0 || (r == -EINVAL && why.text[0]));
 	assert(r < 0 || read.address + tg_modbus_read_span(&read) <= 65536);
-	assert(r < 0 || (read.bit >= -1 && read.bit <= 15));
+	assert(r < 0 || (read.bit >= -1 && read.bit <= (read.n_bits ? 63 : 15)));
+	assert(r < 0 || read.n_bits == 0 || read.bit + (int) read.n_bits <= 16 * (int) tg_modbus_read_span(&read));
+	assert(r < 0 || read.length <= TG_MODBUS_STRING_MAX);
 	return 0;
 }

@@ -85,7 +85,7 @@ static void check_plan(void)
 			const struct tg_modbus_read *r = &points[plan->order[k]].modbus;
 			uint32_t past =
 				r->address +
-				(tg_modbus_is_bits(r->table) ? 1u : tg_modbus_width(r->type));
+				(tg_modbus_is_bits(r->table) ? 1u : tg_modbus_read_span(r));
 
 			covered[plan->order[k]]++;
 			assert_int_equal(r->table, blk->table);

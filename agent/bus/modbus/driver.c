@@ -2,6 +2,7 @@
 
 /* The drivers of `type = modbus-tcp` and `type = modbus-rtu`: the engine with a transport each. */
 #include "agent/bus/drivers.h"
+#include "agent/bus/modbus/command.h"
 #include "agent/bus/modbus/engine.h"
 
 static int open_tcp(const struct tg_config *cfg, size_t bus, struct tg_bus **ret,
@@ -24,6 +25,8 @@ const struct tg_bus_driver tg_modbus_tcp_driver = {
 	.plan_free = tg_modbus_plan_done,
 	.patience_us = tg_modbus_patience_us,
 	.poll = tg_modbus_poll,
+	.write = tg_modbus_write,
+	.read_one = tg_modbus_read_one,
 	.describe = tg_modbus_describe,
 	.close = tg_modbus_close,
 };
@@ -36,6 +39,8 @@ const struct tg_bus_driver tg_modbus_rtu_driver = {
 	.plan_free = tg_modbus_plan_done,
 	.patience_us = tg_modbus_patience_us,
 	.poll = tg_modbus_poll,
+	.write = tg_modbus_write,
+	.read_one = tg_modbus_read_one,
 	.describe = tg_modbus_describe,
 	.close = tg_modbus_close,
 };

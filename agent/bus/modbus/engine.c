@@ -18,6 +18,7 @@ struct device_plan {
 	struct tg_modbus_plan *blocks;
 	uint64_t forget_us; /* 0: nothing to forget */
 	size_t requests;    /* that one poll is given time for, each with all its retries */
+	char **texts;       /* of the points that are strings, room for them; NULL of the others */
 };
 
 /* One poll under way. */
@@ -25,6 +26,7 @@ struct round {
 	struct tg_bus *bus;
 	const struct tg_config_device *dev;
 	struct tg_modbus_plan *plan;
+	char **texts;
 	struct tg_sample *out;
 	uint64_t deadline_us;
 	unsigned may_retry; /* each request */
@@ -103,7 +105,8 @@ static void decode_block(struct round *rd, const struct tg_modbus_block *b)
 			tg_modbus_decode_bit(p, answer->data[at / 8] >> (at % 8) & 1,
 					     &rd->out[point]);
 		else
-			tg_modbus_decode(p, answer->data + 2 * at, &rd->out[point]);
+			tg_modbus_decode(p, answer->data + 2 * at, rd->texts[point],
+					 &rd->out[point]);
 	}
 }
 
@@ -260,9 +263,12 @@ int tg_modbus_poll(struct tg_bus *bus, const struct tg_config_device *dev, void 
 	struct device_plan *plan = user;
 	struct tg_fault fault = { 0 };
 	uint64_t now = tg_clock_boot_us();
-	struct round rd = {
-		.bus = bus, .dev = dev, .plan = plan->blocks, .may_retry = retries, .out = out
-	};
+	struct round rd = { .bus = bus,
+			    .dev = dev,
+			    .plan = plan->blocks,
+			    .texts = plan->texts,
+			    .may_retry = retries,
+			    .out = out };
 	int r;
 
 	start_round(plan, now);
@@ -316,6 +322,38 @@ void tg_modbus_describe(struct tg_bus *bus, struct tg_bus_note *out)
 	out->errors = bus->errors;
 }
 
+/* One block of memory: a pointer for each point, behind them the texts. */
+static char **new_texts(const struct tg_config_device *dev)
+{
+	size_t pointers = dev->n_points * sizeof(char *), n = 0;
+	char **texts, *next;
+
+	for (size_t i = 0; i < dev->n_points; i++)
+		n += dev->points[i].modbus.type == TG_MODBUS_STRING;
+	texts = calloc(1, pointers + n * (TG_MODBUS_STRING_MAX + 1));
+	if (!texts)
+		return NULL;
+	next = (char *) texts + pointers;
+	for (size_t i = 0; i < dev->n_points; i++) {
+		if (dev->points[i].modbus.type != TG_MODBUS_STRING)
+			continue;
+		texts[i] = next;
+		next += TG_MODBUS_STRING_MAX + 1;
+	}
+	return texts;
+}
+
+void tg_modbus_plan_done(void *user)
+{
+	struct device_plan *plan = user;
+
+	if (!plan)
+		return;
+	(void) tg_modbus_plan_free(plan->blocks);
+	free(plan->texts);
+	free(plan);
+}
+
 int tg_modbus_plan(struct tg_bus *bus, const struct tg_config_device *dev, void **ret_plan,
 		   struct tg_fault *reterr)
 {
@@ -325,9 +363,11 @@ int tg_modbus_plan(struct tg_bus *bus, const struct tg_config_device *dev, void 
 	(void) bus;
 	if (!plan)
 		return tg_fault_set(reterr, -ENOMEM, "out of memory");
-	r = tg_modbus_plan_new(dev, &plan->blocks, reterr);
+	plan->texts = new_texts(dev);
+	r = plan->texts ? tg_modbus_plan_new(dev, &plan->blocks, reterr)
+			: tg_fault_set(reterr, -ENOMEM, "out of memory");
 	if (r < 0) {
-		free(plan);
+		tg_modbus_plan_done(plan);
 		return r;
 	}
 
@@ -339,13 +379,4 @@ int tg_modbus_plan(struct tg_bus *bus, const struct tg_config_device *dev, void 
 
 	*ret_plan = plan;
 	return 0;
-}
-
-void tg_modbus_plan_done(void *user)
-{
-	struct device_plan *plan = user;
-
-	if (plan)
-		(void) tg_modbus_plan_free(plan->blocks);
-	free(plan);
 }

@@ -19,9 +19,10 @@ struct tg_bus {
 	const struct tg_modbus_transport *transport;
 	struct tg_modbus_link *link;
 	const struct tg_config_bus *cfg;
-	uint64_t requests, errors;      /* since open */
-	char reason[TG_REASON_MAX + 1]; /* of a failed poll or read_one */
-	struct tg_modbus_answer answer; /* to the last request */
+	uint64_t requests, errors;           /* since open */
+	char reason[TG_REASON_MAX + 1];      /* of a failed poll or read_one */
+	char text[TG_MODBUS_STRING_MAX + 1]; /* of read_one */
+	struct tg_modbus_answer answer;      /* to the last request */
 };
 
 /* As struct tg_bus_driver has them. */

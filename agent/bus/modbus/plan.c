@@ -13,7 +13,7 @@ enum { CUT_NONE, CUT_SOFT, CUT_FIRM };
 
 static unsigned width_of(const struct tg_modbus_read *r)
 {
-	return tg_modbus_is_bits(r->table) ? 1 : tg_modbus_width(r->type);
+	return tg_modbus_is_bits(r->table) ? 1 : tg_modbus_read_span(r);
 }
 
 static const struct tg_modbus_read *read_at(const struct tg_modbus_plan *p, size_t i)
@@ -67,6 +67,11 @@ static int check_point(const struct tg_config_device *dev, const struct tg_confi
 		return tg_fault_set(reterr, -EINVAL,
 				    "point %s: takes %u registers, max-registers is %u", pt->name,
 				    width_of(r), dev->modbus.max_registers);
+	if (r->type == TG_MODBUS_STRING && (r->length < 1 || r->length > TG_MODBUS_STRING_MAX))
+		return tg_fault_set(reterr, -EINVAL, "point %s: a string of %u bytes", pt->name,
+				    r->length);
+	if (r->n_bits > 0)
+		return 0;
 	if (r->bit > 15 || (r->bit >= 0 && r->type != TG_MODBUS_BOOL))
 		return tg_fault_set(reterr, -EINVAL, "point %s: a bit is 0 to 15 and of type bool",
 				    pt->name);

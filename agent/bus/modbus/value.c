@@ -2,6 +2,7 @@
 #include "agent/bus/modbus/value.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <math.h>
 #include <float.h>
 #include <stdio.h>
@@ -10,29 +11,15 @@
 
 _Static_assert(sizeof(float) == 4 && sizeof(double) == 8, "IEEE 754 is taken for granted");
 
-unsigned tg_modbus_width(enum tg_modbus_type type)
-{
-	switch (type) {
-	case TG_MODBUS_BOOL:
-	case TG_MODBUS_INT16:
-	case TG_MODBUS_UINT16:
-		return 1;
-	case TG_MODBUS_INT32:
-	case TG_MODBUS_UINT32:
-	case TG_MODBUS_FLOAT32:
-		return 2;
-	case TG_MODBUS_INT64:
-	case TG_MODBUS_UINT64:
-	case TG_MODBUS_FLOAT64:
-		return 4;
-	}
-	assert(false);
-	return 1;
-}
-
 bool tg_modbus_is_bits(enum tg_modbus_table table)
 {
 	return table == TG_MODBUS_COIL || table == TG_MODBUS_DISCRETE;
+}
+
+bool tg_modbus_is_part(const struct tg_modbus_read *r)
+{
+	return !tg_modbus_is_bits(r->table) &&
+	       (r->bit >= 0 || r->type == TG_MODBUS_INT8 || r->type == TG_MODBUS_UINT8);
 }
 
 static void good(struct tg_sample *out, struct tg_value value)
@@ -73,6 +60,12 @@ static uint64_t assemble(enum tg_modbus_order order, const uint8_t *wire, size_t
 	for (size_t i = 0; i < size; i++)
 		v = v << 8 | wire[wire_index(order, size, i)];
 	return v;
+}
+
+static void scatter(enum tg_modbus_order order, uint64_t v, uint8_t *wire, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		wire[wire_index(order, size, i)] = (uint8_t) (v >> 8 * (size - 1 - i));
 }
 
 /* 10^0 .. 10^22, the powers of ten that a double holds exactly. */
@@ -175,35 +168,247 @@ static void put_uint(uint64_t raw, struct tg_sample *out)
 	good(out, (struct tg_value){ .type = TG_VALUE_UINT, .u = raw });
 }
 
+/* Text as people put it into registers: ends at a NUL, or is filled up with blanks. */
+static void put_text(const struct tg_modbus_read *r, const uint8_t *wire, char *text,
+		     struct tg_sample *out)
+{
+	char bytes[TG_MODBUS_STRING_MAX];
+	size_t n = 0;
+
+	assert(text && r->length <= sizeof(bytes));
+	while (n < r->length && wire[r->order == TG_ORDER_BADC ? n ^ 1 : n] != '\0') {
+		bytes[n] = (char) wire[r->order == TG_ORDER_BADC ? n ^ 1 : n];
+		n++;
+	}
+	while (n > 0 && bytes[n - 1] == ' ')
+		n--;
+	(void) tg_printable(text, TG_MODBUS_STRING_MAX + 1, bytes, n);
+	good(out, (struct tg_value){ .type = TG_VALUE_TEXT, .text = text });
+}
+
 void tg_modbus_decode_bit(const struct tg_config_point *p, bool bit, struct tg_sample *out)
 {
 	(void) p;
 	good(out, (struct tg_value){ .type = TG_VALUE_BOOL, .b = bit });
 }
 
-void tg_modbus_decode(const struct tg_config_point *p, const uint8_t *wire, struct tg_sample *out)
+/* How many bits an integer has, and whether it has a sign; 0 for what is none. */
+static unsigned integer_bits(const struct tg_modbus_read *r, bool *ret_signed)
+{
+	unsigned bits = 0;
+
+	*ret_signed = r->type == TG_MODBUS_INT8 || r->type == TG_MODBUS_INT16 ||
+		      r->type == TG_MODBUS_INT32 || r->type == TG_MODBUS_INT64;
+	switch (r->type) {
+	case TG_MODBUS_INT8:
+	case TG_MODBUS_UINT8:
+		bits = 8;
+		break;
+	case TG_MODBUS_INT16:
+	case TG_MODBUS_UINT16:
+	case TG_MODBUS_INT32:
+	case TG_MODBUS_UINT32:
+	case TG_MODBUS_INT64:
+	case TG_MODBUS_UINT64:
+		bits = 16 * tg_modbus_read_span(r);
+		break;
+	case TG_MODBUS_BOOL:
+	case TG_MODBUS_FLOAT32:
+	case TG_MODBUS_FLOAT64:
+	case TG_MODBUS_STRING:
+		return 0;
+	}
+	return r->n_bits > 0 && r->n_bits < bits ? r->n_bits : bits;
+}
+
+static uint64_t mask_of(unsigned bits)
+{
+	return bits >= 64 ? UINT64_MAX : (UINT64_C(1) << bits) - 1;
+}
+
+static unsigned shift_of(const struct tg_modbus_read *r)
+{
+	return r->n_bits > 0 ? (unsigned) r->bit : 0;
+}
+
+static void put_integer(const struct tg_modbus_read *r, uint64_t raw, struct tg_sample *out)
+{
+	bool is_signed;
+	unsigned bits = integer_bits(r, &is_signed);
+	uint64_t v = raw >> shift_of(r) & mask_of(bits);
+
+	if (!is_signed)
+		return put_uint(v, out);
+	if (v >> (bits - 1) & 1)
+		v |= ~mask_of(bits);
+	put_int((int64_t) v, out);
+}
+
+void tg_modbus_decode(const struct tg_config_point *p, const uint8_t *wire, char *text,
+		      struct tg_sample *out)
 {
 	const struct tg_modbus_read *r = &p->modbus;
-	uint64_t raw = assemble(r->order, wire, 2 * (size_t) tg_modbus_width(r->type));
+	uint64_t raw;
 
-	switch (r->type) {
-	case TG_MODBUS_BOOL:
+	if (r->type == TG_MODBUS_STRING)
+		return put_text(r, wire, text, out);
+	raw = assemble(r->order, wire, 2 * (size_t) tg_modbus_read_span(r));
+	if (r->type == TG_MODBUS_BOOL)
 		return tg_modbus_decode_bit(p, r->bit < 0 ? raw != 0 : raw >> (r->bit & 15) & 1,
 					    out);
-	case TG_MODBUS_INT16:
-		return put_int((int16_t) raw, out);
-	case TG_MODBUS_UINT16:
-	case TG_MODBUS_UINT32:
-	case TG_MODBUS_UINT64:
-		return put_uint(raw, out);
-	case TG_MODBUS_INT32:
-		return put_int((int32_t) raw, out);
-	case TG_MODBUS_INT64:
-		return put_int((int64_t) raw, out);
-	case TG_MODBUS_FLOAT32:
+	if (r->type == TG_MODBUS_FLOAT32)
 		return put_real(real_of_32((uint32_t) raw), out);
-	case TG_MODBUS_FLOAT64:
+	if (r->type == TG_MODBUS_FLOAT64)
 		return put_real(real_of_64(raw), out);
+	put_integer(r, raw, out);
+}
+
+/* --- the other way --- */
+
+static int cannot_hold(double v, struct tg_fault *reterr)
+{
+	return tg_fault_set(reterr, -ERANGE, "%.10g does not fit into the point's type", v);
+}
+
+/* @v as a whole number of @bits, two's complement. */
+static int whole_of(const struct tg_value *v, unsigned bits, bool is_signed, uint64_t *ret,
+		    struct tg_fault *reterr)
+{
+	uint64_t magnitude, most = mask_of(is_signed ? bits - 1 : bits);
+	bool negative = false;
+
+	if (v->type == TG_VALUE_UINT) {
+		magnitude = v->u;
+	} else if (v->type == TG_VALUE_INT) {
+		negative = v->i < 0;
+		magnitude = negative ? -(uint64_t) v->i : (uint64_t) v->i;
+	} else if (v->type == TG_VALUE_REAL) {
+		if (nearbyint(v->real) != v->real)
+			return tg_fault_set(reterr, -ERANGE, "%.10g is no whole number", v->real);
+		negative = v->real < 0;
+		if (fabs(v->real) >= 0x1p64)
+			return cannot_hold(v->real, reterr);
+		magnitude = (uint64_t) fabs(v->real);
+	} else {
+		return tg_fault_set(reterr, -EINVAL, "a number is needed");
 	}
-	assert(false);
+	/* There is one more negative number than there are positive ones. */
+	if (negative && magnitude > 0 ? !is_signed || magnitude > most + 1 : magnitude > most)
+		return cannot_hold(negative ? -(double) magnitude : (double) magnitude, reterr);
+
+	*ret = (negative ? -magnitude : magnitude) & mask_of(bits);
+	return 0;
+}
+
+static int real_of(const struct tg_value *v, double *ret, struct tg_fault *reterr)
+{
+	switch (v->type) {
+	case TG_VALUE_INT:
+		*ret = (double) v->i;
+		break;
+	case TG_VALUE_UINT:
+		*ret = (double) v->u;
+		break;
+	case TG_VALUE_REAL:
+		*ret = v->real;
+		break;
+	case TG_VALUE_NONE:
+	case TG_VALUE_BOOL:
+	case TG_VALUE_TEXT:
+		return tg_fault_set(reterr, -EINVAL, "a number is needed");
+	}
+	return isfinite(*ret) ? 0 : cannot_hold(*ret, reterr);
+}
+
+int tg_modbus_encode_bit(const struct tg_value *v, bool *ret, struct tg_fault *reterr)
+{
+	if (v->type == TG_VALUE_BOOL)
+		*ret = v->b;
+	else if ((v->type == TG_VALUE_INT || v->type == TG_VALUE_UINT) && v->u <= 1)
+		*ret = v->u == 1;
+	else
+		return tg_fault_set(reterr, -EINVAL, "true or false is needed");
+	return 0;
+}
+
+static int encode_text(const struct tg_modbus_read *r, const struct tg_value *v, uint8_t *wire,
+		       struct tg_fault *reterr)
+{
+	size_t len, size = 2 * (size_t) tg_modbus_read_span(r);
+
+	if (v->type != TG_VALUE_TEXT)
+		return tg_fault_set(reterr, -EINVAL, "a text is needed");
+	len = strlen(v->text);
+	if (len > r->length)
+		return tg_fault_set(reterr, -ERANGE, "the text has %zu bytes, the point %u", len,
+				    r->length);
+	memset(wire, 0, size);
+	for (size_t i = 0; i < len; i++)
+		wire[r->order == TG_ORDER_BADC ? i ^ 1 : i] = (uint8_t) v->text[i];
+	return 0;
+}
+
+/* The bits of a number or truth value, as far as the value has some, and which these are. */
+static int bits_of(const struct tg_modbus_read *r, const struct tg_value *v, uint64_t *ret_bits,
+		   uint64_t *ret_mask, struct tg_fault *reterr)
+{
+	bool is_signed, truth;
+	unsigned bits = integer_bits(r, &is_signed);
+	int x = 0;
+
+	if (r->type == TG_MODBUS_BOOL) {
+		x = tg_modbus_encode_bit(v, &truth, reterr);
+		*ret_mask = r->bit < 0 ? mask_of(16) : UINT64_C(1) << (r->bit & 15);
+		*ret_bits = x == 0 && truth ? *ret_mask & (r->bit < 0 ? 1 : UINT64_MAX) : 0;
+		return x;
+	}
+	x = whole_of(v, bits, is_signed, ret_bits, reterr);
+	if (x < 0)
+		return x;
+	*ret_mask = mask_of(bits) << shift_of(r);
+	*ret_bits <<= shift_of(r);
+	return 0;
+}
+
+static int encode_real(const struct tg_modbus_read *r, const struct tg_value *v, uint8_t *wire,
+		       struct tg_fault *reterr)
+{
+	uint64_t bits64;
+	uint32_t bits32;
+	double real = 0;
+	float f;
+	int x = real_of(v, &real, reterr);
+
+	if (x < 0)
+		return x;
+	if (r->type == TG_MODBUS_FLOAT64) {
+		memcpy(&bits64, &real, sizeof(bits64));
+		scatter(r->order, bits64, wire, 8);
+		return 0;
+	}
+	if (fabs(real) > (double) FLT_MAX)
+		return cannot_hold(real, reterr);
+	f = (float) real;
+	memcpy(&bits32, &f, sizeof(bits32));
+	scatter(r->order, bits32, wire, 4);
+	return 0;
+}
+
+int tg_modbus_encode(const struct tg_modbus_read *r, const struct tg_value *v, uint8_t *wire,
+		     struct tg_fault *reterr)
+{
+	size_t size = 2 * (size_t) tg_modbus_read_span(r);
+	uint64_t bits = 0, mask = 0, raw;
+	int x;
+
+	if (r->type == TG_MODBUS_STRING)
+		return encode_text(r, v, wire, reterr);
+	if (r->type == TG_MODBUS_FLOAT32 || r->type == TG_MODBUS_FLOAT64)
+		return encode_real(r, v, wire, reterr);
+	x = bits_of(r, v, &bits, &mask, reterr);
+	if (x < 0)
+		return x;
+	raw = tg_modbus_is_part(r) ? assemble(r->order, wire, size) : 0;
+	scatter(r->order, (raw & ~mask) | bits, wire, size);
+	return 0;
 }

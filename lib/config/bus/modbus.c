@@ -9,6 +9,13 @@
 #define TCP    TG_BUS_BIT(TG_BUS_MODBUS_TCP)
 #define MODBUS (RTU | TCP)
 
+static const struct tg_word write_functions[] = {
+	{ "auto", TG_MODBUS_WRITE_AUTO, NULL },
+	{ "single", TG_MODBUS_WRITE_SINGLE, NULL },
+	{ "multiple", TG_MODBUS_WRITE_MULTIPLE, NULL },
+	{ NULL, 0, NULL },
+};
+
 static int parse_read(const struct tg_config_key *key, char *text, void *base,
 		      struct tg_fault *reterr)
 {
@@ -22,7 +29,7 @@ static int parse_read(const struct tg_config_key *key, char *text, void *base,
 }
 
 static const struct tg_config_type tg_type_modbus_read = { "[KIND] ADDRESS [TYPE] [order=ORDER] "
-							   "[bit=N]",
+							   "[bit=N|bits=FIRST..LAST]",
 							   parse_read };
 
 _Static_assert(offsetof(struct tg_config_bus, modbus_tcp.gap_us) ==
@@ -54,6 +61,9 @@ static const struct tg_config_key keys[] = {
 	DEVICE("max-registers", unsigned, modbus.max_registers, "125",
 	       "registers of one request, for devices with small buffers", RANGE(1, 125),
 	       ONLY(MODBUS)),
+	DEVICE("write-function", words, modbus.write_function, "auto",
+	       "how registers and coils are written: one by one, as blocks, or as it takes",
+	       WORDS(write_functions), ONLY(MODBUS)),
 
 	POINT("read", modbus_read, read, REQUIRED,
 	      "what is read: holding 10 float32 order=CDAB, or as in vendors' tables 40011 float32",
@@ -82,21 +92,38 @@ static void check_vendor_address(const struct tg_loaded *l, const struct tg_sect
 		point->read, address, address);
 }
 
-#define LAST_UNIT 247 /* on a serial line; above are reserved numbers */
+#define LAST_UNIT     247 /* on a serial line; above are reserved numbers */
+#define WRITE_AT_ONCE 123 /* registers of one write, by the protocol */
 
-static void check_device(const struct tg_loaded *l, const struct tg_section *s,
-			 const struct tg_config_device *dev)
+static void check_unit(const struct tg_loaded *l, const struct tg_section *s, unsigned unit)
 {
-	unsigned unit = dev->modbus.unit;
-
-	if (l->config.buses[dev->bus].type != TG_BUS_MODBUS_RTU)
-		return;
 	if (unit == 0)
 		tg_complain(l->doc.complain, tg_section_place(s, "unit"),
 			    "unit = 0: on a serial line it is everybody, and nobody answers");
 	else if (unit > LAST_UNIT)
 		tg_warn(l->doc.complain, tg_section_place(s, "unit"),
 			"unit = %u: on a serial line the numbers above 247 are reserved", unit);
+}
+
+static void check_device(const struct tg_loaded *l, const struct tg_section *s,
+			 const struct tg_config_device *dev)
+{
+	if (l->config.buses[dev->bus].type == TG_BUS_MODBUS_RTU)
+		check_unit(l, s, dev->modbus.unit);
+	for (size_t i = 0; i < dev->n_points; i++) {
+		const struct tg_config_point *p = &dev->points[i];
+		unsigned span = p->modbus.table == TG_MODBUS_COIL ? 1 : tg_modbus_read_span(&p->modbus);
+
+		if (span > dev->modbus.max_registers)
+			tg_complain(l->doc.complain, tg_section_place(s, "max-registers"),
+				    "max-registers = %u: %s takes %u", dev->modbus.max_registers,
+				    p->name, span);
+		else if (p->write && span > 1 &&
+			 dev->modbus.write_function == TG_MODBUS_WRITE_SINGLE)
+			tg_complain(l->doc.complain, tg_section_place(s, "write-function"),
+				    "write-function = single: %s takes %u registers", p->name,
+				    span);
+	}
 }
 
 static void check_point(const struct tg_loaded *l, const struct tg_section *s,
@@ -108,6 +135,10 @@ static void check_point(const struct tg_loaded *l, const struct tg_section *s,
 	if (point->write && table != TG_MODBUS_COIL && table != TG_MODBUS_HOLDING)
 		tg_complain(l->doc.complain, tg_section_place(s, "write"),
 			    "write = yes: only coils and holding registers can be written");
+	if (point->write && tg_modbus_read_span(&point->modbus) > WRITE_AT_ONCE)
+		tg_complain(l->doc.complain, tg_section_place(s, "write"),
+			    "write = yes: at most %d registers can be written at once",
+			    WRITE_AT_ONCE);
 }
 
 const struct tg_config_bus_keys tg_config_modbus_keys = {

@@ -23,7 +23,9 @@ static const struct tg_word types[] = {
 	{ "uint16", TG_MODBUS_UINT16, NULL },   { "int32", TG_MODBUS_INT32, NULL },
 	{ "uint32", TG_MODBUS_UINT32, NULL },   { "float32", TG_MODBUS_FLOAT32, NULL },
 	{ "int64", TG_MODBUS_INT64, NULL },     { "uint64", TG_MODBUS_UINT64, NULL },
-	{ "float64", TG_MODBUS_FLOAT64, NULL }, { NULL, 0, NULL },
+	{ "float64", TG_MODBUS_FLOAT64, NULL }, { "int8", TG_MODBUS_INT8, NULL },
+	{ "uint8", TG_MODBUS_UINT8, NULL },     { "string", TG_MODBUS_STRING, NULL },
+	{ NULL, 0, NULL },
 };
 
 static const struct tg_word orders[] = {
@@ -40,25 +42,6 @@ struct words {
 	char word[WORD_MAX];
 	bool has_type, has_order;
 };
-
-unsigned tg_modbus_read_span(const struct tg_modbus_read *read)
-{
-	switch (read->type) {
-	case TG_MODBUS_BOOL:
-	case TG_MODBUS_INT16:
-	case TG_MODBUS_UINT16:
-		return 1;
-	case TG_MODBUS_INT32:
-	case TG_MODBUS_UINT32:
-	case TG_MODBUS_FLOAT32:
-		return 2;
-	case TG_MODBUS_INT64:
-	case TG_MODBUS_UINT64:
-	case TG_MODBUS_FLOAT64:
-		return 4;
-	}
-	return 1;
-}
 
 /* Returns 1 and the next word in w->word, 0 at the end, or -EINVAL. */
 static int next_word(struct words *w, struct tg_fault *reterr)
@@ -159,41 +142,128 @@ static int parse_where(struct words *w, struct tg_modbus_read *read, struct tg_f
 	return parse_number(w->word, read, reterr);
 }
 
-static int parse_option(struct words *w, struct tg_modbus_read *read, struct tg_fault *reterr)
+static int parse_order(struct words *w, struct tg_modbus_read *read, struct tg_fault *reterr)
+{
+	const char *text = w->word + strlen("order=");
+	unsigned value;
+	int r = tg_word_parse(text, orders, &value, reterr);
+
+	if (r < 0) {
+		(void) tg_fault_prefix(reterr, "order '%s'", text);
+		return r;
+	}
+	read->order = (enum tg_modbus_order) value;
+	w->has_order = true;
+	return 0;
+}
+
+static int parse_bit(const char *text, struct tg_modbus_read *read, struct tg_fault *reterr)
 {
 	uint64_t bit;
-	unsigned value;
-	int r;
 
-	if (strncmp(w->word, "order=", 6) == 0 && !w->has_order) {
-		r = tg_word_parse(w->word + 6, orders, &value, reterr);
-		if (r < 0) {
-			(void) tg_fault_prefix(reterr, "order '%s'", w->word + 6);
-			return r;
-		}
-		read->order = (enum tg_modbus_order) value;
-		w->has_order = true;
-		return 0;
-	}
-	if (strncmp(w->word, "bit=", 4) == 0 && read->bit < 0) {
-		if (tg_parse_u64(w->word + 4, &bit) < 0 || bit > 15)
-			return tg_fault_set(reterr, -EINVAL, "bit '%s' is not 0 to 15",
-					    w->word + 4);
-		read->bit = (int) bit;
-		return 0;
-	}
-	if (strchr(w->word, '=') || w->has_type)
+	if (tg_parse_u64(text, &bit) < 0 || bit > 15)
+		return tg_fault_set(reterr, -EINVAL, "bit '%s' is not 0 to 15", text);
+	read->bit = (int) bit;
+	return 0;
+}
+
+/* FIRST..LAST, of which LAST is judged once the type is known. */
+static int parse_bits(char *text, struct tg_modbus_read *read, struct tg_fault *reterr)
+{
+	char *dots = strstr(text, "..");
+	uint64_t first, last;
+
+	if (dots)
+		*dots = '\0';
+	if (!dots || tg_parse_u64(text, &first) < 0 || tg_parse_u64(dots + 2, &last) < 0 ||
+	    first > last || last > 63)
 		return tg_fault_set(reterr, -EINVAL,
-				    "'%s' has no place here; after the address come TYPE, order= "
-				    "and bit=, each once",
-				    w->word);
-	r = tg_word_parse(w->word, types, &value, reterr);
+				    "bits= takes the lowest and the highest bit, as bits=4..7");
+	read->bit = (int) first;
+	read->n_bits = (unsigned) (last - first + 1);
+	return 0;
+}
+
+static int parse_type(struct words *w, struct tg_modbus_read *read, struct tg_fault *reterr)
+{
+	uint64_t length;
+	unsigned value;
+	int r = tg_word_parse(w->word, types, &value, reterr);
+
 	if (r < 0) {
 		(void) tg_fault_prefix(reterr, "type '%s'", w->word);
 		return r;
 	}
 	read->type = (enum tg_modbus_type) value;
 	w->has_type = true;
+	if (read->type != TG_MODBUS_STRING)
+		return 0;
+	r = next_word(w, reterr);
+	if (r < 0)
+		return r;
+	if (r == 0 || tg_parse_u64(w->word, &length) < 0 || length < 1 ||
+	    length > TG_MODBUS_STRING_MAX)
+		return tg_fault_set(reterr, -EINVAL,
+				    "behind 'string' comes its length in bytes, 1 to %d",
+				    TG_MODBUS_STRING_MAX);
+	read->length = (unsigned) length;
+	return 0;
+}
+
+static int parse_option(struct words *w, struct tg_modbus_read *read, struct tg_fault *reterr)
+{
+	if (strncmp(w->word, "order=", 6) == 0 && !w->has_order)
+		return parse_order(w, read, reterr);
+	if (strncmp(w->word, "bit=", 4) == 0 && read->bit < 0)
+		return parse_bit(w->word + 4, read, reterr);
+	if (strncmp(w->word, "bits=", 5) == 0 && read->bit < 0)
+		return parse_bits(w->word + 5, read, reterr);
+	if (strchr(w->word, '=') || w->has_type)
+		return tg_fault_set(reterr, -EINVAL,
+				    "'%s' has no place here; after the address come TYPE, order= "
+				    "and bit= or bits=, each once",
+				    w->word);
+	return parse_type(w, read, reterr);
+}
+
+/* Bits of an integer of @type; 0: it is none. */
+static unsigned bits_of(enum tg_modbus_type type)
+{
+	switch (type) {
+	case TG_MODBUS_INT8:
+	case TG_MODBUS_UINT8:
+		return 8;
+	case TG_MODBUS_INT16:
+	case TG_MODBUS_UINT16:
+		return 16;
+	case TG_MODBUS_INT32:
+	case TG_MODBUS_UINT32:
+		return 32;
+	case TG_MODBUS_INT64:
+	case TG_MODBUS_UINT64:
+		return 64;
+	case TG_MODBUS_BOOL:
+	case TG_MODBUS_FLOAT32:
+	case TG_MODBUS_FLOAT64:
+	case TG_MODBUS_STRING:
+		break;
+	}
+	return 0;
+}
+
+static int check_bits(const struct tg_modbus_read *read, struct tg_fault *reterr)
+{
+	unsigned bits = bits_of(read->type);
+
+	if (read->n_bits == 0 && read->bit >= 0 && read->type != TG_MODBUS_BOOL)
+		return tg_fault_set(reterr, -EINVAL, "bit= makes a bool, no other type");
+	if (read->n_bits == 0)
+		return 0;
+	if (bits == 0)
+		return tg_fault_set(reterr, -EINVAL, "bits= makes a number of an integer type");
+	if ((unsigned) read->bit + read->n_bits > bits)
+		return tg_fault_set(reterr, -EINVAL,
+				    "bits= reaches past bit %u, the highest of the type", bits - 1);
 	return 0;
 }
 
@@ -202,16 +272,20 @@ static int check_whole(const struct words *w, struct tg_modbus_read *read, struc
 {
 	bool bits = read->table == TG_MODBUS_COIL || read->table == TG_MODBUS_DISCRETE;
 
-	if (!w->has_type && (bits || read->bit >= 0))
+	if (!w->has_type && (bits || (read->bit >= 0 && read->n_bits == 0)))
 		read->type = TG_MODBUS_BOOL;
 	if (bits && (read->type != TG_MODBUS_BOOL || w->has_order || read->bit >= 0))
 		return tg_fault_set(reterr, -EINVAL,
-				    "a coil or discrete input is a bool, without order= and bit=");
-	if (read->bit >= 0 && read->type != TG_MODBUS_BOOL)
-		return tg_fault_set(reterr, -EINVAL, "bit= makes a bool, no other type");
+				    "a coil or discrete input is a bool, without order=, bit= and "
+				    "bits=");
+	if (read->type == TG_MODBUS_STRING &&
+	    (read->order == TG_ORDER_CDAB || read->order == TG_ORDER_DCBA))
+		return tg_fault_set(reterr, -EINVAL,
+				    "a string has order=ABCD, or BADC with the bytes of each "
+				    "register swapped");
 	if (read->address + tg_modbus_read_span(read) > REGISTERS)
 		return tg_fault_set(reterr, -EINVAL, "the value reaches past register 65535");
-	return 0;
+	return check_bits(read, reterr);
 }
 
 int tg_modbus_read_parse(const char *text, struct tg_modbus_read *ret, struct tg_fault *reterr)
