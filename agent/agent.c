@@ -79,6 +79,7 @@ void tg_agent_picture(struct tg_agent *a, struct tg_picture *ret)
 		.tpm = a->tpm_report,
 		.fleet = tg_fleet_config(a->fleet),
 		.devices = tg_fleet_states(a->fleet),
+		.buses = tg_fleet_buses(a->fleet),
 		.stuck = a->stuck,
 		.identity_lost = a->identity_lost,
 		.claim = &a->claim,

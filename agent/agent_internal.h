@@ -58,6 +58,7 @@ struct tg_agent {
 
 /* Called on the threads that report; they only post. @user: the struct tg_agent. */
 void tg_agent_on_device_state(void *user, const struct tg_device_state *state);
+void tg_agent_on_bus_state(void *user, const struct tg_bus_state *state);
 void tg_agent_on_spool_state(void *user, const struct tg_spool_state *state);
 void tg_agent_on_link_report(void *user, const struct tg_link_report *report);
 void tg_agent_on_tpm_report(void *user, const struct tg_tpm_report *report);

@@ -19,6 +19,11 @@ void tg_agent_on_device_state(void *user, const struct tg_device_state *state)
 	post(user, &(struct tg_news){ .type = TG_NEWS_DEVICE, .device = *state });
 }
 
+void tg_agent_on_bus_state(void *user, const struct tg_bus_state *state)
+{
+	post(user, &(struct tg_news){ .type = TG_NEWS_BUS, .bus = *state });
+}
+
 void tg_agent_on_fleet(void *user)
 {
 	struct tg_agent *a = user;
@@ -147,6 +152,9 @@ static void on_news(struct tg_agent *a, const struct tg_news *n)
 	switch (n->type) {
 	case TG_NEWS_DEVICE:
 		a->status_due |= tg_fleet_note(a->fleet, &n->device);
+		return;
+	case TG_NEWS_BUS:
+		a->status_due |= tg_fleet_note_bus(a->fleet, &n->bus);
 		return;
 	case TG_NEWS_SPOOL:
 		a->status_due |= (n->spool.error != 0) != (a->spool_state.error != 0);

@@ -119,8 +119,14 @@ static int start_data_path(struct tg_agent *a, struct tg_fault *reterr)
 							   .user = a },
 				&a->link, reterr);
 	if (r == 0)
-		r = tg_fleet_new(a->loop, a->pipeline, tg_agent_on_device_state, tg_agent_on_fleet,
-				 a, &a->fleet);
+		r = tg_fleet_new(a->loop,
+				 &(struct tg_worker_setup){
+					 .pipeline = a->pipeline,
+					 .state_dir = a->o->state_dir,
+					 .device_changed = tg_agent_on_device_state,
+					 .bus_changed = tg_agent_on_bus_state,
+					 .user = a },
+				 tg_agent_on_fleet, &a->fleet);
 	return r;
 }
 

@@ -14,16 +14,15 @@
 
 struct tg_fleet {
 	sd_event_source *timer;
-	struct tg_pipeline *pipeline;
-	tg_device_state_fn changed;
+	struct tg_worker_setup setup;
 	tg_fleet_took_over_fn took_over;
-	void *user;
 	struct tg_config *cfg;      /* of the workers that run, or are being stopped */
 	struct tg_config *next;     /* waits for them to end */
 	struct tg_worker **workers; /* one for each bus; NULL: does not run */
 	size_t n_workers;
 	struct tg_device_state *states;
 	size_t n_devices;
+	struct tg_bus_state *buses; /* n_workers of them */
 };
 
 static void ask_all(struct tg_fleet *f)
@@ -49,32 +48,31 @@ static void free_workers(struct tg_fleet *f)
 		tg_worker_free(f->workers[i]);
 	free(f->workers);
 	free(f->states);
+	free(f->buses);
 	f->workers = NULL;
 	f->states = NULL;
+	f->buses = NULL;
 	f->n_workers = f->n_devices = 0;
 	f->cfg = tg_config_unref(f->cfg);
 }
 
-static bool bus_has_devices(const struct tg_config *cfg, size_t bus)
-{
-	for (size_t i = 0; i < cfg->n_devices; i++) {
-		if (cfg->devices[i].bus == bus && cfg->devices[i].n_points)
-			return true;
-	}
-	return false;
-}
-
+/* Also of buses without devices: somebody may want to look round on them. */
 static void start_workers(struct tg_fleet *f)
 {
-	struct tg_fault why = { .text = "" };
-
 	for (size_t i = 0; i < f->n_workers; i++) {
-		if (!bus_has_devices(f->cfg, i))
+		struct tg_worker_setup setup = f->setup;
+		struct tg_bus_state *st = &f->buses[i];
+		struct tg_fault why = { .text = "" };
+
+		setup.cfg = f->cfg;
+		setup.bus = i;
+		*st = (struct tg_bus_state){ .cfg = f->cfg, .bus = i };
+		if (tg_worker_new(&setup, &f->workers[i], &why) == 0)
 			continue;
-		if (tg_worker_new(f->cfg, i, f->pipeline, f->changed, f->user, &f->workers[i],
-				  &why) < 0)
-			tg_log(LOG_ERR, "bus", "%s does not run: %s", f->cfg->buses[i].name,
-			       why.text);
+		st->condition = TG_BUS_OFF;
+		st->since_us = tg_clock_boot_us();
+		(void) tg_printable(st->error, sizeof(st->error), why.text, strlen(why.text));
+		tg_log(LOG_ERR, "bus", "%s does not run: %s", f->cfg->buses[i].name, why.text);
 	}
 }
 
@@ -85,13 +83,14 @@ static int take_over(struct tg_fleet *f)
 	/* calloc() of nothing may return NULL. */
 	tg_autofree struct tg_worker **workers = calloc(cfg->n_buses + 1, sizeof(*workers));
 	tg_autofree struct tg_device_state *states = calloc(cfg->n_devices + 1, sizeof(*states));
+	tg_autofree struct tg_bus_state *buses = calloc(cfg->n_buses + 1, sizeof(*buses));
 	int r;
 
-	if (!workers || !states)
+	if (!workers || !states || !buses)
 		return -ENOMEM;
 	for (size_t i = 0; i < cfg->n_devices; i++)
 		states[i].device = i;
-	r = tg_pipeline_configure(f->pipeline, cfg);
+	r = tg_pipeline_configure(f->setup.pipeline, cfg);
 	if (r < 0)
 		return r;
 	free_workers(f);
@@ -99,9 +98,10 @@ static int take_over(struct tg_fleet *f)
 	f->workers = tg_take(workers);
 	f->n_workers = f->cfg->n_buses;
 	f->states = tg_take(states);
+	f->buses = tg_take(buses);
 	f->n_devices = f->cfg->n_devices;
 	start_workers(f);
-	f->took_over(f->user);
+	f->took_over(f->setup.user);
 	return 0;
 }
 
@@ -125,18 +125,16 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *user)
 	return r < 0 ? r : sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 }
 
-int tg_fleet_new(sd_event *loop, struct tg_pipeline *pipeline, tg_device_state_fn changed,
-		 tg_fleet_took_over_fn took_over, void *user, struct tg_fleet **ret)
+int tg_fleet_new(sd_event *loop, const struct tg_worker_setup *setup,
+		 tg_fleet_took_over_fn took_over, struct tg_fleet **ret)
 {
 	tg_autofree struct tg_fleet *f = calloc(1, sizeof(*f));
 	int r;
 
 	if (!f)
 		return -ENOMEM;
-	f->pipeline = pipeline;
-	f->changed = changed;
+	f->setup = *setup;
 	f->took_over = took_over;
-	f->user = user;
 	r = sd_event_add_time(loop, &f->timer, CLOCK_BOOTTIME, TG_US_FOREVER, TG_US_PER_MS,
 			      on_timer, f);
 	if (r < 0)
@@ -221,6 +219,22 @@ const struct tg_config *tg_fleet_config(const struct tg_fleet *f)
 const struct tg_device_state *tg_fleet_states(const struct tg_fleet *f)
 {
 	return f->states;
+}
+
+const struct tg_bus_state *tg_fleet_buses(const struct tg_fleet *f)
+{
+	return f->buses;
+}
+
+bool tg_fleet_note_bus(struct tg_fleet *f, const struct tg_bus_state *state)
+{
+	bool differs;
+
+	if (state->cfg != f->cfg || state->bus >= f->n_workers)
+		return false;
+	differs = f->buses[state->bus].condition != state->condition;
+	f->buses[state->bus] = *state;
+	return differs;
 }
 
 bool tg_fleet_note(struct tg_fleet *f, const struct tg_device_state *state)

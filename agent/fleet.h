@@ -17,8 +17,9 @@ struct tg_fleet;
 /* Called on the loop when a new configuration has taken over: device numbers mean something else from now. */
 typedef void (*tg_fleet_took_over_fn)(void *user);
 
-int tg_fleet_new(sd_event *loop, struct tg_pipeline *pipeline, tg_device_state_fn changed,
-		 tg_fleet_took_over_fn took_over, void *user, struct tg_fleet **ret) TG_CHECKED;
+/* What its workers need; cfg and bus are not used. state_dir outlives it. */
+int tg_fleet_new(sd_event *loop, const struct tg_worker_setup *setup,
+		 tg_fleet_took_over_fn took_over, struct tg_fleet **ret) TG_CHECKED;
 /* Workers must have ended (tg_fleet_stop() returned 0). Accepts NULL. */
 struct tg_fleet *tg_fleet_free(struct tg_fleet *f);
 /* Stops the workers, and starts those of @cfg as soon as the last has ended. Returns 0 or -ENOMEM. */
@@ -35,8 +36,11 @@ uint64_t tg_fleet_patience_us(const struct tg_fleet *f, size_t device);
 const struct tg_config *tg_fleet_config(const struct tg_fleet *f);
 /* One for each of its devices. */
 const struct tg_device_state *tg_fleet_states(const struct tg_fleet *f);
-/* Takes a state in; returns whether the device's health has changed. */
+/* One for each of its buses. */
+const struct tg_bus_state *tg_fleet_buses(const struct tg_fleet *f);
+/* Take a state in; return whether the health of the device, or the condition of the bus, has changed. */
 bool tg_fleet_note(struct tg_fleet *f, const struct tg_device_state *state);
+bool tg_fleet_note_bus(struct tg_fleet *f, const struct tg_bus_state *state);
 /* The number of the device @name: 0, or -ENOENT when no worker has it (any more). */
 int tg_fleet_device(const struct tg_fleet *f, const char *name, size_t *ret) TG_CHECKED;
 /* The name of a bus whose worker shows no progress, or NULL. */

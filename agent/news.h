@@ -10,12 +10,13 @@
  * What other threads tell the loop: one message type, one mailbox. Each is a
  * whole state, so that a lost one is made good by the next.
  */
-enum tg_news_type { TG_NEWS_DEVICE, TG_NEWS_SPOOL, TG_NEWS_LINK, TG_NEWS_TPM };
+enum tg_news_type { TG_NEWS_DEVICE, TG_NEWS_BUS, TG_NEWS_SPOOL, TG_NEWS_LINK, TG_NEWS_TPM };
 
 struct tg_news {
 	enum tg_news_type type;
 	union {
 		struct tg_device_state device;
+		struct tg_bus_state bus;
 		struct tg_spool_state spool;
 		struct tg_link_report link;
 		struct tg_tpm_report tpm;

@@ -1,234 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/bus/worker.h"
+#include "agent/bus/worker_internal.h"
 
-#include "agent/bus/convert.h"
-#include "agent/bus/schedule.h"
 #include "base/clock.h"
-#include "base/mailbox.h"
-
-#include <tidegate/log.h>
 
 #include <assert.h>
 #include <errno.h>
-#include <pthread.h>
+#include <poll.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* How long the thread sleeps at most, so that the watchdog sees it turn. */
 #define TURN_US  (5 * TG_US_PER_S)
 #define REQUESTS 64 /* polls out of turn, writes and probes that may wait */
-#define LOG_BURST                                                                                  \
-	4 /* lost and back lines of one device in LOG_WINDOW_US; one that flaps fills no journal   \
-	   */
-#define LOG_WINDOW_US (600 * TG_US_PER_S)
 
 struct request {
-	size_t device;		  /* index in the configuration; SIZE_MAX: only wake up */
+	size_t device;            /* index in the configuration; SIZE_MAX: only wake up */
 	struct tg_errand *errand; /* or this one, instead */
 };
 
-struct device {
-	const struct tg_config_device *cfg;
-	void *plan;
-	struct tg_schedule schedule;
-	struct tg_device_state state;
-	struct tg_log_limit log_limit;
-	bool bus_down; /* the last poll failed for the bus, not for the device */
-};
-
-struct tg_worker {
-	struct tg_config *cfg;
-	const struct tg_config_bus *bus_cfg;
-	const struct tg_bus_driver *driver;
-	struct tg_bus *bus;
-	struct tg_pipeline *pipeline;
-	tg_device_state_fn changed;
-	void *user;
-	struct device *devices;
-	size_t n_devices;
-	struct tg_sample *samples; /* of one poll */
-	struct tg_mailbox *requests;
-	uint64_t patience_us;
-	_Atomic uint64_t progress_us;
-	atomic_bool stop, ended;
-	pthread_t thread;
-	bool started;
-};
-
-/* --- one poll --- */
-
-static void prepare_samples(struct tg_worker *w, const struct tg_config_device *dev, uint64_t now)
-{
-	for (size_t i = 0; i < dev->n_points; i++) {
-		w->samples[i] = (struct tg_sample){
-			.point = dev->points[i].name,
-			.unit = dev->points[i].unit,
-			.reason = "not read",
-			.quality = TG_BAD,
-			.boot_us = now,
-		};
-	}
-}
-
-/* Whatever the driver left behind: no sample of a device that did not answer looks like a reading.
- */
-static void spoil_samples(struct tg_worker *w, const struct device *d)
-{
-	for (size_t i = 0; i < d->cfg->n_points; i++) {
-		struct tg_sample *s = &w->samples[i];
-
-		if (s->quality == TG_GOOD)
-			s->reason = d->state.error;
-		s->quality = TG_BAD;
-		s->value = (struct tg_value){ .type = TG_VALUE_NONE };
-	}
-}
-
-static void convert_samples(struct tg_worker *w, const struct tg_config_device *dev)
-{
-	for (size_t i = 0; i < dev->n_points; i++)
-		tg_convert(&dev->points[i], &w->samples[i]);
-}
-
-static const struct tg_sample *first_bad(const struct tg_worker *w,
-					 const struct tg_config_device *dev, unsigned *ret_count)
-{
-	const struct tg_sample *first = NULL;
-
-	*ret_count = 0;
-	for (size_t i = 0; i < dev->n_points; i++) {
-		if (w->samples[i].quality == TG_GOOD)
-			continue;
-		if (!first)
-			first = &w->samples[i];
-		++*ret_count;
-	}
-	return first;
-}
-
-/* Health, error and counts after a poll with the result @r. */
-static void judge(struct tg_worker *w, struct device *d, int r, const struct tg_fault *fault)
-{
-	struct tg_device_state *st = &d->state;
-	const struct tg_sample *bad;
-	char text[TG_FAULT_MAX] = "";
-
-	st->polls++;
-	if (r < 0) {
-		st->failures++;
-		st->health = TG_DEVICE_DEAD;
-		st->bad_points = (unsigned) d->cfg->n_points;
-		(void) tg_printable(st->error, sizeof(st->error), fault->text, strlen(fault->text));
-		spoil_samples(w, d);
-		return;
-	}
-
-	bad = first_bad(w, d->cfg, &st->bad_points);
-	st->health = bad || r > 0 ? TG_DEVICE_DEGRADED : TG_DEVICE_OK;
-	if (bad)
-		(void) snprintf(text, sizeof(text), "%s: %s", bad->point, bad->reason);
-	else if (r > 0)
-		(void) snprintf(text, sizeof(text), "answered after %d retries", r);
-	(void) tg_printable(st->error, sizeof(st->error), text, strlen(text));
-	st->last_ok_us = tg_clock_boot_us();
-}
-
-static void log_change(struct device *d, enum tg_device_health before)
-{
-	bool lost = d->state.health == TG_DEVICE_DEAD && before != TG_DEVICE_DEAD;
-	bool back = d->state.health != TG_DEVICE_DEAD && before == TG_DEVICE_DEAD;
-	char text[TG_FAULT_MAX];
-
-	if ((!lost && !back) ||
-	    !tg_log_allowed(&d->log_limit, tg_clock_boot_us(), LOG_BURST, LOG_WINDOW_US))
-		return;
-	if (back) {
-		(void) snprintf(text, sizeof(text), "Device %s answers again", d->cfg->name);
-		tg_event(TG_EV_DEVICE_BACK, LOG_NOTICE, text, TG_F_DEVICE, d->cfg->name, NULL);
-		return;
-	}
-	(void) snprintf(text, sizeof(text), "Device %s does not answer: %s; asking less often",
-			d->cfg->name, d->state.error);
-	tg_event(TG_EV_DEVICE_LOST, LOG_WARNING, text, TG_F_DEVICE, d->cfg->name, TG_F_REASON,
-		 d->state.error, NULL);
-}
-
-/* When the bus is back for one device, those that failed for the bus need not wait until their
- * back-off ends. */
-static void note_bus(struct tg_worker *w, struct device *d, int r, uint64_t now)
-{
-	d->bus_down = r == -ENOTCONN;
-	if (d->bus_down)
-		return;
-	for (size_t i = 0; i < w->n_devices; i++) {
-		if (!w->devices[i].bus_down)
-			continue;
-		w->devices[i].bus_down = false;
-		tg_schedule_wake(&w->devices[i].schedule, now);
-	}
-}
-
-static void poll_device(struct tg_worker *w, struct device *d, bool extra)
-{
-	enum tg_device_health before = d->state.health;
-	struct tg_fault fault = { 0 };
-	uint64_t start = tg_clock_boot_us(), end;
-	int r;
-
-	atomic_store(&w->progress_us, start);
-	prepare_samples(w, d->cfg, start);
-	r = w->driver->poll(w->bus, d->cfg, d->plan, d->cfg->retries, w->samples, &fault);
-	end = tg_clock_boot_us();
-
-	if (r >= 0)
-		convert_samples(w, d->cfg);
-	judge(w, d, r, &fault);
-	if (extra)
-		tg_schedule_done_extra(&d->schedule, end, r >= 0);
-	else
-		tg_schedule_done(&d->schedule, end, r >= 0);
-	note_bus(w, d, r, end);
-	d->state.skipped = d->schedule.skipped;
-	d->state.last_poll_us = start;
-	d->state.took_us = end - start;
-	d->state.next_poll_us = d->schedule.next_us;
-
-	/* Good or bad, every poll makes a pack: silence is told, not left to be guessed. */
-	tg_pipeline_submit(w->pipeline, (size_t) (d->cfg - w->cfg->devices), w->samples,
-			   d->cfg->n_points);
-	log_change(d, before);
-	if (w->changed)
-		w->changed(w->user, &d->state);
-}
-
-/* --- the thread --- */
-
-static struct device *find_device(const struct tg_worker *w, size_t index)
-{
-	for (size_t i = 0; i < w->n_devices; i++) {
-		if (w->devices[i].state.device == index)
-			return &w->devices[i];
-	}
-	return NULL;
-}
-
-static struct device *earliest(const struct tg_worker *w)
-{
-	struct device *best = NULL;
-
-	for (size_t i = 0; i < w->n_devices; i++) {
-		if (!best || w->devices[i].schedule.next_us < best->schedule.next_us)
-			best = &w->devices[i];
-	}
-	return best;
-}
+/* --- requests --- */
 
 static const char *silence(const struct tg_bus_hands *h, size_t device)
 {
-	const struct device *d = find_device(h->worker, device);
+	const struct tg_worker_device *d = tg_worker_find(h->worker, device);
 
 	return d && d->state.health == TG_DEVICE_DEAD ? d->state.error : "";
 }
@@ -245,7 +42,7 @@ static void run_errand(struct tg_worker *w, struct tg_errand *e)
 	const struct tg_bus_hands hands = {
 		.driver = w->driver,
 		.bus = w->bus,
-		.cfg = w->cfg,
+		.cfg = w->setup.cfg,
 		.silence = silence,
 		.progress = progress,
 		.worker = w,
@@ -264,25 +61,103 @@ static void drop_request(void *msg)
 		rq->errand->drop(rq->errand);
 }
 
-/* One request and one poll that is due a turn, so that neither keeps the other waiting. */
+static void take_request(struct tg_worker *w)
+{
+	struct tg_worker_device *d;
+	struct request rq;
+
+	if (tg_mailbox_take(w->requests, &rq) != 1)
+		return;
+	d = tg_worker_find(w, rq.device);
+	if (rq.errand)
+		run_errand(w, rq.errand);
+	else if (d && d->asked)
+		tg_worker_poll(w, d, TG_POLL_WANTED);
+	else if (d)
+		tg_worker_offer(w, d);
+}
+
+/* --- the thread --- */
+
+/* What the bus itself wants now, beside the polls of its devices. */
+struct attention {
+	int fd;
+	uint64_t wake_us;
+};
+
+static struct attention attend(struct tg_worker *w, uint64_t now)
+{
+	struct attention a;
+
+	a.fd = tg_worker_listen_fd(w, now, &a.wake_us);
+	return a;
+}
+
+/* When a poll is due: that of a device, or a look whether the bus is back. */
+static uint64_t poll_us(const struct tg_worker *w)
+{
+	const struct tg_worker_device *d = tg_worker_earliest(w);
+
+	if (!d)
+		return TG_US_FOREVER;
+	if (w->watch.condition == TG_BUS_DOWN && w->watch.next_us < d->schedule.next_us)
+		return w->watch.next_us;
+	return d->schedule.next_us;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Waits for a request, the bus or @until. Returns whether the bus has something to say. */
+static bool wait_for_work(struct tg_worker *w, int fd, uint64_t now, uint64_t until)
+{
+	struct pollfd fds[] = { { .fd = tg_mailbox_fd(w->requests), .events = POLLIN },
+				{ .fd = fd, .events = POLLIN } };
+	uint64_t us = until > now ? until - now : 0;
+	/* TURN_US at most, so no type is too narrow. */
+	struct timespec ts = { .tv_sec = (time_t) (us / TG_US_PER_S),
+			       .tv_nsec = (long) (us % TG_US_PER_S * 1000) };
+
+	/* A negative descriptor is passed over. */
+	if (ppoll(fds, TG_ARRAY_SIZE(fds), &ts, NULL) <= 0)
+		return false;
+	return fds[1].revents != 0;
+}
+
+/* One poll that is due. */
+static void poll_one(struct tg_worker *w)
+{
+	struct tg_worker_device *d = tg_worker_earliest(w);
+	uint64_t now = tg_clock_boot_us();
+
+	if (!d || poll_us(w) > now)
+		return;
+	if (d->schedule.next_us > now)
+		tg_worker_poll(w, d, TG_POLL_SCOUT);
+	else
+		tg_worker_poll(w, d, TG_POLL_DUE);
+}
+
+/* A little of everything, so that nobody keeps another waiting. */
 static void turn(struct tg_worker *w)
 {
-	struct request rq;
-	struct device *d;
-	uint64_t now;
+	uint64_t now = tg_clock_boot_us(), until = now + TURN_US;
+	struct attention bus = attend(w, now);
+	bool speaks;
 
-	if (tg_mailbox_take(w->requests, &rq) == 1) {
-		d = find_device(w, rq.device);
-		if (rq.errand)
-			run_errand(w, rq.errand);
-		else if (d)
-			poll_device(w, d, true);
-	}
-
-	now = tg_clock_boot_us();
-	d = earliest(w);
-	if (d && d->schedule.next_us <= now)
-		poll_device(w, d, false);
+	atomic_store(&w->progress_us, now);
+	until = least(least(until, bus.wake_us), least(poll_us(w), tg_worker_gather_us(w)));
+	speaks = wait_for_work(w, bus.fd, now, until);
+	if (atomic_load(&w->stop))
+		return;
+	take_request(w);
+	if (speaks || (w->driver->listen && bus.wake_us <= tg_clock_boot_us()))
+		tg_worker_listen(w);
+	poll_one(w);
+	tg_worker_gather(w);
+	tg_worker_tell_bus(w, false);
 }
 
 static void *run(void *user)
@@ -292,19 +167,10 @@ static void *run(void *user)
 
 	(void) snprintf(name, sizeof(name), "bus %.11s", w->bus_cfg->name);
 	(void) pthread_setname_np(pthread_self(), name);
+	tg_worker_tell_bus(w, true);
 
-	while (!atomic_load(&w->stop)) {
-		const struct device *d = earliest(w);
-		uint64_t now = tg_clock_boot_us(), until = now + TURN_US;
-
-		atomic_store(&w->progress_us, now);
-		if (d && d->schedule.next_us < until)
-			until = d->schedule.next_us;
-		if (until > now)
-			(void) tg_mailbox_wait(w->requests, until);
-		if (!atomic_load(&w->stop))
-			turn(w);
-	}
+	while (!atomic_load(&w->stop))
+		turn(w);
 	atomic_store(&w->ended, true);
 	return NULL;
 }
@@ -326,20 +192,34 @@ static size_t count_devices(const struct tg_config *cfg, size_t bus, size_t *ret
 	return n;
 }
 
+/* How the device is got at: asked, heard, or both. */
+static int add_hearing(struct tg_worker *w, struct tg_worker_device *d, uint64_t now,
+		       struct tg_fault *reterr)
+{
+	d->asked = w->driver->poll && (!w->driver->asked || w->driver->asked(w->bus, d->cfg));
+	d->state.asked = d->asked;
+	d->state.next_poll_us = d->asked ? d->schedule.next_us : 0;
+	if (!w->driver->listen)
+		return 0;
+	w->some_unasked |= !d->asked;
+	if (tg_gather_init(&d->gather, d->cfg, !d->asked, now) < 0)
+		return tg_fault_set(reterr, -ENOMEM, "out of memory");
+	return 0;
+}
+
 static int add_device(struct tg_worker *w, size_t index, unsigned n, uint64_t now,
 		      struct tg_fault *reterr)
 {
-	const struct tg_config_device *cfg = &w->cfg->devices[index];
-	struct device *d = &w->devices[w->n_devices];
+	const struct tg_config_device *cfg = &w->setup.cfg->devices[index];
+	struct tg_worker_device *d = &w->devices[w->n_devices];
 	uint64_t patience;
 	int r;
 
 	d->cfg = cfg;
-	d->state.cfg = w->cfg;
+	d->state.cfg = w->setup.cfg;
 	d->state.device = index;
 	tg_schedule_init(&d->schedule, now, cfg->every_us, cfg->backoff_us, (unsigned) w->n_devices,
 			 n);
-	d->state.next_poll_us = d->schedule.next_us;
 	w->n_devices++;
 	if (w->driver->plan) {
 		r = w->driver->plan(w->bus, cfg, &d->plan, reterr);
@@ -348,6 +228,9 @@ static int add_device(struct tg_worker *w, size_t index, unsigned n, uint64_t no
 			return r;
 		}
 	}
+	r = add_hearing(w, d, now, reterr);
+	if (r < 0)
+		return r;
 	patience = w->driver->patience_us(w->bus, cfg, d->plan);
 	if (patience > w->patience_us)
 		w->patience_us = patience;
@@ -357,17 +240,17 @@ static int add_device(struct tg_worker *w, size_t index, unsigned n, uint64_t no
 static int add_devices(struct tg_worker *w, size_t bus, struct tg_fault *reterr)
 {
 	uint64_t now = tg_clock_boot_us();
-	size_t points, n = count_devices(w->cfg, bus, &points);
+	size_t points, n = count_devices(w->setup.cfg, bus, &points);
 
 	w->devices = calloc(n ? n : 1, sizeof(*w->devices));
 	w->samples = calloc(points ? points : 1, sizeof(*w->samples));
 	if (!w->devices || !w->samples)
 		return tg_fault_set(reterr, -ENOMEM, "out of memory");
 
-	for (size_t i = 0; i < w->cfg->n_devices; i++) {
+	for (size_t i = 0; i < w->setup.cfg->n_devices; i++) {
 		int r;
 
-		if (w->cfg->devices[i].bus != bus || w->cfg->devices[i].n_points == 0)
+		if (w->setup.cfg->devices[i].bus != bus || w->setup.cfg->devices[i].n_points == 0)
 			continue;
 		r = add_device(w, i, (unsigned) n, now, reterr);
 		if (r < 0)
@@ -398,39 +281,36 @@ static int start_thread(struct tg_worker *w)
 
 TG_DEFINE_CLEANUP(struct tg_worker *, tg_worker_free)
 
-int tg_worker_new(struct tg_config *cfg, size_t bus, struct tg_pipeline *pipeline,
-		  tg_device_state_fn changed, void *user, struct tg_worker **ret,
+int tg_worker_new(const struct tg_worker_setup *setup, struct tg_worker **ret,
 		  struct tg_fault *reterr)
 {
 	tg_cleanup(tg_worker_freep) struct tg_worker *w = NULL;
-	const struct tg_bus_driver *driver;
+	const struct tg_config_bus *bus = &setup->cfg->buses[setup->bus];
+	const struct tg_bus_driver *driver = tg_bus_driver_get(bus->type);
 	int r;
 
-	assert(bus < cfg->n_buses);
-	driver = tg_bus_driver_get(cfg->buses[bus].type);
+	assert(setup->bus < setup->cfg->n_buses);
 	if (!driver)
 		return tg_fault_set(reterr, -EOPNOTSUPP,
 				    "%s: bus %s: this build has no driver for its type",
-				    cfg->buses[bus].origin, cfg->buses[bus].name);
+				    bus->origin, bus->name);
 
 	w = calloc(1, sizeof(*w));
 	if (!w)
 		return tg_fault_set(reterr, -ENOMEM, "out of memory");
-	w->cfg = tg_config_ref(cfg);
-	w->bus_cfg = &cfg->buses[bus];
+	w->setup = *setup;
+	w->setup.cfg = tg_config_ref(setup->cfg);
+	w->bus_cfg = bus;
 	w->driver = driver;
-	w->pipeline = pipeline;
-	w->changed = changed;
-	w->user = user;
 	atomic_store(&w->progress_us, tg_clock_boot_us());
 
 	r = tg_mailbox_new(REQUESTS, sizeof(struct request), drop_request, &w->requests);
 	if (r < 0)
 		return tg_fault_set(reterr, r, "bus %s: %s", w->bus_cfg->name, strerror(-r));
-	r = driver->open(cfg, bus, &w->bus, reterr);
+	r = driver->open(w->setup.cfg, w->setup.bus, &w->bus, reterr);
 	if (r < 0)
 		return r;
-	r = add_devices(w, bus, reterr);
+	r = add_devices(w, w->setup.bus, reterr);
 	if (r < 0)
 		return r;
 	r = start_thread(w);
@@ -446,7 +326,7 @@ int tg_worker_poll_now(struct tg_worker *w, size_t device)
 {
 	const struct request rq = { .device = device };
 
-	if (!find_device(w, device))
+	if (!tg_worker_find(w, device))
 		return -EINVAL;
 	return tg_mailbox_post(w->requests, &rq);
 }
@@ -494,12 +374,14 @@ struct tg_worker *tg_worker_free(struct tg_worker *w)
 	for (size_t i = 0; i < w->n_devices; i++) {
 		if (w->driver->plan_free)
 			w->driver->plan_free(w->devices[i].plan);
+		if (w->driver->listen && w->devices[i].gather.points)
+			tg_gather_done(&w->devices[i].gather);
 	}
 	w->driver->close(w->bus);
 	(void) tg_mailbox_free(w->requests);
 	free(w->devices);
 	free(w->samples);
-	(void) tg_config_unref(w->cfg);
+	(void) tg_config_unref(w->setup.cfg);
 	free(w);
 	return NULL;
 }

@@ -319,6 +319,24 @@ void tg_pipeline_submit(struct tg_pipeline *p, size_t device, const struct tg_sa
 	tap_all(&poll);
 }
 
+void tg_pipeline_show(struct tg_pipeline *p, size_t device, const struct tg_sample *samples,
+		      size_t n)
+{
+	tg_autofree struct tg_sample *room = NULL;
+	struct poll poll = { .p = p };
+
+	assert(device < p->n_devices && n <= TG_PACK_SAMPLES);
+	room = calloc(n ? n : 1, sizeof(*room));
+	if (n == 0 || !room)
+		return;
+	poll.dev = &p->devices[device];
+	poll.now = p->clock(p->user);
+	poll.all = room;
+	for (; poll.n_all < n; poll.n_all++)
+		room[poll.n_all] = tg_sample_admit(&samples[poll.n_all]);
+	tap_all(&poll);
+}
+
 /* --- configuration --- */
 
 static void free_devices(struct device *devices, size_t n)

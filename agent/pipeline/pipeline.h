@@ -55,6 +55,8 @@ int tg_pipeline_configure(struct tg_pipeline *p, const struct tg_config *cfg) TG
  * `_gap_last` (their seq). Names of points do not start with "_".
  */
 void tg_pipeline_submit(struct tg_pipeline *p, size_t device, const struct tg_sample *samples, size_t n);
+/* The same for the tap alone: what is shown to those who ask and published to nobody. */
+void tg_pipeline_show(struct tg_pipeline *p, size_t device, const struct tg_sample *samples, size_t n);
 /* Since the start: parcels that found the tap full, and packs that did not get into the spool. Any thread. */
 uint64_t tg_pipeline_taps_lost(const struct tg_pipeline *p);
 uint64_t tg_pipeline_packs_lost(const struct tg_pipeline *p);

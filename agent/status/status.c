@@ -6,6 +6,7 @@
 #include "agent/status/member.h"
 #include "agent/status/trust.h"
 #include "base/clock.h"
+#include "config/table.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -138,6 +139,10 @@ static json_t *device(const struct tg_picture *p, size_t i)
 	tg_member_put(o, "skipped", tg_member_number(s->skipped));
 	tg_member_put(o, "last_ok_s", age(p, s->last_ok_us));
 	tg_member_put(o, "next_s", until(p, s->next_poll_us));
+	tg_member_put(o, "asked", json_boolean(s->asked));
+	tg_member_put(o, "heard", tg_member_number(s->heard));
+	tg_member_put(o, "over", tg_member_number(s->over));
+	tg_member_put(o, "babbles", json_boolean(s->babbles));
 	tg_member_put(o, "took_ms", tg_member_number(s->took_us / TG_US_PER_MS));
 	tg_member_put(o, "error", tg_member_text(s->error));
 	return o;
@@ -154,6 +159,40 @@ static json_t *devices(const struct tg_picture *p, bool brief)
 		if (brief && json_array_size(a) >= TG_STATUS_DEVICES)
 			break;
 		(void) json_array_append_new(a, device(p, i));
+	}
+	return a;
+}
+
+static json_t *bus(const struct tg_picture *p, size_t i)
+{
+	const struct tg_config_bus *b = &p->fleet->buses[i];
+	const struct tg_bus_state *s = &p->buses[i];
+	json_t *o = json_object();
+
+	tg_member_put(o, "name", json_string(b->name));
+	tg_member_put(o, "type", json_string(tg_config_bus_type_name(b->type)));
+	tg_member_put(o, "state", json_string(tg_bus_condition_name(s->condition)));
+	tg_member_put(o, "since_s", age(p, s->since_us));
+	tg_member_put(o, "requests", tg_member_number(s->note.requests));
+	tg_member_put(o, "errors", tg_member_number(s->note.errors));
+	tg_member_put(o, "late", tg_member_number(s->late));
+	tg_member_put(o, "dropped", tg_member_number(s->dropped));
+	tg_member_put(o, "note", tg_member_text(s->note.text));
+	tg_member_put(o, "error", tg_member_text(s->error));
+	return o;
+}
+
+static json_t *buses(const struct tg_picture *p, bool brief)
+{
+	bool only_ill = brief && p->fleet->n_buses > TG_STATUS_BUSES;
+	json_t *a = json_array();
+
+	for (size_t i = 0; i < p->fleet->n_buses; i++) {
+		if (only_ill && p->buses[i].condition == TG_BUS_UP)
+			continue;
+		if (brief && json_array_size(a) >= TG_STATUS_BUSES)
+			break;
+		(void) json_array_append_new(a, bus(p, i));
 	}
 	return a;
 }
@@ -203,6 +242,7 @@ char *tg_status_json(const struct tg_picture *p, bool brief)
 	tg_member_put(o, "tpm", tpm(p));
 	tg_member_put(o, "link", link_part(p, brief));
 	tg_member_put(o, "spool", spool(p));
+	tg_member_put(o, "buses", buses(p, brief));
 	tg_member_put(o, "devices_total", tg_member_number(p->fleet->n_devices));
 	tg_member_put(o, "devices_ok", tg_member_number(count_health(p, TG_DEVICE_OK)));
 	tg_member_put(o, "devices", devices(p, brief));

@@ -29,12 +29,15 @@ struct tg_picture {
 	const struct tg_config
 		*fleet; /* the configuration of the devices that run: cfg, or the one before */
 	const struct tg_device_state *devices; /* one for each of them */
+	const struct tg_bus_state *buses; /* one for each bus of fleet */
 	const char *identity_lost;	       /* why an identity was given up, or ""; told while there is none */
 	const char *stuck;                     /* the thread that shows no progress, or NULL */
 };
 
 /* Devices that a retained status document names one by one; with more, only those that are not well. */
 #define TG_STATUS_DEVICES 64
+/* Likewise of buses. */
+#define TG_STATUS_BUSES 16
 
 /*
  * Returns owned JSON text, or NULL without memory. @brief: for the status topic, with at most TG_STATUS_DEVICES devices and no

@@ -331,6 +331,15 @@ const struct tg_config_bus_keys *tg_config_bus_keys_of(unsigned bus)
 	return NULL;
 }
 
+const char *tg_config_bus_type_name(enum tg_bus_type type)
+{
+	for (const struct tg_word *w = tg_config_bus_types; w->word; w++) {
+		if (w->value == type)
+			return w->word;
+	}
+	return "?";
+}
+
 unsigned tg_config_key_types(const struct tg_config_key *key)
 {
 	for (size_t set = 1; set < TG_ARRAY_SIZE(sets); set++) {

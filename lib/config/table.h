@@ -60,6 +60,8 @@ extern const struct tg_config_sort tg_config_sorts[TG_KINDS];
 const struct tg_config_key *tg_config_key_at(size_t i);
 /* The bus types by name. */
 extern const struct tg_word tg_config_bus_types[];
+/* "modbus-tcp" of TG_BUS_MODBUS_TCP. Never NULL. */
+const char *tg_config_bus_type_name(enum tg_bus_type type);
 
 /* TG_BUS_BITs of the bus types whose set @key is of, or TG_EVERY_BUS for one of the general keys. */
 unsigned tg_config_key_types(const struct tg_config_key *key);

@@ -24,6 +24,9 @@ static struct tg_picture picture(size_t n)
 	static char names[MANY][32];
 	static char endpoint[] = "broker.example";
 	static const struct tg_claim claim;
+	static struct tg_bus_state bus_state;
+
+	bus_state = (struct tg_bus_state) { .condition = TG_BUS_UP, .since_us = TG_US_PER_S };
 
 	cfg = (struct tg_config) { .buses = &bus, .n_buses = 1, .devices = devices, .n_devices = n };
 	cfg.mqtt.endpoint = endpoint;
@@ -41,6 +44,7 @@ static struct tg_picture picture(size_t n)
 		.now_us = 100 * TG_US_PER_S,
 		.wall_us = INT64_C(1795219200) * (int64_t) TG_US_PER_S,
 		.devices = states,
+		.buses = &bus_state,
 		.claim = &claim,
 	};
 }

@@ -40,6 +40,12 @@ static struct {
 	struct tg_sample last[DEVICES][POINTS];
 	char reasons[DEVICES][TG_REASON_MAX + 1]; /* of the first sample */
 	struct tg_device_state state[DEVICES];
+	struct tg_bus_state bus;
+	bool listens;     /* the driver does, and polls nobody */
+	int listen_result;
+	unsigned speaks;  /* values to be heard, of the first point of each device */
+	unsigned retries; /* of the last poll */
+	unsigned good[DEVICES], dead[DEVICES]; /* reports of a device */
 	char thread[16];
 	int refs;
 } seen = { .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
@@ -64,13 +70,20 @@ void tg_pipeline_submit(struct tg_pipeline *p, size_t device, const struct tg_sa
 {
 	(void) p;
 	(void) pthread_mutex_lock(&seen.lock);
-	assert_true(n == POINTS && device < DEVICES);
-	memcpy(seen.last[device], samples, sizeof(seen.last[device]));
+	assert_true(n > 0 && n <= POINTS && device < DEVICES);
+	assert_true(n == POINTS || seen.listens);
+	memcpy(seen.last[device], samples, n * sizeof(*samples));
 	(void) snprintf(seen.reasons[device], sizeof(seen.reasons[device]), "%s",
 			samples[0].reason);
 	seen.packs[device]++;
 	(void) pthread_cond_broadcast(&seen.cond);
 	(void) pthread_mutex_unlock(&seen.lock);
+}
+
+void tg_pipeline_show(struct tg_pipeline *p, size_t device, const struct tg_sample *samples,
+		      size_t n)
+{
+	tg_pipeline_submit(p, device, samples, n);
 }
 
 static void changed(void *user, const struct tg_device_state *state)
@@ -79,9 +92,27 @@ static void changed(void *user, const struct tg_device_state *state)
 	(void) pthread_mutex_lock(&seen.lock);
 	assert_ptr_equal(state->cfg, &cfg);
 	seen.state[state->device] = *state;
+	seen.good[state->device] += state->health == TG_DEVICE_OK;
+	seen.dead[state->device] += state->health == TG_DEVICE_DEAD;
 	(void) pthread_cond_broadcast(&seen.cond);
 	(void) pthread_mutex_unlock(&seen.lock);
 }
+
+static void bus_changed(void *user, const struct tg_bus_state *state)
+{
+	(void) user;
+	(void) pthread_mutex_lock(&seen.lock);
+	assert_true(state->cfg == &cfg && state->bus == 0);
+	seen.bus = *state;
+	(void) pthread_cond_broadcast(&seen.cond);
+	(void) pthread_mutex_unlock(&seen.lock);
+}
+
+static const struct tg_worker_setup setup = {
+	.cfg = &cfg,
+	.device_changed = changed,
+	.bus_changed = bus_changed,
+};
 
 static int sim_open(const struct tg_config *c, size_t index, struct tg_bus **ret,
 		    struct tg_fault *reterr)
@@ -124,9 +155,9 @@ static int sim_poll(struct tg_bus *b, const struct tg_config_device *dev, void *
 	int r;
 
 	(void) b;
-	(void) retries;
 	assert_ptr_equal(plan, dev);
 	(void) pthread_mutex_lock(&seen.lock);
+	seen.retries = retries;
 	seen.polls[i]++;
 	slow_ms = seen.slow_ms;
 	r = seen.result[i];
@@ -153,6 +184,43 @@ static void sim_close(struct tg_bus *b)
 	seen.open_buses -= b != NULL;
 }
 
+static bool sim_asked(struct tg_bus *b, const struct tg_config_device *dev)
+{
+	(void) b;
+	(void) dev;
+	return !seen.listens;
+}
+
+static int sim_listen_fd(struct tg_bus *b, uint64_t *ret_wake_us)
+{
+	(void) b;
+	*ret_wake_us = seen.listens ? tg_clock_boot_us() + 5 * MS : TG_US_FOREVER;
+	return -1;
+}
+
+static int sim_listen(struct tg_bus *b, const struct tg_bus_ear *ear, struct tg_fault *reterr)
+{
+	struct tg_sample s = { .value = { .type = TG_VALUE_INT, .i = 10 }, .quality = TG_GOOD, .reason = "" };
+	unsigned speaks;
+	int r;
+
+	(void) b;
+	(void) pthread_mutex_lock(&seen.lock);
+	speaks = seen.speaks;
+	seen.speaks = 0;
+	r = seen.listen_result;
+	(void) pthread_mutex_unlock(&seen.lock);
+	if (r < 0)
+		return tg_fault_set(reterr, r, "unplugged");
+	for (unsigned i = 0; i < speaks; i++) {
+		for (size_t d = 0; d < cfg.n_devices; d++)
+			ear->heard(ear->user, &devices[d], 0, &s);
+	}
+	if (speaks)
+		ear->dropped(ear->user, 3);
+	return 0;
+}
+
 static const struct tg_bus_driver sim = {
 	.name = "sim",
 	.type = TG_BUS_SIM,
@@ -160,7 +228,10 @@ static const struct tg_bus_driver sim = {
 	.plan = sim_plan,
 	.plan_free = sim_plan_free,
 	.patience_us = sim_patience_us,
+	.asked = sim_asked,
 	.poll = sim_poll,
+	.listen_fd = sim_listen_fd,
+	.listen = sim_listen,
 	.close = sim_close,
 };
 
@@ -178,7 +249,7 @@ static struct tg_worker *start(size_t n, uint64_t every_us)
 	cfg.n_devices = n;
 	for (size_t i = 0; i < n; i++)
 		devices[i].every_us = every_us;
-	assert_int_equal(tg_worker_new(&cfg, 0, NULL, changed, NULL, &w, NULL), 0);
+	assert_int_equal(tg_worker_new(&setup, &w, NULL), 0);
 	return w;
 }
 
@@ -438,6 +509,94 @@ static void when_the_bus_is_back_all_its_devices_are_asked(void **state)
 		assert_int_equal(seen.state[i].health, TG_DEVICE_OK);
 }
 
+static void a_bus_that_comes_back_is_found_however_far_its_devices_are_backed_off(void **state)
+{
+	struct tg_worker *w;
+	unsigned polls;
+
+	(void) state;
+	for (size_t i = 0; i < 3; i++)
+		seen.result[i] = -ENOTCONN;
+	w = start(3, 10 * MS);
+	for (size_t i = 0; i < 3; i++)
+		wait_for(&seen.dead[i], 3);
+	polls = seen.polls[0] + seen.polls[1] + seen.polls[2];
+	/* Told to all, tried by few. */
+	assert_true(polls < 6);
+	assert_int_equal(seen.bus.condition, TG_BUS_DOWN);
+	assert_string_equal(seen.bus.error, "timeout");
+	assert_string_equal(seen.reasons[1], "timeout");
+	for (size_t i = 0; i < 3; i++)
+		set_result(i, 0);
+	for (size_t i = 0; i < 3; i++)
+		wait_for(&seen.good[i], 1);
+	(void) tg_worker_free(w);
+}
+
+static void a_device_that_is_backed_off_gets_no_retries(void **state)
+{
+	struct tg_worker *w;
+
+	(void) state;
+	devices[0].retries = 3;
+	seen.result[0] = -ETIMEDOUT;
+	w = start(1, 10 * MS);
+	wait_for(&seen.packs[0], 1);
+	assert_int_equal(seen.retries, 3);
+	wait_for(&seen.packs[0], 2);
+	assert_int_equal(seen.retries, 0);
+	set_result(0, 0);
+	wait_for(&seen.packs[0], 6);
+	assert_int_equal(seen.retries, 3);
+	(void) tg_worker_free(w);
+}
+
+static void what_is_heard_is_scaled_and_packed(void **state)
+{
+	struct tg_worker *w;
+
+	(void) state;
+	seen.listens = true;
+	seen.speaks = 4;
+	points[0].scale = 0.1;
+	devices[0].gather_us = 50 * MS;
+	w = start(1, 20 * MS);
+	wait_for(&seen.good[0], 1);
+	points[0].scale = 1;
+	assert_true(seen.last[0][0].value.real == 1);
+	assert_int_equal(seen.state[0].health, TG_DEVICE_OK);
+	assert_int_equal(seen.state[0].heard, 4);
+	assert_false(seen.state[0].asked);
+	assert_int_equal(seen.polls[0], 0);
+	/* Who asks sees all points, also those of which nothing has come. */
+	assert_int_equal(tg_worker_poll_now(w, 0), 0);
+	wait_for(&seen.packs[0], 2);
+	assert_string_equal(seen.last[0][1].reason, "nothing heard yet");
+	(void) tg_worker_free(w);
+	assert_int_equal(seen.bus.condition, TG_BUS_UP);
+}
+
+static void a_bus_that_is_heard_no_more_is_told_and_comes_back(void **state)
+{
+	struct tg_worker *w;
+
+	(void) state;
+	seen.listens = true;
+	seen.listen_result = -ENOTCONN;
+	devices[0].gather_us = 10 * MS;
+	w = start(1, 3600 * TG_US_PER_S);
+	wait_for(&seen.dead[0], 1);
+	assert_string_equal(seen.reasons[0], "unplugged");
+	assert_int_equal(seen.bus.condition, TG_BUS_DOWN);
+	(void) pthread_mutex_lock(&seen.lock);
+	seen.listen_result = 0;
+	seen.speaks = 1;
+	(void) pthread_mutex_unlock(&seen.lock);
+	wait_for(&seen.good[0], 1);
+	(void) tg_worker_free(w);
+	assert_int_equal(seen.bus.condition, TG_BUS_UP);
+}
+
 static void a_slow_device_skips_polls_and_does_not_pile_them_up(void **state)
 {
 	struct tg_worker *w;
@@ -489,10 +648,10 @@ static void what_cannot_start_says_why_and_leaves_nothing(void **state)
 	(void) state;
 	cfg.n_devices = 3;
 	seen.plan_fails_at = 2;
-	assert_int_equal(tg_worker_new(&cfg, 0, NULL, changed, NULL, &w, &fault), -ERANGE);
+	assert_int_equal(tg_worker_new(&setup, &w, &fault), -ERANGE);
 	assert_string_equal(fault.text, "t:2: device dev: no such register");
 	bus.type = TG_BUS_W1;
-	assert_int_equal(tg_worker_new(&cfg, 0, NULL, changed, NULL, &w, &fault), -EOPNOTSUPP);
+	assert_int_equal(tg_worker_new(&setup, &w, &fault), -EOPNOTSUPP);
 	assert_null(w);
 	assert_null(tg_worker_free(NULL));
 }
@@ -510,6 +669,10 @@ int main(void)
 		TEST(an_errand_that_the_worker_does_not_come_to_is_dropped),
 		TEST(one_dead_device_does_not_stop_the_others),
 		TEST(when_the_bus_is_back_all_its_devices_are_asked),
+		TEST(a_bus_that_comes_back_is_found_however_far_its_devices_are_backed_off),
+		TEST(a_device_that_is_backed_off_gets_no_retries),
+		TEST(what_is_heard_is_scaled_and_packed),
+		TEST(a_bus_that_is_heard_no_more_is_told_and_comes_back),
 		TEST(a_slow_device_skips_polls_and_does_not_pile_them_up),
 		TEST(stopping_does_not_wait_for_the_next_poll),
 		TEST(patience_covers_the_slowest_device),
