@@ -73,6 +73,9 @@ static void groups_have_a_number_and_maybe_a_source(void **state)
 	assert_int_equal(read.source, 0);
 	assert_true(read.plain);
 
+	read = parsed("pgn=65253 request=1m 0|32@1+");
+	assert_int_equal(read.request_us, 60000000);
+
 	/* The last byte that the transport protocol can carry. */
 	read = parsed("pgn=65260 source=253 start=14272 length=8");
 	assert_int_equal(tg_can_field_bytes(&read.field), TG_J1939_SIZE);
@@ -115,6 +118,9 @@ static void what_makes_no_sense_is_refused_with_a_reason(void **state)
 		{ "pgn=0xea01 start=0 length=8", "did you mean 59904?" },
 		{ "pgn=61444 source=254 start=0 length=8", "source '254' is not 0 to 253" },
 		{ "id=1 source=1 start=0 length=8", "go with pgn=" },
+		{ "id=1 request=5s start=0 length=8", "go with pgn=" },
+		{ "pgn=65253 request=5 start=0 length=8", "request '5' is not" },
+		{ "pgn=65253 request=10ms start=0 length=8", "is not 1s to 30d" },
 		{ "id=1 plain start=0 length=8", "go with pgn=" },
 		{ "id=1 start=0 length=0", "is not a number of bits" },
 		{ "id=1 start=0 length=65", "at most 64 bits" },

@@ -492,6 +492,34 @@ static void frames_that_did_not_fit_are_counted(void **state)
 	assert_int_equal(heard.dropped, 401 - got);
 }
 
+/* The engine's hours come when they are asked for. */
+static void groups_are_asked_for_while_the_bus_is_up(void **state)
+{
+	static const uint8_t want[] = { 0xe5, 0xfe, 0x00 };
+	struct can_frame f;
+	uint64_t wake;
+
+	(void) state;
+	add_point("pgn=65253 request=10s 0|32@1+");
+	bus_cfg.can.address = 0xfb;
+	open_bus();
+	assert_int_equal(recv(kernel.raw, &f, sizeof(f), MSG_DONTWAIT), sizeof(f));
+	assert_int_equal(f.can_id, 0x18eafffb | CAN_EFF_FLAG);
+	assert_int_equal(f.can_dlc, 3);
+	assert_memory_equal(f.data, want, 3);
+	assert_true(tg_can_driver.listen_fd(bus, &wake) >= 0);
+	assert_in_range(wake, tg_clock_boot_us() + 1, tg_clock_boot_us() + 10 * TG_US_PER_S);
+	assert_int_equal(listen_later(), 0);
+	assert_true(recv(kernel.raw, &f, sizeof(f), MSG_DONTWAIT) < 0);
+	skew_us += 10 * TG_US_PER_S;
+	assert_int_equal(listen_later(), 0);
+	assert_int_equal(recv(kernel.raw, &f, sizeof(f), MSG_DONTWAIT), sizeof(f));
+	send_error(CAN_ERR_BUSOFF, 0);
+	skew_us += 10 * TG_US_PER_S;
+	assert_int_equal(listen_once(), -ENOTCONN);
+	assert_true(recv(kernel.raw, &f, sizeof(f), MSG_DONTWAIT) < 0);
+}
+
 static void some_frames(void)
 {
 	send_frame(0x123, "\x10\x20", 2);
@@ -554,6 +582,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(bus_off_is_a_bus_that_is_down_until_it_restarts, start, stop),
 		cmocka_unit_test_setup_teardown(a_controller_found_bus_off_is_asked_until_it_is_not, start, stop),
 		cmocka_unit_test_setup_teardown(frames_that_did_not_fit_are_counted, start, stop),
+		cmocka_unit_test_setup_teardown(groups_are_asked_for_while_the_bus_is_up, start, stop),
 		cmocka_unit_test_setup_teardown(a_probe_shows_who_speaks_and_who_listens, start, stop),
 	};
 

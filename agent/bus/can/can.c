@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * The driver of `type = can`: SocketCAN, which only listens.
+ * The driver of `type = can`: SocketCAN. It listens, and asks for J1939 groups that the configuration wants to be asked for.
  *
  * One raw socket takes the frames of the points (the kernel filters) and the
  * error frames; J1939 groups come from a second socket, for which the kernel
@@ -25,6 +25,7 @@
 
 #define RETRY_US    (1 * TG_US_PER_S) /* until an interface that was away is looked for again */
 #define FILTERS_MAX 512               /* CAN_RAW_FILTER_MAX and J1939_FILTER_MAX */
+#define ASK_MAX     8                 /* requests of one call */
 #define LOG_BURST   6
 #define LOG_WINDOW  (600 * TG_US_PER_S)
 
@@ -120,6 +121,7 @@ static int attach(struct tg_bus *bus, const struct tg_bus_ear *ear)
 	bus->lost_raw = bus->lost_groups = 0;
 	bus->state.mode = TG_CAN_ACTIVE;
 	bus->state.counted = false;
+	tg_can_requests_restart(&bus->requests, tg_clock_boot_us());
 	if (bus->no_groups)
 		tg_can_deliver_no_groups(bus, ear);
 	return 0;
@@ -195,17 +197,35 @@ static int drain(struct tg_bus *bus, int fd, bool is_group, unsigned max,
 	return 0;
 }
 
+static bool is_off(const struct tg_bus *bus)
+{
+	return bus->state.mode == TG_CAN_OFF || bus->no_carrier;
+}
+
 static int check_bus_off(struct tg_bus *bus)
 {
 	/* Told by no frame, as it happened before the socket was there: asked each time until it is over. */
 	if (bus->no_carrier && tg_can_link_state(bus->cfg->can.interface) == TG_CAN_UP)
 		bus->no_carrier = false;
-	if (bus->state.mode != TG_CAN_OFF && !bus->no_carrier)
+	if (!is_off(bus))
 		return 0;
 	return tg_fault_set(&bus->why, -ENOTCONN,
 			    "%s is bus-off: wiring, termination or bit rate; without restart-ms it "
 			    "stays so",
 			    bus->cfg->can.interface);
+}
+
+/* A request that the queue has no room for is sent next time. */
+static void ask(struct tg_bus *bus)
+{
+	uint8_t data[TG_CAN_REQUEST_LEN];
+	uint32_t id;
+
+	for (int i = 0; i < ASK_MAX; i++) {
+		if (!tg_can_requests_take(&bus->requests, tg_clock_boot_us(), &id, data) ||
+		    tg_can_send_frame(bus->raw, id, data, sizeof(data)) < 0)
+			return;
+	}
 }
 
 static int can_listen(struct tg_bus *bus, const struct tg_bus_ear *ear, struct tg_fault *reterr)
@@ -225,18 +245,20 @@ static int can_listen(struct tg_bus *bus, const struct tg_bus_ear *ear, struct t
 		detach(bus);
 		return is_down(bus, reterr);
 	}
-	return check_bus_off(bus) < 0 ? is_down(bus, reterr) : 0;
+	if (check_bus_off(bus) < 0)
+		return is_down(bus, reterr);
+	ask(bus);
+	return 0;
 }
 
 static int can_listen_fd(struct tg_bus *bus, uint64_t *ret_wake_us)
 {
-	*ret_wake_us = TG_US_FOREVER;
 	if (bus->raw < 0) {
 		*ret_wake_us = bus->retry_us;
 		return -1;
 	}
-	if (bus->no_carrier)
-		*ret_wake_us = tg_clock_boot_us() + RETRY_US;
+	*ret_wake_us = is_off(bus) ? tg_clock_boot_us() + RETRY_US :
+				     tg_can_requests_next_us(&bus->requests);
 	return bus->epoll;
 }
 
@@ -250,6 +272,7 @@ static void can_close(struct tg_bus *bus)
 	close_fd(&bus->groups);
 	close_fd(&bus->epoll);
 	tg_can_index_done(&bus->index);
+	tg_can_requests_done(&bus->requests);
 	free(bus);
 }
 
@@ -265,6 +288,8 @@ static int can_open(const struct tg_config *cfg, size_t index, struct tg_bus **r
 	bus->raw = bus->groups = -1;
 	bus->epoll = epoll_create1(EPOLL_CLOEXEC);
 	r = bus->epoll < 0 ? -errno : tg_can_index_init(&bus->index, cfg, index);
+	if (r == 0)
+		r = tg_can_requests_init(&bus->requests, cfg, index);
 	if (r < 0) {
 		can_close(bus);
 		return tg_fault_set(reterr, r, "%s", strerror(-r));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "agent/bus/can/index.h"
+#include "agent/bus/can/request.h"
 #include "agent/bus/can/socket.h"
 #include "agent/bus/can/stamp.h"
 #include "agent/bus/can/state.h"
@@ -13,6 +14,7 @@
 struct tg_bus {
 	const struct tg_config_bus *cfg;
 	struct tg_can_index index;
+	struct tg_can_requests requests;
 	int raw, groups; /* -1: not open; groups stays so where the kernel has no can-j1939 */
 	int epoll;	 /* what the worker waits on */
 	bool no_groups;  /* groups are taken from single frames, longer ones cannot be */

@@ -56,6 +56,9 @@ int tg_can_open_groups(const char *interface, const struct j1939_filter *filters
 int tg_can_take_frame(int fd, struct tg_can_message *out) TG_CHECKED;
 int tg_can_take_group(int fd, struct tg_can_message *out) TG_CHECKED;
 
+/* Sends a data frame of @id of 29 bits without waiting. Returns 0 or -errno: -ENOBUFS, -ENETDOWN. */
+int tg_can_send_frame(int fd, uint32_t id, const uint8_t *data, uint8_t len) TG_CHECKED;
+
 /*
  * One datagram of any socket, with the times and the count of the lost in @out. Returns its length, 0 when there is none
  * (or one without content), or -errno.

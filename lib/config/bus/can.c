@@ -49,6 +49,10 @@ static const struct tg_config_key keys[] = {
 	BUS("interface", name, can.interface, REQUIRED, "CAN interface, as can0", LENGTH(15),
 	    ONLY(CAN)),
 
+	BUS("address", unsigned, can.address, "251",
+	    "J1939 address of the gateway in requests (request=); 251 is that of data loggers",
+	    RANGE(0, 253), ONLY(CAN)),
+
 	DEVICE("source", can_source, can.source, "any",
 	       "J1939 address of the node, for points that name none", ONLY(CAN)),
 	DEVICE("gather", duration, gather_us, "1s",

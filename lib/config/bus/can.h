@@ -38,6 +38,7 @@ struct tg_can_read {
 	int source; /* J1939 address, or TG_CAN_ANY */
 	enum tg_can_kind kind;
 	struct tg_can_field field;
+	uint64_t request_us; /* J1939: the group is asked for so often; 0: never */
 	unsigned n_mux;
 	struct tg_can_mux mux[TG_CAN_MUX];
 };
@@ -48,4 +49,5 @@ struct tg_can_device {
 
 struct tg_can_bus {
 	char *interface;
+	unsigned address; /* J1939: the gateway's, when it asks */
 };

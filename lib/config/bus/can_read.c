@@ -15,15 +15,18 @@
 #define PGN_PDU2      0xf000u     /* from here on the low byte is part of the PGN */
 #define SOURCE_MAX    253u        /* 254 and 255 are no addresses of senders */
 #define MUX_BITS_MAX  16u
+#define REQUEST_MIN_US UINT64_C(1000000)
+#define REQUEST_MAX_US (30 * UINT64_C(86400) * 1000000)
 
-enum option { OPT_ID, OPT_PGN, OPT_SOURCE, OPT_START, OPT_LENGTH, OPT_ORDER, OPT_MUX };
+enum option { OPT_ID, OPT_PGN, OPT_SOURCE, OPT_START, OPT_LENGTH, OPT_ORDER, OPT_MUX, OPT_REQUEST };
 enum flag { FLAG_EXTENDED, FLAG_PLAIN, FLAG_KIND };
 
 static const struct tg_word options[] = {
 	{ "id", OPT_ID, NULL },         { "pgn", OPT_PGN, NULL },
 	{ "source", OPT_SOURCE, NULL }, { "start", OPT_START, NULL },
 	{ "length", OPT_LENGTH, NULL }, { "order", OPT_ORDER, NULL },
-	{ "mux", OPT_MUX, NULL },       { NULL, 0, NULL },
+	{ "mux", OPT_MUX, NULL },       { "request", OPT_REQUEST, NULL },
+	{ NULL, 0, NULL },
 };
 
 /* The words that stand alone; kinds from FLAG_KIND on. */
@@ -237,6 +240,11 @@ static int parse_option(struct words *w, char *value, struct tg_can_read *read,
 		return 0;
 	case OPT_MUX:
 		return parse_mux(read, value, reterr);
+	case OPT_REQUEST:
+		if (tg_parse_duration(value, &n) < 0 || n < REQUEST_MIN_US || n > REQUEST_MAX_US)
+			return tg_fault_set(reterr, -EINVAL, "request '%s' is not 1s to 30d", value);
+		read->request_us = n;
+		return 0;
 	}
 	return -EINVAL;
 }
@@ -289,8 +297,8 @@ static int check_which(const struct words *w, const struct tg_can_read *read,
 	if (seen(w, OPT_ID) == seen(w, OPT_PGN))
 		return tg_fault_set(reterr, -EINVAL, "one of id= and pgn= says what is read, as "
 						     "id=0x123 or pgn=61444");
-	if (!read->j1939 && (read->plain || seen(w, OPT_SOURCE)))
-		return tg_fault_set(reterr, -EINVAL, "source= and plain go with pgn=");
+	if (!read->j1939 && (read->plain || seen(w, OPT_SOURCE) || read->request_us))
+		return tg_fault_set(reterr, -EINVAL, "source=, plain and request= go with pgn=");
 	if (w->has_dbc && (seen(w, OPT_START) || seen(w, OPT_LENGTH) || seen(w, OPT_ORDER)))
 		return tg_fault_set(reterr, -EINVAL,
 				    "START|LENGTH@ORDER stands instead of start=, length= and order=");

@@ -85,3 +85,11 @@ int tg_can_take_frame(int fd, struct tg_can_message *out)
 	}
 	return 0;
 }
+
+int tg_can_send_frame(int fd, uint32_t id, const uint8_t *data, uint8_t len)
+{
+	struct can_frame frame = { .can_id = id | CAN_EFF_FLAG, .can_dlc = len };
+
+	memcpy(frame.data, data, len);
+	return send(fd, &frame, sizeof(frame), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
