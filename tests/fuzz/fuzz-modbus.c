@@ -103,8 +103,6 @@ ssize_t __wrap_send(int fd, const void *buf, size_t len, int flags)
 
 static void make_device(struct tg_config_device *dev, struct tg_config_point *points)
 {
-	static const double scales[] = { 1, 0.1, -2.5, 1e300, 5e-324, 0 };
-
 	*dev = (struct tg_config_device){
 		.name = (char *) (uintptr_t) "d",
 		.timeout_us = 1000,
@@ -121,15 +119,17 @@ static void make_device(struct tg_config_device *dev, struct tg_config_point *po
 			.name = (char *) (uintptr_t) "p",
 			.modbus = {
 				.table = (enum tg_modbus_table) (kind & 3),
-				.type = (enum tg_modbus_type) (kind / 4 % 9),
+				.type = (enum tg_modbus_type) (kind / 4 % 12),
 				.order = (enum tg_modbus_order) (how & 3),
 				.bit = how & 4 ? how >> 4 : -1,
 				/* Near each other, now and then at the end of the address space. */
 				.address = (uint16_t) (take() | (high & 1) << 8 | (high == 255 ? 0xff00 : 0)),
 			},
-			.scale = scales[how / 8 % 6],
-			.offset = how & 64 ? 40 : 0,
+			.scale = 1,
 		};
+		points[i].modbus.length = 1 + how;
+		if (how & 8 && points[i].modbus.type >= TG_MODBUS_INT64 && how & 4)
+			points[i].modbus.n_bits = 1 + kind % 8;
 	}
 }
 
@@ -142,6 +142,26 @@ static void check_sample(const struct tg_sample *s)
 		abort();
 	if (s->value.type == TG_VALUE_REAL && !isfinite(s->value.real))
 		abort();
+}
+
+/* Whatever a command says, and whatever becomes of it; then what the point says. */
+static void try_write(struct tg_bus *bus, const struct tg_config_device *dev,
+		      const struct tg_config_point *p)
+{
+	static const struct tg_value values[] = {
+		{ .type = TG_VALUE_BOOL, .b = true },	{ .type = TG_VALUE_INT, .i = -3 },
+		{ .type = TG_VALUE_UINT, .u = 200 },	{ .type = TG_VALUE_REAL, .real = 1e10 },
+		{ .type = TG_VALUE_TEXT, .text = "abc" },
+	};
+	struct tg_sample s = { .reason = "", .quality = TG_BAD };
+	struct tg_fault fault = { 0 };
+
+	if (tg_modbus_tcp_driver.write(bus, dev, p, &values[take() % TG_ARRAY_SIZE(values)],
+				       &fault) < 0 &&
+	    !fault.text[0])
+		abort();
+	if (tg_modbus_tcp_driver.read_one(bus, dev, p, &s, NULL) == 0)
+		check_sample(&s);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -166,6 +186,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			for (size_t i = 0; i < dev.n_points; i++)
 				check_sample(&samples[i]);
 		}
+		for (size_t i = 0; i < dev.n_points && script.len > 0; i++)
+			try_write(bus, &dev, &points[i]);
 		tg_modbus_tcp_driver.plan_free(plan);
 	}
 	tg_modbus_tcp_driver.close(bus);

@@ -4,6 +4,7 @@
 #include "agent/bus/drivers.h"
 #include "agent/bus/modbus/command.h"
 #include "agent/bus/modbus/engine.h"
+#include "agent/bus/modbus/probe.h"
 
 static int open_tcp(const struct tg_config *cfg, size_t bus, struct tg_bus **ret,
 		    struct tg_fault *reterr)
@@ -27,6 +28,7 @@ const struct tg_bus_driver tg_modbus_tcp_driver = {
 	.poll = tg_modbus_poll,
 	.write = tg_modbus_write,
 	.read_one = tg_modbus_read_one,
+	.probe = tg_modbus_probe,
 	.describe = tg_modbus_describe,
 	.close = tg_modbus_close,
 };
@@ -41,6 +43,7 @@ const struct tg_bus_driver tg_modbus_rtu_driver = {
 	.poll = tg_modbus_poll,
 	.write = tg_modbus_write,
 	.read_one = tg_modbus_read_one,
+	.probe = tg_modbus_probe,
 	.describe = tg_modbus_describe,
 	.close = tg_modbus_close,
 };
