@@ -377,11 +377,20 @@ static int receive(struct tg_modbus_link *link, struct reception *rx, struct tg_
 		   struct tg_fault *reterr)
 {
 	for (;;) {
-		uint64_t until = patience_of(link, rx);
-		bool over = rx->len == TG_MODBUS_WIRE_MAX || tg_clock_boot_us() >= until;
+		uint64_t until = patience_of(link, rx), now;
 		enum tg_modbus_rtu_find found = TG_RTU_MORE;
 		size_t at = 0, len = 0;
-		int r;
+		/* Also past its time: a thread that was kept waiting reads what has come before it judges. */
+		int r = wait_input(link, until);
+		bool over;
+
+		if (r > 0)
+			r = take_input(link, rx);
+		if (r < 0)
+			return gone(link, -r, reterr);
+		now = tg_clock_boot_us();
+		over = rx->len == TG_MODBUS_WIRE_MAX || now >= rx->end_us ||
+		       (r == 0 && now >= until);
 
 		if (rx->len > 0 && !is_echo_awaited(link, rx))
 			found = tg_modbus_rtu_find(rx->q, rx->buf, rx->len, over, &at, &len);
@@ -393,13 +402,7 @@ static int receive(struct tg_modbus_link *link, struct reception *rx, struct tg_
 			r = give_up_frame(link, rx, reterr);
 			if (r < 0)
 				return r;
-			continue;
 		}
-		r = wait_input(link, until);
-		if (r > 0)
-			r = take_input(link, rx);
-		if (r < 0)
-			return gone(link, -r, reterr);
 	}
 }
 
