@@ -95,6 +95,30 @@ static const struct misdeed_row rows[] = {
 	ROW("answer-and-close", 0, READ, ""),
 };
 
+static const struct misdeed_row writes[] = {
+	/* The simulator does what it is told before it misbehaves; the device of the world may not have. */
+	ROW("late", 10, READ, ""),
+	ROW("exception", 1, BAD, "illegal function (exception 1)"),
+	ROW("exception", 4, BAD, "device failure (exception 4)"),
+	ROW("exception", 6, BAD, "device busy (exception 6)"),
+	/* "Acknowledge" is a yes. */
+	ROW("exception", 5, READ, ""),
+	ROW("exception-of-another", 0, BAD, "wrong answer"),
+	ROW("wrong-function", 0, BAD, "wrong answer"),
+	ROW("wrong-unit", 0, BAD, "wrong answer: from unit 4, asked 3"),
+	ROW("silence", 0, BAD, "timeout"),
+	ROW("late", TIMEOUT_MS + 20, BAD, "timeout"),
+	ROW("bare-function", 0, BAD, ""),
+	ROW("byte-lost", 0, BAD, ""),
+	ROW("noise", 4, BAD, "wrong answer"),
+	ROW("zeros", 0, BAD, "wrong answer"),
+	ROW("half", 0, BAD, ""),
+	ROW("next-transaction", 0, BAD, "wrong answer: to another request"),
+	ROW("length-short", 0, BAD, "wrong answer"),
+	ROW("close", 0, BAD, "connection closed by the server"),
+	ROW("half-reset", 0, BAD, "connection closed by the server"),
+};
+
 static int start(void **state)
 {
 	char *const argv[] = { (char *) (uintptr_t) TIDEGATE_MODBUS_LINE,
@@ -151,11 +175,21 @@ static void every_misdeed_of_the_simulator_is_tried(void **state)
 	}
 }
 
+/* A write may have been done although nobody said so: it is never tried again behind anybody's back. */
+static void a_write_is_on_the_wire_once_and_done_when_it_was_confirmed(void **state)
+{
+	(void) state;
+	bench.wrong = 0;
+	run_writes(&bench, writes, TG_ARRAY_SIZE(writes));
+	assert_int_equal(bench.wrong, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_misdeed_of_the_simulator_is_tried),
 		cmocka_unit_test(every_misdeed_costs_its_own_unit_only_and_is_told_in_words),
+		cmocka_unit_test(a_write_is_on_the_wire_once_and_done_when_it_was_confirmed),
 	};
 
 	(void) signal(SIGPIPE, SIG_IGN);

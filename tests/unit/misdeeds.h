@@ -249,3 +249,78 @@ static inline void run_misdeed(struct misdeed_bench *b, const struct misdeed_row
 		line_do(&b->line, "hush");
 	(void) expect_read(b, 0, 1, row->name);
 }
+
+/* --- writes --- */
+
+#define SETPOINT 600 /* a holding register */
+#define VALVE    601 /* a coil */
+
+/* How many requests that write, functions 5, 6, 15 and 16, were on the wire since the last call. */
+static inline unsigned count_writes(struct line_bench *l)
+{
+	unsigned writes = 0;
+	uint64_t n, function;
+	char row[96], *save = NULL;
+
+	(void) snprintf(row, sizeof(row), "%s", line_tell(l, "log") + strlen("entries "));
+	row[strcspn(row, "\n")] = '\0';
+	assert_int_equal(tg_parse_u64(row, &n), 0);
+	while (n-- > 0) {
+		assert_non_null(fgets(row, sizeof(row), l->from));
+		(void) strtok_r(row, " ", &save);
+		(void) strtok_r(NULL, " ", &save);
+		(void) strtok_r(NULL, " ", &save);
+		assert_int_equal(tg_parse_u64(strtok_r(NULL, " ", &save), &function), 0);
+		writes += function == 5 || function == 6 || function == 15 || function == 16;
+	}
+	return writes;
+}
+
+static inline unsigned held(struct line_bench *l, const char *table, unsigned address)
+{
+	char text[16];
+	uint64_t v;
+
+	(void) snprintf(text, sizeof(text), "0x%.4s",
+			line_tell(l, "get %d %s %u 1", VICTIM, table, address));
+	assert_int_equal(tg_parse_u64(text, &v), 0);
+	return (unsigned) v;
+}
+
+/* @row's outcome: READ means done, anything else not confirmed. Whatever happens, the write is on the wire once. */
+static inline void run_write(struct misdeed_bench *b, const struct misdeed_row *row, bool coil,
+			     unsigned value)
+{
+	const struct tg_value raw =
+		coil ? (struct tg_value){ .type = TG_VALUE_BOOL, .b = value != 0 }
+		     : (struct tg_value){ .type = TG_VALUE_UINT, .u = value };
+	struct tg_config_point p;
+	struct tg_sample back = { 0 };
+	int r;
+
+	bench_point(&p, "set", coil ? TG_MODBUS_COIL : TG_MODBUS_HOLDING, coil ? VALVE : SETPOINT);
+	b->devices[0].retries = 3;
+	(void) count_writes(&b->line);
+	line_do(&b->line, "misdeed %d %s %u", VICTIM, row->name, row->argument);
+	r = b->driver->write(b->bus, &b->devices[0], &p, &raw, &b->fault);
+	line_do(&b->line, "misdeed %d none", VICTIM);
+	if (count_writes(&b->line) != 1)
+		complain(b, "%s: was not written once", row->name);
+	if ((r == 0) != (row->outcome == READ) || (r != 0 && !strstr(b->fault.text, row->words)))
+		complain(b, "write, %s: %d, %s", row->name, r, b->fault.text);
+	if (r == 0 && held(&b->line, coil ? "coil" : "holding", coil ? VALVE : SETPOINT) != value)
+		complain(b, "%s: confirmed, but not done", row->name);
+	line_do(&b->line, "hush");
+	r = b->driver->read_one(b->bus, &b->devices[0], &p, &back, &b->fault);
+	if (r != 0 || back.quality != TG_GOOD || (coil ? back.value.b : back.value.u) != value)
+		complain(b, "%s: is not read back: %d, %s", row->name, r, b->fault.text);
+	b->devices[0].retries = 0;
+}
+
+static inline void run_writes(struct misdeed_bench *b, const struct misdeed_row *rows, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		run_write(b, &rows[i], false, 0x1234 + (unsigned) i);
+		run_write(b, &rows[i], true, (i + 1) % 2);
+	}
+}
