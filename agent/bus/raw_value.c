@@ -2,7 +2,9 @@
 #include "agent/bus/raw_value.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* 2^63 and 2^64, the first doubles that 64 bits cannot hold. */
@@ -211,4 +213,40 @@ int tg_raw_value_put(const struct tg_raw *raw, const struct tg_value *value, uin
 		return r;
 	scatter(raw, (gather(raw, data) & ~raw->mask) | (bits << raw->shift), data);
 	return 0;
+}
+
+const char *tg_raw_hex(const uint8_t *data, size_t len, char out[static TG_RAW_HEX_MAX])
+{
+	out[0] = '\0';
+	for (size_t i = 0; i < len && i < TG_RAW_BYTES_MAX; i++)
+		(void) snprintf(out + 3 * i, 4, i + 1 < len ? "%02x " : "%02x", data[i]);
+	return out;
+}
+
+const char *tg_raw_show(const struct tg_raw *raw, const uint8_t *data, size_t len,
+			char out[static TG_RAW_SHOWN_MAX])
+{
+	struct tg_value v = { .type = TG_VALUE_NONE };
+
+	if (tg_raw_value_get(raw, data, len, &v) < 0)
+		v.type = TG_VALUE_NONE;
+	switch (v.type) {
+	case TG_VALUE_BOOL:
+		(void) snprintf(out, TG_RAW_SHOWN_MAX, "%s", v.b ? "true" : "false");
+		break;
+	case TG_VALUE_INT:
+		(void) snprintf(out, TG_RAW_SHOWN_MAX, "%" PRId64, v.i);
+		break;
+	case TG_VALUE_UINT:
+		(void) snprintf(out, TG_RAW_SHOWN_MAX, "%" PRIu64 " (0x%" PRIx64 ")", v.u, v.u);
+		break;
+	case TG_VALUE_REAL:
+		(void) snprintf(out, TG_RAW_SHOWN_MAX, "%g", v.real);
+		break;
+	case TG_VALUE_NONE:
+	case TG_VALUE_TEXT:
+		(void) snprintf(out, TG_RAW_SHOWN_MAX, "not a finite number");
+		break;
+	}
+	return out;
 }

@@ -25,3 +25,10 @@ int tg_raw_value_put(const struct tg_raw *raw, const struct tg_value *value, uin
 
 /* Whether the value is all of its bytes. */
 bool tg_raw_whole(const struct tg_raw *raw);
+
+/* For people: @len bytes, at most TG_RAW_BYTES_MAX, as "0a ff"; the value in them, or that there is none. Return @out. */
+#define TG_RAW_HEX_MAX   (3 * TG_RAW_BYTES_MAX + 1)
+#define TG_RAW_SHOWN_MAX 64
+const char *tg_raw_hex(const uint8_t *data, size_t len, char out[static TG_RAW_HEX_MAX]);
+const char *tg_raw_show(const struct tg_raw *raw, const uint8_t *data, size_t len,
+			char out[static TG_RAW_SHOWN_MAX]);

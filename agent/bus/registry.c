@@ -10,6 +10,7 @@ static const struct tg_bus_driver *const drivers[] = {
 	&tg_hwmon_driver,
 	&tg_iio_driver,
 	&tg_sim_driver,
+	&tg_spi_driver,
 	&tg_w1_driver,
 };
 

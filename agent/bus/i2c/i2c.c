@@ -20,7 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define TRANSACTION_US                                                                             \
 	(3 * TG_US_PER_S) /* adapters give up after about one second, some after two tries */
@@ -35,17 +34,6 @@ struct round {
 	bool answered;
 };
 
-static void pause_us(uint64_t us)
-{
-	struct timespec ts = {
-		.tv_sec = (time_t) (us / TG_US_PER_S),
-		.tv_nsec = (long) (us % TG_US_PER_S * 1000),
-	};
-
-	while (us && clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, &ts) == EINTR)
-		;
-}
-
 /* --- transactions --- */
 
 static int exchange(struct tg_i2c_adapter *a, unsigned address, const struct tg_i2c_transfer *t,
@@ -58,7 +46,7 @@ static int exchange(struct tg_i2c_adapter *a, unsigned address, const struct tg_
 	r = tg_i2c_transact(a, address, t->write, t->n_write, NULL, 0, reterr);
 	if (r < 0)
 		return r;
-	pause_us(t->delay_us);
+	tg_clock_sleep_until(tg_us_add(tg_clock_boot_us(), t->delay_us));
 	return tg_i2c_transact(a, address, NULL, 0, answer, t->n_read, reterr);
 }
 

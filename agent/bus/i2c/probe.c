@@ -9,7 +9,6 @@
 #include "base/parse.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -81,36 +80,13 @@ static int probe_bus(struct tg_bus *bus, struct tg_i2c_adapter *a, const char *a
 	return r < 0 ? tg_fault_set(reterr, r, "%s was unplugged", a->path) : 0;
 }
 
-static void show_value(const struct tg_value *v, char *out, size_t size)
-{
-	switch (v->type) {
-	case TG_VALUE_BOOL:
-		(void) snprintf(out, size, "%s", v->b ? "true" : "false");
-		break;
-	case TG_VALUE_INT:
-		(void) snprintf(out, size, "%" PRId64, v->i);
-		break;
-	case TG_VALUE_UINT:
-		(void) snprintf(out, size, "%" PRIu64 " (0x%" PRIx64 ")", v->u, v->u);
-		break;
-	case TG_VALUE_REAL:
-		(void) snprintf(out, size, "%g", v->real);
-		break;
-	case TG_VALUE_NONE:
-	case TG_VALUE_TEXT:
-		(void) snprintf(out, size, "not a finite number");
-		break;
-	}
-}
-
 static void probe_point(struct tg_bus *bus, struct tg_i2c_adapter *a,
 			const struct tg_config_device *dev, const struct tg_config_point *point,
 			struct tg_table *out)
 {
 	size_t len = tg_i2c_payload(&point->i2c.transfer);
-	char bytes[3 * TG_RAW_BYTES_MAX + 1] = "", value[64] = "";
+	char bytes[TG_RAW_HEX_MAX], value[TG_RAW_SHOWN_MAX];
 	uint8_t answer[TG_RAW_BYTES_MAX];
-	struct tg_value v = { .type = TG_VALUE_NONE };
 	struct tg_fault why = { .text = "" };
 	uint64_t us;
 
@@ -118,13 +94,9 @@ static void probe_point(struct tg_bus *bus, struct tg_i2c_adapter *a,
 		tg_table_row(out, (const char *const[]){ point->name, point->read, "", why.text });
 		return;
 	}
-	for (size_t i = 0; i < len; i++)
-		(void) snprintf(bytes + 3 * i, sizeof(bytes) - 3 * i,
-				i + 1 < len ? "%02x " : "%02x", answer[i]);
-	if (tg_raw_value_get(&point->i2c.raw, answer, len, &v) < 0)
-		v.type = TG_VALUE_NONE;
-	show_value(&v, value, sizeof(value));
-	tg_table_row(out, (const char *const[]){ point->name, point->read, bytes, value });
+	tg_table_row(out, (const char *const[]){
+				  point->name, point->read, tg_raw_hex(answer, len, bytes),
+				  tg_raw_show(&point->i2c.raw, answer, len, value) });
 }
 
 static int probe_device(struct tg_bus *bus, struct tg_i2c_adapter *a,
