@@ -3,12 +3,12 @@
 
 static const struct tg_bus_driver *const drivers[] = {
 	&tg_can_driver,
-	&tg_modbus_rtu_driver,
 	&tg_gpio_driver,
-	&tg_i2c_driver,
-	&tg_modbus_tcp_driver,
 	&tg_hwmon_driver,
+	&tg_i2c_driver,
 	&tg_iio_driver,
+	&tg_modbus_rtu_driver,
+	&tg_modbus_tcp_driver,
 	&tg_sim_driver,
 	&tg_spi_driver,
 	&tg_w1_driver,

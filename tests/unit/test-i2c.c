@@ -37,6 +37,7 @@ static struct {
 	uint8_t written[64];
 	size_t n_written;
 	unsigned long slave;
+	bool replaced; /* by another adapter, with the next transaction */
 } chip;
 
 static char dir[64], node[96];
@@ -54,12 +55,30 @@ static struct tg_fault why;
 
 /* --- the kernel --- */
 
+static void put_file(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+}
+
 static int fails(unsigned address)
 {
 	chip.transfers++;
 	if (chip.fail) {
 		chip.fail--;
 		return EAGAIN;
+	}
+	if (chip.replaced) {
+		char other[sizeof(node) + 8];
+
+		chip.replaced = false;
+		(void) snprintf(other, sizeof(other), "%s.new", node);
+		put_file(other, "");
+		assert_int_equal(rename(other, node), 0);
+		return ENXIO;
 	}
 	if (address != ADDRESS || chip.absent)
 		return chip.absent ? chip.absent : ENXIO;
@@ -158,15 +177,6 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 }
 
 /* --- the bench --- */
-
-static void put_file(const char *path, const char *text)
-{
-	FILE *f = fopen(path, "w");
-
-	assert_non_null(f);
-	assert_true(fputs(text, f) >= 0);
-	assert_int_equal(fclose(f), 0);
-}
 
 static int plug(void **state)
 {
@@ -348,6 +358,10 @@ static void an_unplugged_adapter_is_the_bus_and_is_found_again(void **state)
 	assert_int_equal(poll_once(0), -ENOTCONN);
 	put_file(node, "");
 	assert_int_equal(poll_once(0), 0);
+	/* Pulled out between two transactions, and another one in its place. */
+	chip.replaced = true;
+	assert_int_equal(poll_once(0), -ENOTCONN);
+	assert_non_null(strstr(why.text, "was unplugged"));
 	bus_cfg.i2c.adapter = (char *) "another name";
 	assert_int_equal(poll_once(0), -ENOTCONN);
 	assert_non_null(strstr(why.text, "no I2C adapter is called 'another name'"));

@@ -132,22 +132,6 @@ static int gpio_poll(struct tg_bus *bus, const struct tg_config_device *dev, voi
 
 /* --- edges --- */
 
-static uint64_t monotonic_us(void)
-{
-	struct timespec ts = { .tv_sec = 0 };
-
-	(void) clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t) ts.tv_sec * TG_US_PER_S + (uint64_t) ts.tv_nsec / 1000;
-}
-
-/* The kernel stamps edges by CLOCK_MONOTONIC, which stands still in suspend. */
-static uint64_t boot_of(uint64_t timestamp_ns)
-{
-	uint64_t boot = tg_clock_boot_us(), now = monotonic_us(), us = timestamp_ns / 1000;
-
-	return us > now || now - us > boot ? boot : boot - (now - us);
-}
-
 static void tell(const struct tg_gpio_held *h, unsigned edge, uint64_t boot_us,
 		 const struct tg_bus_ear *ear)
 {
@@ -178,7 +162,8 @@ static int take_edges(struct tg_bus *bus, struct tg_gpio_held *h, const struct t
 		if (lost)
 			ear->dropped(ear->user, lost);
 		if (edge)
-			tell(h, edge, boot_of(events[i].timestamp_ns), ear);
+			tell(h, edge,
+			     tg_clock_boot_from_monotonic_us(events[i].timestamp_ns / 1000), ear);
 	}
 	if (n > 0)
 		bus->edges += (uint64_t) n;
