@@ -3,6 +3,7 @@
 
 static const struct tg_bus_driver *const drivers[] = {
 	&tg_can_driver,
+	&tg_exec_driver,
 	&tg_gpio_driver,
 	&tg_hwmon_driver,
 	&tg_i2c_driver,

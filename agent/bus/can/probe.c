@@ -208,7 +208,7 @@ static void show_bytes(const struct watch *w, struct tg_table *out)
 	tg_table_heads(out, heads);
 	for (size_t i = 0; i < w->n_bytes; i++) {
 		const struct movement *b = &w->bytes[i];
-		char byte[8], bits[16], last[16], min[8], max[8], moved[9], changes[24];
+		char byte[24], bits[48], last[16], min[8], max[8], moved[9], changes[24];
 		const char *const cells[] = { byte, bits, last, min, max, moved, changes };
 
 		(void) snprintf(byte, sizeof(byte), "%zu", i);
