@@ -250,7 +250,7 @@ static int probe_bus(struct tg_bus *bus, const char *address, struct tg_table *o
 {
 	static const char *const heads[] = { "unit", "says to holding 0", NULL };
 	uint64_t until = tg_us_add(tg_clock_boot_us(), TG_PROBE_US - SCAN_RESERVE_US);
-	unsigned unit, last;
+	unsigned unit = 0, last = 0;
 	int r = parse_units(address, &unit, &last, reterr);
 
 	if (r < 0)
