@@ -13,3 +13,4 @@ extern const struct tg_bus_driver tg_exec_driver;
 extern const struct tg_bus_driver tg_sim_driver;
 extern const struct tg_bus_driver tg_spi_driver;
 extern const struct tg_bus_driver tg_serial_driver;
+extern const struct tg_bus_driver tg_mqtt_driver;

@@ -10,6 +10,7 @@ static const struct tg_bus_driver *const drivers[] = {
 	&tg_iio_driver,
 	&tg_modbus_rtu_driver,
 	&tg_modbus_tcp_driver,
+	&tg_mqtt_driver,
 	&tg_serial_driver,
 	&tg_sim_driver,
 	&tg_spi_driver,

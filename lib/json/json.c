@@ -6,11 +6,7 @@
 #include <malloc.h>
 #include <string.h>
 
-/*
- * Levels of nesting, counted without parsing. Wrong JSON may be counted wrongly; that is the
- * parser's to find, and no deeper than the count says: it stops at the first error.
- */
-static unsigned depth_of(const char *text, size_t len)
+unsigned tg_json_depth(const char *text, size_t len)
 {
 	unsigned depth = 0, deepest = 0;
 	bool string = false;
@@ -43,7 +39,7 @@ int tg_json_object(const char *text, size_t len, size_t max, struct json_t **ret
 
 	if (len > max)
 		return tg_fault_set(reterr, -EFBIG, "longer than %zu bytes", max);
-	if (depth_of(text, len) > TG_JSON_DEPTH)
+	if (tg_json_depth(text, len) > TG_JSON_DEPTH)
 		return tg_fault_set(reterr, -EBADMSG, "nested deeper than %d levels",
 				    TG_JSON_DEPTH);
 	doc = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);

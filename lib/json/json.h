@@ -22,6 +22,12 @@ struct json_t;
 #define TG_JSON_DEPTH 16
 
 /*
+ * Levels of nesting, counted without parsing. Wrong JSON may be counted wrongly; that is the
+ * parser's to find, and no deeper than the count says: it stops at the first error. Never fails.
+ */
+unsigned tg_json_depth(const char *text, size_t len);
+
+/*
  * Returns 0 and an owned object, or -EFBIG (longer than @max), -EBADMSG (not JSON, not an object,
  * too deep; where is in @reterr), -ENOMEM.
  */

@@ -13,9 +13,15 @@
  */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-static const char *const reads[] = { "line text",    "key a hex",	"column 2",
-				     "GGA latitude", "RMC speed",	"GGA 7 text",
-				     "XDR id=A",     "byte 3 float32",	"byte 0 int64 order=little",
+static const char *const reads[] = { "line text",
+				     "key a hex",
+				     "column 2",
+				     "GGA latitude",
+				     "RMC speed",
+				     "GGA 7 text",
+				     "XDR id=A",
+				     "byte 3 float32",
+				     "byte 0 int64 order=little",
 				     "byte 1 uint8 bit=7 when=1:A5" };
 
 struct target {
@@ -67,8 +73,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 	if (len < 2)
 		return 0;
-	bus.framing = (enum tg_serial_framing) (data[0] & 3);
-	bus.crc = (enum tg_serial_crc) ((data[0] >> 2 & 15) % (TG_SERIAL_CRC32 + 1));
+	bus.framing = (enum tg_serial_framing)(data[0] & 3);
+	bus.crc = (enum tg_serial_crc)((data[0] >> 2 & 15) % (TG_SERIAL_CRC32 + 1));
 	bus.checksum_required = data[0] & 0x40;
 	bus.frame_length = data[0] & 0x80 ? 12 : 0;
 	if (tg_framer_init(&f, &bus) < 0)

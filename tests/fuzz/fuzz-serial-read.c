@@ -25,7 +25,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	assert(r == 0 || (r == -EINVAL && why.text[0]));
 	assert(r < 0 || read.name.len == 0 ||
 	       (read.name.at >= text && read.name.at + read.name.len <= text + len));
-	assert(r < 0 || read.source != TG_SERIAL_BYTES || (read.width >= 1 && read.width <= 8 && read.bit < 64));
+	assert(r < 0 || read.source != TG_SERIAL_BYTES ||
+	       (read.width >= 1 && read.width <= 8 && read.bit < 64));
 	r = tg_serial_escape_parse(text, &bytes, &why);
 	assert(r == -EINVAL || (bytes.len >= 1 && bytes.len <= sizeof(bytes.data)));
 	return 0;

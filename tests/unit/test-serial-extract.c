@@ -8,9 +8,10 @@
 #include <string.h>
 
 static struct tg_text_room room;
-static struct tg_config_device dev = {
-	.serial = { .talker = (char *) "", .match = (char *) "", .separator = { ",", 1 }, .assign = { "=", 1 } }
-};
+static struct tg_config_device dev = { .serial = { .talker = (char *) "",
+						   .match = (char *) "",
+						   .separator = { ",", 1 },
+						   .assign = { "=", 1 } } };
 
 /* What @frame says to a point with this read. Returns whether it says anything. */
 static bool said(const char *read, const char *frame, size_t len, struct tg_sample *ret)
@@ -171,7 +172,8 @@ static void bytes_have_both_orders_signs_and_floats(void **state)
 	assert_true(said("byte 3 int8", frame, len, &s) && s.value.i == -128);
 	assert_true(said("byte 4 float32", frame, len, &s) && s.value.real == 21.5);
 	assert_true(said("byte 3 uint8 bit=7", frame, len, &s) && s.value.b);
-	assert_true(said("byte 1 int64", frame, len, &s) && s.value.i == (int64_t) UINT64_C(0xfffe8041ac000000));
+	assert_true(said("byte 1 int64", frame, len, &s) &&
+		    s.value.i == (int64_t) UINT64_C(0xfffe8041ac000000));
 	assert_true(said("byte 8 float32 order=little", frame, len, &s) && s.quality == TG_BAD);
 	assert_true(said("byte 11 uint16", frame, len, &s) && s.quality == TG_BAD);
 	assert_true(said("byte 1 uint8 when=0:AA", frame, len, &s));

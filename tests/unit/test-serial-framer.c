@@ -294,10 +294,14 @@ static void check_values_are_those_of_the_catalogue(void **state)
 		enum tg_serial_crc crc;
 		uint32_t want;
 	} cases[] = {
-		{ TG_SERIAL_CRC8_SMBUS, 0xf4 },	      { TG_SERIAL_CRC8_MAXIM, 0xa1 },
-		{ TG_SERIAL_CRC16_MODBUS, 0x4b37 },   { TG_SERIAL_CRC16_XMODEM, 0x31c3 },
-		{ TG_SERIAL_CRC16_IBM_3740, 0x29b1 }, { TG_SERIAL_CRC16_KERMIT, 0x2189 },
-		{ TG_SERIAL_CRC32, 0xcbf43926 },      { TG_SERIAL_SUM8, 0xdd },
+		{ TG_SERIAL_CRC8_SMBUS, 0xf4 },
+		{ TG_SERIAL_CRC8_MAXIM, 0xa1 },
+		{ TG_SERIAL_CRC16_MODBUS, 0x4b37 },
+		{ TG_SERIAL_CRC16_XMODEM, 0x31c3 },
+		{ TG_SERIAL_CRC16_IBM_3740, 0x29b1 },
+		{ TG_SERIAL_CRC16_KERMIT, 0x2189 },
+		{ TG_SERIAL_CRC32, 0xcbf43926 },
+		{ TG_SERIAL_SUM8, 0xdd },
 		{ TG_SERIAL_XOR8, 0x31 },
 	};
 
@@ -332,7 +336,8 @@ int main(void)
 		cmocka_unit_test(sentences_are_checked),
 		cmocka_unit_test(a_sentence_without_end_is_dropped_and_the_next_is_heard),
 		cmocka_unit_test(a_binary_frame_is_found_in_noise_byte_by_byte),
-		cmocka_unit_test(a_frame_with_a_wrong_check_value_is_dropped_and_the_one_inside_is_found),
+		cmocka_unit_test(
+			a_frame_with_a_wrong_check_value_is_dropped_and_the_one_inside_is_found),
 		cmocka_unit_test(silence_ends_half_a_frame),
 		cmocka_unit_test(impossible_lengths_are_no_frames),
 		cmocka_unit_test(nothing_but_starts_costs_bounded_work),

@@ -32,7 +32,9 @@ static void fractions_and_exponents_make_real_numbers(void **state)
 	static const struct {
 		const char *text;
 		double want;
-	} cases[] = { { "21.5", 21.5 }, { ".5", 0.5 }, { "-1.", -1 }, { "1e3", 1000 }, { "2.5E-1", 0.25 } };
+	} cases[] = {
+		{ "21.5", 21.5 }, { ".5", 0.5 }, { "-1.", -1 }, { "1e3", 1000 }, { "2.5E-1", 0.25 }
+	};
 
 	(void) state;
 	for (size_t i = 0; i < TG_ARRAY_SIZE(cases); i++) {
@@ -46,7 +48,8 @@ static void fractions_and_exponents_make_real_numbers(void **state)
 
 static void a_unit_behind_a_number_is_let_pass(void **state)
 {
-	static const char *const texts[] = { " 21.5 C\r\n", "21.5%", "21.5\xc2\xb0\x43", "21.5 m/s" };
+	static const char *const texts[] = { " 21.5 C\r\n", "21.5%", "21.5\xc2\xb0\x43",
+					     "21.5 m/s" };
 
 	(void) state;
 	for (size_t i = 0; i < TG_ARRAY_SIZE(texts); i++) {
@@ -57,9 +60,10 @@ static void a_unit_behind_a_number_is_let_pass(void **state)
 
 static void half_a_number_is_none(void **state)
 {
-	static const char *const texts[] = { "12:30", "1,5", "0x1f", "", "  ", "-", ".", "e5", "nan",
-					     "inf", "-inf", "1e999", "1 2", "--1", "n/a",
-					     "1 unit too long to be one" };
+	static const char *const texts[] = { "12:30", "1,5", "0x1f", "",
+					     "  ",    "-",   ".",    "e5",
+					     "nan",   "inf", "-inf", "1e999",
+					     "1 2",   "--1", "n/a",  "1 unit too long to be one" };
 
 	(void) state;
 	for (size_t i = 0; i < TG_ARRAY_SIZE(texts); i++) {

@@ -164,8 +164,7 @@ static bool read_plain(struct part p, size_t *ret_point, double *ret)
 
 	*ret_point = point ? (size_t) (point - p.at) : p.len;
 	if (!is_digits(p.at, *ret_point) ||
-	    (point && *ret_point + 1 < p.len &&
-	     !is_digits(point + 1, p.len - *ret_point - 1)))
+	    (point && *ret_point + 1 < p.len && !is_digits(point + 1, p.len - *ret_point - 1)))
 		return false;
 	tg_text_read(&number, p.at, p.len, &room, &s);
 	*ret = s.value.type == TG_VALUE_REAL ? s.value.real : (double) s.value.i;
@@ -239,8 +238,8 @@ static bool extract_xdr(const struct tg_config_point *point, struct part whole,
 
 	if (!is_sentence(whole, &xdr))
 		return false;
-	for (unsigned at = 3; find_column(whole, ',', at, &value) &&
-			      find_column(whole, ',', at + 2, &name);
+	for (unsigned at = 3;
+	     find_column(whole, ',', at, &value) && find_column(whole, ',', at + 2, &name);
 	     at += 4) {
 		if (name.len != point->serial.name.len || !begins(name, &point->serial.name))
 			continue;
@@ -353,12 +352,14 @@ bool tg_serial_extract(const struct tg_config_device *dev, const struct tg_confi
 		read_part(point, whole, room, out);
 		return true;
 	case TG_SERIAL_KEY:
-		if (!find_key(whole, &point->serial.name, (char) dev->serial.assign.data[0], &found))
+		if (!find_key(whole, &point->serial.name, (char) dev->serial.assign.data[0],
+			      &found))
 			return false;
 		read_part(point, found, room, out);
 		return true;
 	case TG_SERIAL_COLUMN:
-		if (!find_column(whole, (char) dev->serial.separator.data[0], point->serial.at, &found)) {
+		if (!find_column(whole, (char) dev->serial.separator.data[0], point->serial.at,
+				 &found)) {
 			tg_text_bad(room, out, "the line has no column %u", point->serial.at);
 			return true;
 		}

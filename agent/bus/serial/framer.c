@@ -56,7 +56,8 @@ uint64_t tg_framer_due_us(const struct tg_framer *f)
 	/* People type lines slowly: only its delimiter ends one. */
 	bool begun = f->len > 0 && f->cfg->framing != TG_SERIAL_LINES;
 
-	return begun || f->skipping || !f->in_step ? tg_us_add(f->last_us, f->cfg->frame_gap_us) : TG_US_FOREVER;
+	return begun || f->skipping || !f->in_step ? tg_us_add(f->last_us, f->cfg->frame_gap_us)
+						   : TG_US_FOREVER;
 }
 
 void tg_framer_tick(struct tg_framer *f, uint64_t now_us)
@@ -140,7 +141,8 @@ static bool is_sound(const struct tg_framer *f, size_t *ret_len)
 	high = hex_digit(star[1]);
 	low = hex_digit(star[2]);
 	return high >= 0 && low >= 0 &&
-	       tg_serial_check(TG_SERIAL_XOR8, f->data + 1, body - 1) == (uint32_t) (high << 4 | low);
+	       tg_serial_check(TG_SERIAL_XOR8, f->data + 1, body - 1) ==
+		       (uint32_t) (high << 4 | low);
 }
 
 static void end_sentence(struct tg_framer *f, tg_frame_fn fn, void *user)
@@ -210,7 +212,8 @@ static void find_start(struct tg_framer *f)
 static size_t whole_length(const struct tg_framer *f)
 {
 	const struct tg_serial_bus *c = f->cfg;
-	size_t least = c->start.len + tg_serial_crc_size(c->crc) + 1u, end = c->length_at + c->length_size;
+	size_t least = c->start.len + tg_serial_crc_size(c->crc) + 1u,
+	       end = c->length_at + c->length_size;
 	size_t len;
 
 	if (c->frame_length)
@@ -236,8 +239,8 @@ static bool is_checked(struct tg_framer *f, size_t len)
 		return true;
 	if (from >= len - size)
 		return false;
-	tg_serial_check_bytes(f->cfg, tg_serial_check(f->cfg->crc, f->data + from, len - size - from),
-			      want);
+	tg_serial_check_bytes(
+		f->cfg, tg_serial_check(f->cfg->crc, f->data + from, len - size - from), want);
 	return memcmp(f->data + len - size, want, size) == 0;
 }
 

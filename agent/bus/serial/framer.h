@@ -26,20 +26,23 @@ struct tg_framer_counts {
 	uint64_t checksum; /* wrong or missing check value */
 	uint64_t too_long; /* longer than max_frame, or a length that cannot be */
 	uint64_t partial;  /* begun and not finished */
-	uint64_t stray;	   /* bytes between frames */
+	uint64_t stray;    /* bytes between frames */
 };
 
 struct tg_framer {
 	const struct tg_serial_bus *cfg;
 	uint8_t *data;
 	size_t len;
-	bool in_step;  /* what comes next begins a frame */
-	bool skipping; /* a line or sentence that is too long: until its end */
+	bool in_step;     /* what comes next begins a frame */
+	bool skipping;    /* a line or sentence that is too long: until its end */
 	uint64_t last_us; /* of the last byte; 0: none yet */
 	unsigned checks;  /* that may still be computed for the bytes of one feed */
 	struct tg_framer_counts counts;
 };
-#define TG_FRAMER_NULL { .data = NULL }
+#define TG_FRAMER_NULL                                                                             \
+	{                                                                                          \
+		.data = NULL                                                                       \
+	}
 
 /* Of one frame: a line without its end, a sentence from $ or ! to what is before *, a binary frame with all its bytes. */
 typedef void (*tg_frame_fn)(void *user, const uint8_t *frame, size_t len);

@@ -23,8 +23,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define RETRY_US   (2 * TG_US_PER_S)
-#define READ_BYTES 512	/* of one call of listen: no more frames than TG_LISTEN_MAX */
+#define RETRY_US    (2 * TG_US_PER_S)
+#define READ_BYTES  512               /* of one call of listen: no more frames than TG_LISTEN_MAX */
 #define PATIENCE_US (2 * TG_US_PER_S) /* opening a port can take as long as its driver wants */
 #define PROBE_US    (5 * TG_US_PER_S)
 #define PROBE_ROWS  64
@@ -167,7 +167,8 @@ static void serial_describe(struct tg_bus *bus, struct tg_bus_note *out)
 	out->text[0] = '\0';
 	if (bus->fd < 0)
 		return;
-	(void) snprintf(out->text, sizeof(out->text), "%s", tg_tty_describe(&bus->serial->line, line));
+	(void) snprintf(out->text, sizeof(out->text), "%s",
+			tg_tty_describe(&bus->serial->line, line));
 	if (out->errors || bus->unknown)
 		(void) snprintf(out->text, sizeof(out->text),
 				"%s, %" PRIu64 " wrong checksums, %" PRIu64 " too long, %" PRIu64
@@ -176,7 +177,8 @@ static void serial_describe(struct tg_bus *bus, struct tg_bus_note *out)
 	/* Bytes come and no frame: the first thing to be wrong is the rate. */
 	if (c->frames == 0 && (c->stray > 64 || out->errors > 3))
 		(void) snprintf(out->text, sizeof(out->text),
-				"%s, nothing but rubbish: are baud, parity and framing right?", line);
+				"%s, nothing but rubbish: are baud, parity and framing right?",
+				line);
 }
 
 /* --- probe --------------------------------------------------------------------------------------

@@ -77,7 +77,8 @@ static int parse_hex(const struct tg_config_key *key, char *text, void *base,
 {
 	struct tg_serial_bytes *to = bytes_of(key, base);
 
-	return tg_serial_hex_parse(text, strlen(text), to->data, sizeof(to->data), &to->len, reterr);
+	return tg_serial_hex_parse(text, strlen(text), to->data, sizeof(to->data), &to->len,
+				   reterr);
 }
 
 /* A bool behind words is stored as one byte. */
@@ -92,9 +93,9 @@ static int parse_checksum(const struct tg_config_key *key, char *text, void *bas
 	return r;
 }
 
-static const struct tg_config_type tg_type_serial_read = {
-	"line|key NAME|column N|SENTENCE FIELD|byte N TYPE [OPTIONS]", parse_read
-};
+static const struct tg_config_type tg_type_serial_read = { "line|key NAME|column N|SENTENCE "
+							   "FIELD|byte N TYPE [OPTIONS]",
+							   parse_read };
 static const struct tg_config_type tg_type_escaped = { "BYTES", parse_escaped };
 static const struct tg_config_type tg_type_hex = { "HEX", parse_hex };
 static const struct tg_config_type tg_type_checksum = { NULL, parse_checksum };
@@ -172,9 +173,9 @@ static void check_bus(const struct tg_loaded *l, const struct tg_section *s,
 		      const struct tg_config_bus *bus)
 {
 	const struct tg_serial_bus *b = &bus->serial;
-	static const char *const binary[] = { "start", "frame-length", "length-at", "length-size",
-					      "length-order", "length-adds", "crc", "crc-order",
-					      "crc-from" };
+	static const char *const binary[] = { "start",       "frame-length", "length-at",
+					      "length-size", "length-order", "length-adds",
+					      "crc",         "crc-order",    "crc-from" };
 
 	switch (b->framing) {
 	case TG_SERIAL_LENGTH:
@@ -188,7 +189,8 @@ static void check_bus(const struct tg_loaded *l, const struct tg_section *s,
 	case TG_SERIAL_NMEA:
 		for (size_t i = 0; i < TG_ARRAY_SIZE(binary); i++) {
 			if (tg_section_get(s, binary[i]))
-				COMPLAIN(binary[i], "%s is for framing = length and sof", binary[i]);
+				COMPLAIN(binary[i], "%s is for framing = length and sof",
+					 binary[i]);
 		}
 	}
 }

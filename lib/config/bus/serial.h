@@ -26,12 +26,12 @@ enum tg_serial_crc {
 enum tg_serial_order { TG_SERIAL_USUAL, TG_SERIAL_BIG, TG_SERIAL_LITTLE };
 
 enum tg_serial_source {
-	TG_SERIAL_WHOLE,   /* the line */
-	TG_SERIAL_KEY,	   /* what stands behind NAME= */
-	TG_SERIAL_COLUMN,  /* the field, from 1 */
+	TG_SERIAL_WHOLE,    /* the line */
+	TG_SERIAL_KEY,      /* what stands behind NAME= */
+	TG_SERIAL_COLUMN,   /* the field, from 1 */
 	TG_SERIAL_SENTENCE, /* of NMEA 0183: the field behind the address, from 1 */
-	TG_SERIAL_XDR,	   /* the value of the transducer of this name in an XDR sentence */
-	TG_SERIAL_BYTES,   /* of a binary frame */
+	TG_SERIAL_XDR,      /* the value of the transducer of this name in an XDR sentence */
+	TG_SERIAL_BYTES,    /* of a binary frame */
 };
 enum tg_serial_number {
 	TG_SERIAL_UINT,
@@ -39,15 +39,15 @@ enum tg_serial_number {
 	TG_SERIAL_FLOAT,
 };
 
-#define TG_SERIAL_WHEN_MAX 8 /* bytes that say which kind of frame it is */
+#define TG_SERIAL_WHEN_MAX  8 /* bytes that say which kind of frame it is */
 #define TG_SERIAL_FRAME_MAX 4096
 
 struct tg_serial_read {
 	enum tg_serial_source source;
 	struct tg_slice name; /* key, sentence, transducer */
-	uint16_t at;	      /* column, field, byte */
+	uint16_t at;          /* column, field, byte */
 	struct tg_text_form form;
-	bool angle; /* ddmm.mm, and in the next field N S E W */
+	bool angle;     /* ddmm.mm, and in the next field N S E W */
 	bool needs_fix; /* bad while the sentence says that it is not valid */
 	/* bytes */
 	enum tg_serial_number number;
@@ -64,8 +64,8 @@ struct tg_serial_bytes {
 };
 
 struct tg_serial_device {
-	char *talker; /* "": any */
-	char *match;  /* lines that begin so; "": all */
+	char *talker;                             /* "": any */
+	char *match;                              /* lines that begin so; "": all */
 	struct tg_serial_bytes separator, assign; /* one byte each */
 };
 

@@ -17,11 +17,8 @@
 enum verb { VERB_LINE, VERB_KEY, VERB_COLUMN, VERB_BYTE };
 
 static const struct tg_word verbs[] = {
-	{ "line", VERB_LINE, NULL },
-	{ "key", VERB_KEY, NULL },
-	{ "column", VERB_COLUMN, NULL },
-	{ "byte", VERB_BYTE, NULL },
-	{ NULL, 0, NULL },
+	{ "line", VERB_LINE, NULL }, { "key", VERB_KEY, NULL }, { "column", VERB_COLUMN, NULL },
+	{ "byte", VERB_BYTE, NULL }, { NULL, 0, NULL },
 };
 
 #define NUMBER_TYPE(kind, width) ((kind) << 8 | (width))
@@ -187,7 +184,8 @@ int tg_serial_escape_parse(const char *text, struct tg_serial_bytes *ret, struct
 			text += n;
 		}
 		if (out.len == sizeof(out.data))
-			return tg_fault_set(reterr, -EINVAL, "more than %zu bytes", sizeof(out.data));
+			return tg_fault_set(reterr, -EINVAL, "more than %zu bytes",
+					    sizeof(out.data));
 		out.data[out.len++] = byte;
 	}
 	if (out.len == 0)
@@ -206,14 +204,15 @@ static int parse_number(const struct tg_slice *s, unsigned lo, unsigned hi, cons
 	uint64_t n;
 
 	if (tg_parse_u64(tg_slice_text(s, text, sizeof(text)), &n) < 0 || n < lo || n > hi)
-		return tg_fault_set(reterr, -EINVAL, "'%s' is not a %s from %u to %u", text, what, lo,
-				    hi);
+		return tg_fault_set(reterr, -EINVAL, "'%s' is not a %s from %u to %u", text, what,
+				    lo, hi);
 	*ret = (uint16_t) n;
 	return 0;
 }
 
 /* The word that must come next. */
-static int need(const char **rest, const char *what, struct tg_slice_word *w, struct tg_fault *reterr)
+static int need(const char **rest, const char *what, struct tg_slice_word *w,
+		struct tg_fault *reterr)
 {
 	int r = tg_slice_next(rest, w, reterr);
 
@@ -239,12 +238,13 @@ static int parse_type(const char **rest, struct tg_serial_read *read, struct tg_
 		(void) tg_fault_prefix(reterr, "type '%s'", text);
 		return r;
 	}
-	read->number = (enum tg_serial_number) (type >> 8);
+	read->number = (enum tg_serial_number)(type >> 8);
 	read->width = (uint8_t) type;
 	return 0;
 }
 
-static int parse_when(const struct tg_slice *s, struct tg_serial_read *read, struct tg_fault *reterr)
+static int parse_when(const struct tg_slice *s, struct tg_serial_read *read,
+		      struct tg_fault *reterr)
 {
 	const char *colon = memchr(s->at, ':', s->len);
 	struct tg_slice at = { s->at, colon ? (unsigned) (colon - s->at) : 0 };
@@ -327,7 +327,8 @@ static int parse_form(const char **rest, struct tg_serial_read *read, struct tg_
 			return r;
 		if (r == 0)
 			return tg_fault_set(reterr, -EINVAL,
-					    "'%.*s' has no place here; possible: number, hex, bool, "
+					    "'%.*s' has no place here; possible: number, hex, "
+					    "bool, "
 					    "text, on=, off=",
 					    (int) w.value.len, w.value.at);
 	}
@@ -361,7 +362,8 @@ static int name_field(const struct tg_slice *name, struct tg_serial_read *read,
 				    guess.best);
 	return tg_fault_set(reterr, -EINVAL,
 			    known ? "unknown field '%s'; fields may be numbers from 1, too"
-				  : "'%s' is not the number of a field, and this sentence has no names",
+				  : "'%s' is not the number of a field, and this sentence has no "
+				    "names",
 			    text);
 }
 
@@ -382,7 +384,8 @@ static int parse_xdr(const char **rest, struct tg_serial_read *read, struct tg_f
 static bool is_sentence(const struct tg_slice *s)
 {
 	for (unsigned i = 0; i < s->len; i++) {
-		if (!(s->at[i] >= 'A' && s->at[i] <= 'Z') && !(i && s->at[i] >= '0' && s->at[i] <= '9'))
+		if (!(s->at[i] >= 'A' && s->at[i] <= 'Z') &&
+		    !(i && s->at[i] >= '0' && s->at[i] <= '9'))
 			return false;
 	}
 	return s->len == 3 || (s->len > 3 && s->len <= SENTENCE_MAX && s->at[0] == 'P');
@@ -427,7 +430,8 @@ static int parse_verb(const char **rest, struct tg_slice_word *w, struct tg_seri
 	case VERB_COLUMN:
 		read->source = TG_SERIAL_COLUMN;
 		r = need(rest, "the number of a column", w, reterr);
-		return r < 0 ? r : parse_number(&w->value, 1, COLUMN_MAX, "column", &read->at, reterr);
+		return r < 0 ? r
+			     : parse_number(&w->value, 1, COLUMN_MAX, "column", &read->at, reterr);
 	case VERB_BYTE:
 		return parse_bytes(rest, read, reterr);
 	}

@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define BLANKS	 " \t"
-#define LETTERS	 "abcdefghijklmnopqrstuvwxyz-"
+#define BLANKS   " \t"
+#define LETTERS  "abcdefghijklmnopqrstuvwxyz-"
 #define WORD_MAX 16 /* of an on= or off= */
 
 bool tg_slice_is(const struct tg_slice *s, const char *word)
@@ -61,7 +61,8 @@ int tg_slice_next(const char **rest, struct tg_slice_word *ret, struct tg_fault 
 static int set_kind(struct tg_text_form *form, enum tg_text_kind kind, struct tg_fault *reterr)
 {
 	if (form->given)
-		return tg_fault_set(reterr, -EINVAL, "number, hex, bool and text exclude each other");
+		return tg_fault_set(reterr, -EINVAL,
+				    "number, hex, bool and text exclude each other");
 	form->kind = kind;
 	form->given = true;
 	return 1;

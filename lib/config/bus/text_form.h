@@ -28,8 +28,7 @@ struct tg_slice_word {
 };
 
 /* Takes the next word off *@rest. Returns 1 and the word, 0 at the end, or -EINVAL with the reason. */
-int tg_slice_next(const char **rest, struct tg_slice_word *ret,
-		      struct tg_fault *reterr) TG_CHECKED;
+int tg_slice_next(const char **rest, struct tg_slice_word *ret, struct tg_fault *reterr) TG_CHECKED;
 bool tg_slice_is(const struct tg_slice *s, const char *word);
 /* Copies @s to @out, cut to fit. Returns @out, for messages and look-ups in lists of words. */
 const char *tg_slice_text(const struct tg_slice *s, char *out, size_t size);
@@ -42,8 +41,9 @@ enum tg_text_kind { TG_TEXT_NUMBER, TG_TEXT_HEX, TG_TEXT_BOOL, TG_TEXT_AS_IS };
 
 struct tg_text_form {
 	enum tg_text_kind kind;
-	bool given;		  /* the kind was said */
-	struct tg_slice on, off; /* len 0: the usual words, on off true false yes no 1 0 open closed online offline */
+	bool given; /* the kind was said */
+	struct tg_slice on,
+		off; /* len 0: the usual words, on off true false yes no 1 0 open closed online offline */
 };
 
 /* Takes @w when it is one of the words above. Returns 1 when it was, 0 when it is another word, or -EINVAL. */
