@@ -63,7 +63,7 @@ echo "a line that nobody understands"
         self.add_device("d", "x", {"n": "n"}, mode="running", gather="50ms", command=self.script("program", f"""
 echo $$ >>{self.path('pids')}
 for i in 1 2 3; do echo "n $i"; sleep 0.2; done
-[ -e {self.path('stay')} ] && exec sleep 1000
+[ -e {self.path('stay')} ] && {{ echo "n 99"; exec sleep 1000; }}
 echo over >&2
 exit 7
 """))
@@ -73,8 +73,7 @@ exit 7
         reasons = {s["reason"] for s in watch.samples("d/n") if s["quality"] == "bad"}
         self.assertEqual(reasons, {"the program has ended: exit status 7: over"})
         with self.file_there("stay"):
-            before = len(watch.samples("d/n"))
-            self.wait("a third start", lambda: len(watch.samples("d/n")) >= before + 3)
+            self.wait("a start that stays", lambda: 99 in watch.values("d/n"))
             self.stop()
         with open(self.path("pids"), encoding="ascii") as file:
             for pid in file.read().split():
