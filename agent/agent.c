@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/agent_internal.h"
 
+#include "agent/status/metrics.h"
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "config/load.h"
@@ -48,6 +49,11 @@ sd_event *tg_agent_loop(struct tg_agent *a)
 uint64_t tg_agent_patience_us(const struct tg_agent *a, size_t i)
 {
 	return tg_fleet_patience_us(a->fleet, i);
+}
+
+bool tg_agent_device_is_polled(const struct tg_agent *a, size_t i)
+{
+	return tg_fleet_states(a->fleet)[i].asked;
 }
 
 int tg_agent_poll_now(struct tg_agent *a, size_t i)
@@ -190,6 +196,17 @@ static void keep_numbers(struct tg_agent *a)
 		tg_log(LOG_ERR, "agent", "sequence numbers will run out: %s", why.text);
 }
 
+static void write_metrics(struct tg_agent *a, uint64_t now)
+{
+	const char *path = a->cfg->metrics.textfile;
+	struct tg_picture p;
+
+	if (!tg_textfile_due(a->textfile, path, now))
+		return;
+	tg_agent_picture(a, &p);
+	tg_textfile_write(a->textfile, path, tg_metrics_text(&p), now);
+}
+
 int tg_agent_on_tick(sd_event_source *s, uint64_t usec, void *user)
 {
 	struct tg_agent *a = user;
@@ -212,6 +229,7 @@ int tg_agent_on_tick(sd_event_source *s, uint64_t usec, void *user)
 		else
 			a->status_us = now;
 	}
+	write_metrics(a, now);
 	look_around(a);
 	return sd_event_source_set_time(s, now + TICK_US) < 0 ? -EIO : 0;
 }

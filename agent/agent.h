@@ -39,6 +39,8 @@ void tg_agent_look_at_tpm(struct tg_agent *a);
 void tg_agent_picture(struct tg_agent *a, struct tg_picture *ret);
 /* Asks for a poll of device @i now. Returns 0, or -errno: -EOPNOTSUPP when its bus does not run, -EAGAIN. */
 int tg_agent_poll_now(struct tg_agent *a, size_t i) TG_CHECKED;
+/* Whether it is polled; else it is only heard. */
+bool tg_agent_device_is_polled(const struct tg_agent *a, size_t i);
 /* How long a poll of device @i may take. */
 uint64_t tg_agent_patience_us(const struct tg_agent *a, size_t i);
 /*

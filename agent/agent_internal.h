@@ -6,6 +6,7 @@
 #include "agent/control/verbs.h"
 #include "agent/identity/expiry.h"
 #include "agent/fleet.h"
+#include "agent/status/textfile.h"
 #include "config/specifier.h"
 
 /*
@@ -41,6 +42,7 @@ struct tg_agent {
 	struct tg_fleet *fleet;
 	struct tg_control *control;
 	struct tg_verbs *verbs;
+	struct tg_textfile *textfile;
 
 	/* the newest of what was told */
 	struct tg_link_report link_report;

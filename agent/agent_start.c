@@ -29,6 +29,7 @@
 #define SPOOL_STOP_US (1000 * TG_US_PER_MS) /* at least */
 #define TIME_STOP_US  (100 * TG_US_PER_MS)
 #define WATCH_STOP_US (100 * TG_US_PER_MS)
+#define TEXTFILE_STOP_US (100 * TG_US_PER_MS)
 
 static int load_first(struct tg_agent *a)
 {
@@ -138,6 +139,8 @@ static int start_rest(struct tg_agent *a, struct tg_fault *reterr)
 	if (a->o->runtime_dir)
 		(void) snprintf(socket, sizeof(socket), "%s/" TG_CONTROL_NAME, a->o->runtime_dir);
 	r = tg_agent_start_keeper(a);
+	if (r == 0)
+		r = tg_textfile_new(&a->textfile);
 	if (r == 0)
 		r = tg_verbs_new(a, &a->verbs);
 	if (r == 0)
@@ -292,6 +295,7 @@ static bool stop(struct tg_agent *a)
 		clean &= tg_timekeeping_stop(a->time, TIME_STOP_US) == 0;
 	if (a->watch)
 		clean &= tg_tpm_watch_stop(a->watch, WATCH_STOP_US) == 0;
+	clean &= tg_textfile_stop(a->textfile, TEXTFILE_STOP_US) == 0;
 	return clean;
 }
 
@@ -304,6 +308,7 @@ static void release(struct tg_agent *a)
 	a->spool = tg_spool_free(a->spool);
 	a->time = tg_timekeeping_free(a->time);
 	a->tpm = tg_tpm_free(a->tpm);
+	a->textfile = tg_textfile_free(a->textfile);
 	sd_event_source_unref(a->tick);
 	sd_event_source_unref(a->news_io);
 	sd_event_source_unref(a->tap_io);

@@ -66,6 +66,12 @@ struct tg_bus_driver {
 	 */
 	bool (*asked)(struct tg_bus *bus, const struct tg_config_device *dev);
 	/*
+	 * Whether the raw value of @point counts since the bus was opened, as pulses of an input do: then its total is kept
+	 * over restarts, and the first value after open is all new. Optional: without it, what counts is what the
+	 * configuration says (counter = BITS). Never fails.
+	 */
+	bool (*counts)(const struct tg_config_point *point);
+	/*
 	 * Reads every point of @dev once: fills out[0 .. dev->n_points - 1], in the order of the
 	 * points, each with value or quality and reason, and boot_us of its own acquisition. Text
 	 * values and reasons stay valid until the next call on this bus. @retries is how often a

@@ -110,6 +110,29 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+/* When totals of counters are to be written. */
+static uint64_t totals_us(const struct tg_worker *w)
+{
+	uint64_t next = TG_US_FOREVER;
+
+	for (size_t i = 0; i < w->n_devices; i++)
+		next = least(next, tg_totals_next_us(&w->devices[i].totals));
+	return next;
+}
+
+/* Those whose time has come, or all. */
+static void save_totals(struct tg_worker *w, bool all)
+{
+	uint64_t now = tg_clock_boot_us();
+
+	for (size_t i = 0; i < w->n_devices; i++) {
+		struct tg_totals *t = &w->devices[i].totals;
+
+		if (all || tg_totals_next_us(t) <= now)
+			tg_totals_save(t, now);
+	}
+}
+
 /* Waits for a request, the bus or @until. Returns whether the bus has something to say. */
 static bool wait_for_work(struct tg_worker *w, int fd, uint64_t now, uint64_t until)
 {
@@ -149,6 +172,7 @@ static void turn(struct tg_worker *w)
 
 	atomic_store(&w->progress_us, now);
 	until = least(least(until, bus.wake_us), least(poll_us(w), tg_worker_gather_us(w)));
+	until = least(until, totals_us(w));
 	speaks = wait_for_work(w, bus.fd, now, until);
 	if (atomic_load(&w->stop))
 		return;
@@ -157,6 +181,7 @@ static void turn(struct tg_worker *w)
 		tg_worker_listen(w);
 	poll_one(w);
 	tg_worker_gather(w);
+	save_totals(w, false);
 	tg_worker_tell_bus(w, false);
 }
 
@@ -168,9 +193,12 @@ static void *run(void *user)
 	(void) snprintf(name, sizeof(name), "bus %.11s", w->bus_cfg->name);
 	(void) pthread_setname_np(pthread_self(), name);
 	tg_worker_tell_bus(w, true);
+	for (size_t i = 0; i < w->n_devices; i++)
+		tg_worker_tell_device(w, &w->devices[i], TG_DEVICE_UNKNOWN);
 
 	while (!atomic_load(&w->stop))
 		turn(w);
+	save_totals(w, true);
 	atomic_store(&w->ended, true);
 	return NULL;
 }
@@ -216,6 +244,7 @@ static int add_device(struct tg_worker *w, size_t index, unsigned n, uint64_t no
 	int r;
 
 	d->cfg = cfg;
+	d->totals.dir = -1;
 	d->state.cfg = w->setup.cfg;
 	d->state.device = index;
 	tg_schedule_init(&d->schedule, now, cfg->every_us, cfg->backoff_us, (unsigned) w->n_devices,
@@ -231,6 +260,8 @@ static int add_device(struct tg_worker *w, size_t index, unsigned n, uint64_t no
 	r = add_hearing(w, d, now, reterr);
 	if (r < 0)
 		return r;
+	if (tg_totals_init(&d->totals, cfg, w->driver->counts, w->setup.state_dir, now) < 0)
+		return tg_fault_set(reterr, -ENOMEM, "out of memory");
 	patience = w->driver->patience_us(w->bus, cfg, d->plan);
 	if (patience > w->patience_us)
 		w->patience_us = patience;
@@ -376,6 +407,7 @@ struct tg_worker *tg_worker_free(struct tg_worker *w)
 			w->driver->plan_free(w->devices[i].plan);
 		if (w->driver->listen && w->devices[i].gather.points)
 			tg_gather_done(&w->devices[i].gather);
+		tg_totals_done(&w->devices[i].totals);
 	}
 	w->driver->close(w->bus);
 	(void) tg_mailbox_free(w->requests);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/bus/worker_internal.h"
 
-#include "agent/bus/convert.h"
 #include "base/clock.h"
 
 #include <errno.h>
@@ -28,7 +27,7 @@ static void heard(void *user, const struct tg_config_device *dev, size_t point,
 
 	if (!d || point >= dev->n_points)
 		return;
-	tg_convert(&dev->points[point], &shown);
+	tg_worker_convert(d, point, &shown);
 	tg_gather_hear(&d->gather, point, &shown, ear->now_us);
 }
 

@@ -5,6 +5,7 @@
 
 #include "agent/bus/gather.h"
 #include "agent/bus/schedule.h"
+#include "agent/bus/totals.h"
 #include "base/mailbox.h"
 
 #include <tidegate/log.h>
@@ -30,6 +31,7 @@ struct tg_worker_device {
 	bool asked; /* it is polled */
 	struct tg_schedule schedule;
 	struct tg_gather gather; /* where the driver listens */
+	struct tg_totals totals; /* of its counters */
 	struct tg_device_state state;
 	struct tg_log_limit log_limit, babble_limit;
 	bool bus_down; /* the last poll failed for the bus, not for the device */
@@ -68,6 +70,9 @@ void tg_worker_poll(struct tg_worker *w, struct tg_worker_device *d, enum tg_pol
 struct tg_worker_device *tg_worker_earliest(const struct tg_worker *w);
 /* The device @index of the configuration, or NULL. */
 struct tg_worker_device *tg_worker_find(const struct tg_worker *w, size_t index);
+
+/* Makes the raw value of the point @i what people see: total, scale. */
+void tg_worker_convert(struct tg_worker_device *d, size_t i, struct tg_sample *s);
 
 /* --- worker_hear.c --- */
 

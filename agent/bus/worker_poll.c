@@ -43,10 +43,10 @@ static void prepare_samples(struct tg_worker *w, const struct tg_config_device *
 	}
 }
 
-static void convert_samples(struct tg_worker *w, const struct tg_config_device *dev)
+void tg_worker_convert(struct tg_worker_device *d, size_t i, struct tg_sample *s)
 {
-	for (size_t i = 0; i < dev->n_points; i++)
-		tg_convert(&dev->points[i], &w->samples[i]);
+	tg_totals_apply(&d->totals, i, s);
+	tg_convert(&d->cfg->points[i], s);
 }
 
 /* Between two tries of a bus that is down its devices are not asked in vain. */
@@ -87,8 +87,8 @@ void tg_worker_poll(struct tg_worker *w, struct tg_worker_device *d, enum tg_pol
 	if (why == TG_POLL_SCOUT && r == -ENOTCONN)
 		return;
 
-	if (r >= 0)
-		convert_samples(w, d->cfg);
+	for (size_t i = 0; r >= 0 && i < d->cfg->n_points; i++)
+		tg_worker_convert(d, i, &w->samples[i]);
 	tg_worker_judge_poll(w, d, r, fault.text);
 	if (why == TG_POLL_DUE)
 		tg_schedule_done(&d->schedule, end, r >= 0);

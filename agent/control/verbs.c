@@ -3,6 +3,7 @@
 
 #include "agent/encode/reading.h"
 #include "agent/status/history.h"
+#include "agent/status/metrics.h"
 #include "base/clock.h"
 
 #include <tidegate/identity.h>
@@ -130,6 +131,21 @@ static void do_progress(struct tg_verbs *v, tg_client c, json_t *request)
 	(void) request;
 	tg_agent_picture(v->agent, &p);
 	json = tg_status_progress_json(&p);
+	tg_control_answer(tg_agent_control(v->agent), c, json, 0);
+}
+
+static void do_metrics(struct tg_verbs *v, tg_client c, json_t *request)
+{
+	tg_autofree char *text = NULL, *json = NULL;
+	struct tg_picture p;
+	json_t *o;
+
+	(void) request;
+	tg_agent_picture(v->agent, &p);
+	text = tg_metrics_text(&p);
+	o = json_pack("{s:s?}", "text", text);
+	json = json_dumps(o, JSON_COMPACT);
+	json_decref(o);
 	tg_control_answer(tg_agent_control(v->agent), c, json, 0);
 }
 
@@ -264,7 +280,8 @@ static void do_read(struct tg_verbs *v, tg_client c, json_t *request)
 {
 	struct waiter *w = new_waiter(v);
 	char point[TG_NAME_MAX + 1];
-	uint64_t patience;
+	/* Before the worker hears of it, which may be done at once. */
+	uint64_t asked = tg_clock_boot_us(), patience;
 	size_t device;
 
 	if (find_device(v, c, request, false, &device) < 0 ||
@@ -276,7 +293,7 @@ static void do_read(struct tg_verbs *v, tg_client c, json_t *request)
 			 : "too many wait already");
 		return;
 	}
-	*w = (struct waiter){ .client = c, .device = device, .asked_us = tg_clock_boot_us() };
+	*w = (struct waiter){ .client = c, .device = device, .asked_us = asked };
 	memcpy(w->point, point, sizeof(point));
 	/* Long enough for a bus that does not connect: its own reason says more than ours. */
 	patience = tg_agent_patience_us(v->agent, device);
@@ -305,6 +322,7 @@ static const struct {
 	const char *name;
 	void (*run)(struct tg_verbs *v, tg_client c, json_t *request);
 } verbs[] = {
+	{ "metrics", do_metrics },
 	{ "status", do_status }, { "identity", do_identity }, { "read", do_read },
 	{ "watch", do_watch },   { "reload", do_reload },     { "enroll", do_enroll },
 	{ "renew", do_renew },   { "progress", do_progress }, { "history", do_history },
@@ -354,6 +372,25 @@ static void tell(struct tg_verbs *v, struct waiter *w, const char *json)
 		w->client = 0;
 }
 
+/*
+ * Of a device that is polled, a reading that was under way when the question came is not an answer to it. One that is only heard
+ * is asked for all that is known of it: parts of that, which come meanwhile, are no answer.
+ */
+static bool answers(const struct tg_verbs *v, const struct waiter *w, const struct tg_parcel *p)
+{
+	const struct tg_config *cfg = tg_agent_config(v->agent);
+	struct tg_unpacked u;
+	bool whole;
+
+	if (tg_agent_device_is_polled(v->agent, w->device))
+		return p->boot_us >= w->asked_us;
+	if (tg_parcel_unpack(p, &u) < 0)
+		return false;
+	whole = u.pack.n_samples == cfg->devices[w->device].n_points;
+	tg_unpacked_done(&u);
+	return whole;
+}
+
 void tg_verbs_reading(struct tg_verbs *v, size_t device, const struct tg_parcel *p)
 {
 	for (size_t i = 0; i < WAITERS; i++) {
@@ -362,8 +399,7 @@ void tg_verbs_reading(struct tg_verbs *v, size_t device, const struct tg_parcel 
 
 		if (!w->client || (w->device != ANY_DEVICE && w->device != device))
 			continue;
-		/* A reading that was under way when the question came is not an answer to it. */
-		if (!w->watch && p->boot_us < w->asked_us)
+		if (!w->watch && !answers(v, w, p))
 			continue;
 		json = tg_reading_json(p, w->point);
 		if (json)

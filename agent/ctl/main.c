@@ -15,6 +15,7 @@
 static const struct tg_ctl_verb *const verbs[] = {
 	&tg_verb_status, &tg_verb_check,  &tg_verb_identity, &tg_verb_enroll, &tg_verb_renew,
 	&tg_verb_read,   &tg_verb_watch,  &tg_verb_reload,   &tg_verb_forget_claim,
+	&tg_verb_metrics,
 };
 
 static void help(FILE *to)

@@ -98,8 +98,8 @@ static void tail(struct screen *s, json_t *o)
 
 static enum tg_ctl_tone tone_of(const char *state)
 {
-	static const char *const fine[] = { "online", "current", "ok", "settled", "off" };
-	static const char *const fail[] = { "dead",   "damaged", "away",    "stuck", "locked",
+	static const char *const fine[] = { "online", "current", "ok", "up", "settled", "off" };
+	static const char *const fail[] = { "dead",   "down",   "damaged", "away",    "stuck", "locked",
 					    "hung",   "cleared", "replaced", "failed", "none" };
 
 	for (size_t i = 0; i < TG_ARRAY_SIZE(fine); i++) {
@@ -343,6 +343,44 @@ static void spool(struct screen *s, json_t *all)
 	tail(s, o);
 }
 
+/* One line a bus; what it has to say follows. */
+static void bus(struct screen *s, json_t *b)
+{
+	const char *state = tg_ctl_text(b, "state", "?"), *error = tg_ctl_text(b, "error", NULL);
+	char age[24];
+
+	put(s, TG_PLAIN, "%s", tg_ctl_text(b, "name", "?"));
+	while (s->column < INDENT + 16)
+		s->column += (size_t) printf(" ");
+	put(s, tone_of(state), " %s", state);
+	put(s, TG_PLAIN, ", %s", tg_ctl_text(b, "type", "?"));
+	if (tg_ctl_number(b, "since_s", -1) >= 0)
+		put(s, TG_PLAIN, ", for %s", tg_ctl_age(tg_ctl_number(b, "since_s", 0), age));
+	if (tg_ctl_number(b, "requests", 0))
+		put(s, TG_PLAIN, ", %lld requests", tg_ctl_number(b, "requests", 0));
+	if (tg_ctl_number(b, "errors", 0))
+		put(s, TG_PLAIN, ", %lld failed", tg_ctl_number(b, "errors", 0));
+	if (tg_ctl_number(b, "dropped", 0))
+		put(s, TG_WARN, ", %lld dropped", tg_ctl_number(b, "dropped", 0));
+	if (tg_ctl_text(b, "note", NULL))
+		put(s, TG_PLAIN, ", %s", tg_ctl_text(b, "note", ""));
+	if (error)
+		put(s, TG_WARN, ": %s", error);
+	line_end(s);
+}
+
+static void buses(struct screen *s, json_t *all)
+{
+	json_t *list = json_object_get(all, "buses"), *b;
+	size_t i;
+
+	if (!json_array_size(list))
+		return;
+	head(s, "buses");
+	json_array_foreach (list, i, b)
+		bus(s, b);
+}
+
 static void device(struct screen *s, json_t *d)
 {
 	const char *health = tg_ctl_text(d, "health", "?"), *error = tg_ctl_text(d, "error", NULL);
@@ -358,10 +396,13 @@ static void device(struct screen *s, json_t *d)
 	if (tg_ctl_number(d, "bad", 0))
 		put(s, TG_WARN, ", %lld bad", tg_ctl_number(d, "bad", 0));
 	if (tg_ctl_number(d, "last_ok_s", -1) >= 0)
-		put(s, TG_PLAIN, ", read %s ago",
+		put(s, TG_PLAIN,
+		    json_is_false(json_object_get(d, "asked")) ? ", heard %s ago" : ", read %s ago",
 		    tg_ctl_age(tg_ctl_number(d, "last_ok_s", 0), age));
 	else
 		put(s, TG_PLAIN, ", never read");
+	if (json_is_true(json_object_get(d, "babbles")))
+		put(s, TG_WARN, ", babbles");
 	if (tg_ctl_number(d, "skipped", 0))
 		put(s, TG_PLAIN, ", %lld polls skipped", tg_ctl_number(d, "skipped", 0));
 	if (error)
@@ -386,7 +427,7 @@ static void print(const struct tg_ctl *ctl, json_t *all)
 {
 	static void (*const blocks[])(struct screen *, json_t *) = { gateway, identity,  enrolment,
 								     tpm,     link_part, spool,
-								     devices };
+								     buses,   devices };
 	struct screen s = { .ctl = ctl };
 
 	for (size_t i = 0; i < TG_ARRAY_SIZE(blocks); i++)

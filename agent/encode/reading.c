@@ -27,11 +27,14 @@ static json_t *value(const struct tg_value *v)
 	return json_null();
 }
 
-static json_t *sample(const struct tg_sample *s)
+/* @offset_us leads to the wall clock; each sample has a time of its own, to the microsecond. */
+static json_t *sample(const struct tg_sample *s, int64_t offset_us)
 {
 	static const char *const qualities[] = { "good", "stale", "bad" };
-	json_t *o = json_pack("{s:s, s:o, s:s, s:s}", "point", s->point, "value", value(&s->value),
-			      "unit", s->unit, "quality", qualities[s->quality]);
+	json_t *o = json_pack("{s:s, s:o, s:s, s:s, s:I}", "point", s->point, "value",
+			      value(&s->value), "unit", s->unit, "quality",
+			      qualities[s->quality], "time_us",
+			      (json_int_t) ((int64_t) s->boot_us + offset_us));
 
 	if (s->quality != TG_GOOD)
 		(void) json_object_set_new(o, "reason", json_string(s->reason));
@@ -49,7 +52,8 @@ char *tg_reading_json(const struct tg_parcel *p, const char *point)
 	samples = json_array();
 	for (size_t i = 0; i < u.pack.n_samples; i++) {
 		if (!point[0] || strcmp(point, u.pack.samples[i].point) == 0)
-			(void) json_array_append_new(samples, sample(&u.pack.samples[i]));
+			(void) json_array_append_new(samples, sample(&u.pack.samples[i],
+								 u.pack.wall_offset_us));
 	}
 	o = json_pack(
 		"{s:s, s:s, s:s, s:o}", "device", u.pack.device, "time",

@@ -79,7 +79,9 @@ static bool changed(const struct tg_rule *r, const struct tg_value *now)
 
 bool tg_rule_due(const struct tg_rule *r, const struct tg_sample *s)
 {
-	if (r->publish == TG_PUBLISH_ALWAYS || !r->told || s->quality != r->quality)
+	if (!r->told || s->quality != r->quality)
+		return true;
+	if (r->publish == TG_PUBLISH_ALWAYS && s->quality == TG_GOOD)
 		return true;
 	/* A stale reading may be older than the last published one; that is no long silence. */
 	if (r->max_silence_us > 0 && s->boot_us >= r->boot_us &&

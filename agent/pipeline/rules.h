@@ -8,12 +8,13 @@
 /*
  * Whether a reading is worth publishing: publish, deadband, max-silence.
  *
- * One rule belongs to one point and remembers what was published last. With
- * publish = always every reading is due. With publish = change these are: the
- * first one; one of another quality than the last, so that bad is told once
- * and good again at once; one beyond the deadband, counted from the last
- * *published* value, so that slow drift is not missed; and any one when
- * max-silence has passed, good or bad, so that silence is not taken for death.
+ * One rule belongs to one point and remembers what was published last. Due are
+ * always: the first one; one of another quality than the last, so that bad is
+ * told once and good again at once; and any one when max-silence has passed,
+ * so that silence is not taken for death and bad is repeated rarely. Beside
+ * them, with publish = always every good one; with publish = change one beyond
+ * the deadband, counted from the last *published* value, so that slow drift is
+ * not missed.
  *
  * Pure but for the copy of a text. Owned by the thread that polls the device.
  * Asking and telling are apart: what was lost on its way is due again.

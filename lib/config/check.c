@@ -234,15 +234,12 @@ static void check_writing(const struct tg_loaded *l, const struct tg_section *s,
 static void check_publishing(const struct tg_loaded *l, const struct tg_section *s,
 			     const struct tg_config_point *point)
 {
-	static const char *const keys[] = { "deadband", "max-silence" };
+	const struct tg_setting *set = tg_section_get(s, "deadband");
 
-	for (size_t i = 0; i < TG_ARRAY_SIZE(keys); i++) {
-		const struct tg_setting *set = tg_section_get(s, keys[i]);
-
-		if (set && point->publish != TG_PUBLISH_CHANGE)
-			tg_warn(l->doc.complain, set->place,
-				"%s has no effect without publish = change", keys[i]);
-	}
+	/* max-silence has an effect without it too: on a point that stays bad. */
+	if (set && point->publish != TG_PUBLISH_CHANGE)
+		tg_warn(l->doc.complain, set->place,
+			"deadband has no effect without publish = change");
 }
 
 static void check_point(const struct tg_loaded *l, const struct tg_section *s)

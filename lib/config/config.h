@@ -109,6 +109,7 @@ struct tg_config_device {
 	unsigned retries;
 	/* Of buses that speak unasked: how long readings are collected for one pack; the longest silence. */
 	uint64_t gather_us, stale_after_us;
+	uint64_t totals_interval_us; /* between two writes of the totals of its counters */
 	union {
 		struct tg_modbus_device modbus;
 		struct tg_i2c_device i2c;

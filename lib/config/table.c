@@ -263,7 +263,7 @@ static const struct tg_config_key general_keys[] = {
 	    "what is dropped at max-size", WORDS(when_full)),
 
 	KEY(METRICS, "textfile", path, metrics.textfile, "",
-	    "file for node_exporter's textfile collector", NO_EFFECT_YET),
+	    "file for node_exporter's textfile collector"),
 	KEY(CONTROL, "group", name, control.group, "tidegate",
 	    "group that may use the control socket", LENGTH(32)),
 
@@ -276,6 +276,9 @@ static const struct tg_config_key general_keys[] = {
 	       RANGE(MS, 10 * MINUTE), ONLY(TIMED)),
 	DEVICE("retries", unsigned, retries, "1", "further tries after one that failed",
 	       RANGE(0, 100), ONLY(RETRIED)),
+	DEVICE("totals-interval", duration, totals_interval_us, "5m",
+	       "longest time that a change of a counter's total is only in memory",
+	       RANGE(SECOND, DAY)),
 	DEVICE("backoff", duration, backoff_us, "60s", "pause for a device that does not answer",
 	       RANGE(0, DAY)),
 
@@ -292,7 +295,7 @@ static const struct tg_config_key general_keys[] = {
 	      RANGE(SECOND, 30 * DAY)),
 	POINT("counter", counter, counter_bits, "no",
 	      "bits of a counter that wraps; its total goes on over wraps and restarts",
-	      RANGE(1, 64), NO_EFFECT_YET),
+	      RANGE(1, 64)),
 	POINT("write", yes_no, write, "no", "whether commands may set it", ONLY(WRITABLE),
 	      NO_EFFECT_YET),
 	POINT("min", bound, min, "", "smallest value that a command may set", FLAG(has_min),

@@ -83,7 +83,7 @@ static void a_first_value_is_due_even_if_zero_or_bad(void **state)
 	assert_true(tg_rule_due(&r, &broken));
 }
 
-static void always_means_every_reading(void **state)
+static void always_means_every_good_reading(void **state)
 {
 	tg_cleanup(tg_rule_done) struct tg_rule r = rule(5, false);
 	struct tg_sample s = real(1), b = bad("x");
@@ -92,8 +92,36 @@ static void always_means_every_reading(void **state)
 	r.publish = TG_PUBLISH_ALWAYS;
 	tg_rule_told(&r, &s);
 	assert_true(tg_rule_due(&r, &s));
-	tg_rule_told(&r, &b);
 	assert_true(tg_rule_due(&r, &b));
+	tg_rule_told(&r, &b);
+	assert_true(tg_rule_due(&r, &s));
+}
+
+/* With both: a device that is dead for a week fills neither disk nor bill. */
+static void what_stays_bad_is_told_once_and_repeated_rarely(void **state)
+{
+	static const enum tg_publish both[] = { TG_PUBLISH_ALWAYS, TG_PUBLISH_CHANGE };
+
+	(void) state;
+	for (size_t i = 0; i < TG_ARRAY_SIZE(both); i++) {
+		tg_cleanup(tg_rule_done) struct tg_rule r = rule(0, false);
+		struct tg_sample b = bad("timeout"), good = real(1);
+		unsigned told = 0;
+
+		r.publish = both[i];
+		for (uint64_t t = 0; t < 3600; t++) {
+			b = at(b, (1000 + t) * (uint64_t) S);
+			if (!tg_rule_due(&r, &b))
+				continue;
+			tg_rule_told(&r, &b);
+			told++;
+		}
+		assert_int_equal(told, 6); /* at once, and each ten minutes */
+		good = at(good, 5000 * (uint64_t) S);
+		assert_true(tg_rule_due(&r, &good));
+		b.quality = TG_STALE;
+		assert_true(tg_rule_due(&r, &b));
+	}
 }
 
 static void the_deadband_decides(void **state)
@@ -244,7 +272,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_first_value_is_due_even_if_zero_or_bad),
-		cmocka_unit_test(always_means_every_reading),
+		cmocka_unit_test(always_means_every_good_reading),
+		cmocka_unit_test(what_stays_bad_is_told_once_and_repeated_rarely),
 		cmocka_unit_test(the_deadband_decides),
 		cmocka_unit_test(slow_drift_is_not_missed),
 		cmocka_unit_test(integers_keep_all_their_digits),

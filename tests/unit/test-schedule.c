@@ -154,6 +154,44 @@ static void the_next_poll_is_always_ahead_and_near(void **state)
 	}
 }
 
+/*
+ * A day on a busy line, in virtual time: four devices, each poll takes up to 0.4 s, one device is dead for an hour and costs its
+ * time-out, somebody reads out of turn. At its end every device is still polled at start + k * every.
+ */
+static void the_phase_holds_over_a_day(void **state)
+{
+	static const uint64_t every[] = { 1 * S, 5 * S, 7 * S, 60 * S };
+	struct tg_schedule s[4];
+	uint64_t rnd = 88172645463325252, start = 1000 * S, now = start, polls[4] = { 0 };
+
+	(void) state;
+	for (unsigned i = 0; i < 4; i++)
+		tg_schedule_init(&s[i], start, every[i], 60 * S, i, 4);
+	while (now < start + 86400 * S) {
+		unsigned next = 0;
+		bool answers;
+
+		rnd ^= rnd << 13, rnd ^= rnd >> 7, rnd ^= rnd << 17;
+		for (unsigned i = 1; i < 4; i++)
+			next = s[i].next_us < s[next].next_us ? i : next;
+		now = now > s[next].next_us ? now : s[next].next_us;
+		answers = next != 1 || now < start + 3600 * S || now > start + 7200 * S;
+		/* The poll itself, and the thread that was not woken at once. */
+		now += answers ? rnd % (S / 10) : S;
+		tg_schedule_done(&s[next], now, answers);
+		polls[next]++;
+		if (rnd % 100 == 0)
+			tg_schedule_done_extra(&s[rnd % 4], now, true);
+	}
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal((s[i].next_us - s[i].start_us) % every[i], 0);
+		if (i == 1)
+			continue;
+		assert_in_range(polls[i] + s[i].skipped, 86400 * S / every[i] - 2, 86400 * S / every[i] + 2);
+		assert_true(s[i].skipped * 20 < polls[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -165,6 +203,7 @@ int main(void)
 		cmocka_unit_test(an_answer_out_of_turn_ends_the_back_off),
 		cmocka_unit_test(a_poll_out_of_turn_leaves_the_grid_alone),
 		cmocka_unit_test(waking_a_device_polls_it_now_and_keeps_the_grid),
+		cmocka_unit_test(the_phase_holds_over_a_day),
 		cmocka_unit_test(the_next_poll_is_always_ahead_and_near),
 	};
 

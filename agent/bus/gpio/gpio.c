@@ -372,6 +372,12 @@ static void gpio_describe(struct tg_bus *bus, struct tg_bus_note *out)
 				bus->chip.info.label);
 }
 
+/* Since the lines were requested: the worker makes a total of it that goes on over restarts. */
+static bool gpio_counts(const struct tg_config_point *point)
+{
+	return point->gpio.count != 0;
+}
+
 const struct tg_bus_driver tg_gpio_driver = {
 	.name = "gpio",
 	.type = TG_BUS_GPIO,
@@ -379,6 +385,7 @@ const struct tg_bus_driver tg_gpio_driver = {
 	.plan = gpio_plan,
 	.plan_free = gpio_plan_free,
 	.patience_us = gpio_patience_us,
+	.counts = gpio_counts,
 	.poll = gpio_poll,
 	.listen_fd = gpio_listen_fd,
 	.listen = gpio_listen,
