@@ -7,7 +7,7 @@
 #
 #   tools     the programs that the steps below need, and a look whether this host can run arm64 programs at all;
 #             exit 77 and a reason in the last line when it cannot
-#   image     kernel, initrd.img and disk.img of an arm64 Debian 12; kept as long as this file stays as it is
+#   image     kernel, initrd.img and disk.img of an arm64 Debian 12; kept as long as what this file puts in stays the same
 #   tidegate  tidegate for arm64 out of this tree, as tidegate.tar; the chroot of its cross compiler is kept
 #
 # As root. Starts nothing and leaves no mount; the registration of the arm64 emulator with the kernel ends with the script.
@@ -17,7 +17,8 @@ set -eu
 
 suite=bookworm
 cache=$top/build/machine
-tools=(qemu-system-arm qemu-utils qemu-user-static mmdebstrap kmod rsync cpio e2fsprogs openssh-client python3)
+tools=(qemu-system-arm qemu-utils qemu-user-static mmdebstrap kmod rsync cpio e2fsprogs openssh-client python3
+	mosquitto mosquitto-clients)
 
 # What the guest is: an init, buses and the tools to look at them, and the libraries that tidegate links.
 guest_packages=(
@@ -144,7 +145,7 @@ settle() { # TREE
 build_image() {
 	local want kernel_tree=$cache/kernel-tree root_tree=$cache/root-tree version excludes=() path
 	mkdir -p "$cache"
-	want=$(sha256sum <"${BASH_SOURCE[0]}")
+	want=$({ declare -f build_image settle initrd debian && echo "$suite ${guest_packages[*]} ${unused_modules[*]}"; } | sha256sum)
 	[ "$(cat "$cache/image.made" 2>/dev/null)" != "$want" ] || { echo "kept"; return 0; }
 	rm -f "$cache/image.made"
 	emulator_on

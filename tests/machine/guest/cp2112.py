@@ -154,6 +154,8 @@ class Device:
 
 
 def main():
+    # hid-cp2112 waits a tenth of a second for an answer, whatever else the machine does.
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
     bridge = Bridge(all_chips())
     device = Device(bridge)
     pending = b""
