@@ -38,7 +38,7 @@
 #define MISBEHAVED_US (60 * TG_US_PER_S) /* and when what it keeps for us would only come again */
 #define LOOK_US                                                                                    \
 	(1 * TG_US_PER_S) /* how often the library looks whether the broker is still there */
-#define RECEIVE_BUFFER (128 * 1024)
+#define RECEIVE_BUFFER (16 * 1024)
 #define FLOOD_MAX      (64 * TG_LISTEN_MAX) /* messages of one turn: a TLS record can hold thousands */
 #define BUSY_ROUNDS    TG_LISTEN_MAX
 #define GRANTED_NO     0x80 /* MQTT 3.1.1 section 3.9.3 */
