@@ -17,8 +17,8 @@
  * generously (QUIET_US): 3.5 characters are nothing to a USB adapter.
  *
  * A line has no transaction numbers. After a time-out the answer may still come, and would pass for that of the next request
- * of the same form to the same unit. So for as long again as the time-out that unit is asked nothing of that form but
- * the same once more, to which a late answer is an answer too. Once it has answered that, one answer more is under way
+ * of the same form to the same unit. So for as long again as the time-out, and LATE_MIN_US at least, that unit is asked
+ * nothing of that form but the same once more, to which a late answer is an answer too. Once it has answered that, one answer more is under way
  * than was asked for: each late one is counted off when it comes, or waited for. Other units are told apart by their
  * number, and need not wait.
  */
@@ -41,6 +41,9 @@
 #define QUIET_US                                                                                   \
 	(50 * TG_US_PER_MS) /* within a frame; adapters hold bytes back for 16 ms, schedulers too */
 #define SLACK_US    (100 * TG_US_PER_MS) /* of a whole answer */
+/* How long after its time-out an answer may still come, where the time-out itself is shorter: behind an adapter and on a
+ * busy machine it is later than the line alone makes it. */
+#define LATE_MIN_US (250 * TG_US_PER_MS)
 #define STRAY_READS 64                   /* of what came unasked, before each look at the clock */
 #define HINT_MAX    160
 
@@ -93,6 +96,11 @@ static uint64_t quiet_us(const struct tg_modbus_link *link)
 	uint64_t gap = chars_us(link, 4);
 
 	return gap > QUIET_US ? gap : QUIET_US;
+}
+
+static uint64_t lateness_us(uint64_t timeout_us)
+{
+	return timeout_us > LATE_MIN_US ? timeout_us : LATE_MIN_US;
 }
 
 /* --- the port --- */
@@ -340,7 +348,7 @@ static int tell_silence(struct tg_modbus_link *link, const struct reception *rx,
 	    !tg_modbus_is_same(rx->q, &link->late))
 		link->owed[rx->q->unit] = 0;
 	link->owed[rx->q->unit]++;
-	link->doubt_us[rx->q->unit] = tg_us_add(rx->deadline_us, rx->timeout_us);
+	link->doubt_us[rx->q->unit] = tg_us_add(rx->deadline_us, lateness_us(rx->timeout_us));
 	link->late = *rx->q;
 	link->late.data = NULL;
 	if (rx->foreign.code != 0)
@@ -356,7 +364,7 @@ static void settle_answer(struct tg_modbus_link *link, const struct reception *r
 	if (link->doubt_us[unit] <= rx->first_us)
 		clear_doubt(link, unit);
 	else if (tg_modbus_is_same(rx->q, &link->late))
-		link->doubt_us[unit] = tg_us_add(rx->deadline_us, rx->timeout_us);
+		link->doubt_us[unit] = tg_us_add(rx->deadline_us, lateness_us(rx->timeout_us));
 }
 
 /* The frame at @at is the answer. */
@@ -417,7 +425,8 @@ static int rtu_transact(struct tg_modbus_link *link, const struct tg_modbus_requ
 		return r;
 	r = wait_turn(link, q,
 		      tg_us_add(tg_clock_boot_us(),
-				link->cfg->turnaround_us + gap_us(link) + 2 * timeout_us),
+				link->cfg->turnaround_us + gap_us(link) +
+					2 * lateness_us(timeout_us)),
 		      reterr);
 	if (r < 0)
 		return r;
@@ -445,7 +454,8 @@ static uint64_t rtu_request_us(const struct tg_modbus_link *link, uint64_t timeo
 	uint64_t frames = chars_us(link, 2 * TG_MODBUS_RTU_MAX) * 5 / 4;
 
 	/* Once before the request, for silence, and once behind it. */
-	return 3 * timeout_us + frames + SLACK_US + gap_us(link) + link->cfg->turnaround_us;
+	return timeout_us + 2 * lateness_us(timeout_us) + frames + SLACK_US + gap_us(link) +
+	       link->cfg->turnaround_us;
 }
 
 static const char *rtu_hint(struct tg_modbus_link *link)
