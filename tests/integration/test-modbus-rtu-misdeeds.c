@@ -73,7 +73,7 @@ static const struct misdeed_row rows[] = {
 	ROW("echo-only", 0, LOST, "own request came back"),
 	ROW("silence", 0, LOST, "timeout"),
 	ROW("late", 10, READ, ""),
-	LOUD("late", TIMEOUT_MS + 20, LOST, "timeout"),
+	LOUD("late", TIMEOUT_MS + 150, LOST, "timeout"),
 	ROW("dribble", 2, READ, ""),
 	LOUD("dribble", 40, HARMLESS, ""),
 	LOUD("dribble", 100, LOST, "wrong answer"),
@@ -107,7 +107,7 @@ static const struct misdeed_row writes[] = {
 	ROW("wrong-function", 0, BAD, "wrong answer"),
 	ROW("wrong-unit", 0, BAD, "wrong answer: from unit 4, asked 3"),
 	ROW("silence", 0, BAD, "timeout"),
-	ROW("late", TIMEOUT_MS + 20, BAD, "timeout"),
+	ROW("late", TIMEOUT_MS + 150, BAD, "timeout"),
 	ROW("bare-function", 0, BAD, ""),
 	ROW("byte-lost", 0, BAD, ""),
 	ROW("noise", 4, BAD, "wrong answer"),
@@ -236,9 +236,9 @@ static void a_late_answer_is_never_taken_for_that_of_another_register(void **sta
 	bench_close(&bench);
 	for (size_t i = 0; i < TG_ARRAY_SIZE(far_apart); i++)
 		bench_point(&bench.points[i], "r", TG_MODBUS_HOLDING, far_apart[i]);
-	bench.devices[0].timeout_us = 60 * MS;
+	bench.devices[0].timeout_us = 100 * MS;
 	bench_open(&bench);
-	for (unsigned late = 58; late < 105; late += 9) {
+	for (unsigned late = 95; late < 160; late += 24) {
 		char what[32];
 
 		(void) snprintf(what, sizeof(what), "late by %u ms", late);

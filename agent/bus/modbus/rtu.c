@@ -361,7 +361,8 @@ static void settle_answer(struct tg_modbus_link *link, const struct reception *r
 {
 	uint8_t unit = rx->q->unit;
 
-	if (link->doubt_us[unit] <= rx->first_us)
+	/* As it was when this was asked, not when the answer was read. */
+	if (link->doubt_us[unit] <= rx->deadline_us - rx->timeout_us)
 		clear_doubt(link, unit);
 	else if (tg_modbus_is_same(rx->q, &link->late))
 		link->doubt_us[unit] = tg_us_add(rx->deadline_us, lateness_us(rx->timeout_us));
