@@ -18,7 +18,7 @@ class OneScreen(Scenario):
             self.assertTrue(line.isprintable(), line)
         heads = [line.split()[0] for line in lines if not line.startswith(" ")]
         self.assertEqual([h for h in heads if h not in ("enrolment", "renewal")],
-                         ["gateway", "identity", "TPM", "link", "spool", "devices"])
+                         ["gateway", "identity", "TPM", "link", "spool", "buses", "devices"])
         return {head: next(block for block in self.blocks(lines) if block.startswith(head)) for head in heads}
 
     @staticmethod
