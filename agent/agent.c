@@ -41,6 +41,11 @@ struct tg_keeper *tg_agent_keeper(struct tg_agent *a)
 	return a->keeper;
 }
 
+struct tg_desk *tg_agent_desk(struct tg_agent *a)
+{
+	return a->desk;
+}
+
 sd_event *tg_agent_loop(struct tg_agent *a)
 {
 	return a->loop;
@@ -91,6 +96,8 @@ void tg_agent_picture(struct tg_agent *a, struct tg_picture *ret)
 		.claim = &a->claim,
 	};
 	memcpy(ret->boot_id, a->boot_id, sizeof(ret->boot_id));
+	tg_desk_state(a->desk, &ret->commands);
+	ret->safe = tg_desk_safe(a->desk);
 	tg_timekeeping_state(a->time, &ret->time);
 	tg_keeper_status(a->keeper, &ret->keeper);
 }

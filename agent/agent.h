@@ -31,6 +31,7 @@ struct tg_control *tg_agent_control(struct tg_agent *a);
 /* The configuration that device numbers belong to. */
 const struct tg_config *tg_agent_config(const struct tg_agent *a);
 struct tg_keeper *tg_agent_keeper(struct tg_agent *a);
+struct tg_desk *tg_agent_desk(struct tg_agent *a);
 const char *tg_agent_state_dir(const struct tg_agent *a);
 sd_event *tg_agent_loop(struct tg_agent *a);
 /* The TPM is asked soon how it is, if it has not been just now: somebody wants to know. */

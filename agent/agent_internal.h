@@ -3,6 +3,7 @@
 
 #include "agent/agent.h"
 
+#include "agent/command/desk.h"
 #include "agent/control/verbs.h"
 #include "agent/identity/expiry.h"
 #include "agent/fleet.h"
@@ -40,6 +41,7 @@ struct tg_agent {
 	struct tg_claim claim;
 	struct tg_expiry expiry;
 	struct tg_fleet *fleet;
+	struct tg_desk *desk;
 	struct tg_control *control;
 	struct tg_verbs *verbs;
 	struct tg_textfile *textfile;

@@ -29,6 +29,7 @@ void tg_agent_on_fleet(void *user)
 	struct tg_agent *a = user;
 
 	tg_verbs_reconfigured(a->verbs);
+	tg_desk_reconfigured(a->desk);
 	a->status_due = true;
 }
 

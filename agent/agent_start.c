@@ -93,6 +93,65 @@ static int start_tpm(struct tg_agent *a, struct tg_fault *reterr)
 	return r;
 }
 
+/* --- commands: what the desk and the link have to do with one another --- */
+
+static struct tg_command_clock command_clock(void *user)
+{
+	const struct tg_pipeline_clock now = tg_timekeeping_now(user);
+
+	return (struct tg_command_clock){
+		.wall_us = (int64_t) tg_clock_boot_us() + now.wall_offset_us,
+		.floor_us = tg_timekeeping_floor(user) * (int64_t) TG_US_PER_S,
+		.trust = now.trust,
+	};
+}
+
+static void publish_result(void *user, const char *device, const char *id, char *json, bool executed)
+{
+	struct tg_agent *a = user;
+
+	/* In the ledger it stays untold, for the next start. */
+	if (tg_link_result(a->link, device, id, json, executed) < 0)
+		free(json);
+}
+
+static void answer_client(void *user, uint64_t client, const char *json, const struct tg_fault *why)
+{
+	struct tg_agent *a = user;
+
+	if (json)
+		tg_control_answer(a->control, client, json, 0);
+	else
+		tg_control_refuse(a->control, client, TG_EXIT_FAILED, why->text);
+}
+
+static int on_command(void *user, const char *device, uint8_t *payload, size_t len)
+{
+	struct tg_agent *a = user;
+
+	return tg_desk_deliver(a->desk, device, payload, len);
+}
+
+static void on_result_told(void *user, const char *id)
+{
+	struct tg_agent *a = user;
+
+	tg_desk_told(a->desk, id);
+}
+
+static int start_desk(struct tg_agent *a)
+{
+	return tg_desk_new(&(struct tg_desk_options){ .loop = a->loop,
+						      .state_dir = a->o->state_dir,
+						      .fleet = a->fleet,
+						      .clock = command_clock,
+						      .clock_user = a->time,
+						      .publish = publish_result,
+						      .answer = answer_client,
+						      .user = a },
+			   &a->desk);
+}
+
 static int start_data_path(struct tg_agent *a, struct tg_fault *reterr)
 {
 	uint32_t epoch;
@@ -110,16 +169,6 @@ static int start_data_path(struct tg_agent *a, struct tg_fault *reterr)
 		r = tg_pipeline_new(a->cfg, epoch, a->spool, a->tap, tg_timekeeping_now, a->time,
 				    &a->pipeline);
 	if (r == 0)
-		r = tg_link_new(&(struct tg_link_options){ .state_dir = a->o->state_dir,
-							   .spool = a->spool,
-							   .clock = tg_timekeeping_now,
-							   .believed_s = tg_timekeeping_believed_s,
-							   .clock_user = a->time,
-							   .report = tg_agent_on_link_report,
-							   .prepare = prepare_provider,
-							   .user = a },
-				&a->link, reterr);
-	if (r == 0)
 		r = tg_fleet_new(a->loop,
 				 &(struct tg_worker_setup){
 					 .pipeline = a->pipeline,
@@ -128,6 +177,21 @@ static int start_data_path(struct tg_agent *a, struct tg_fault *reterr)
 					 .bus_changed = tg_agent_on_bus_state,
 					 .user = a },
 				 tg_agent_on_fleet, &a->fleet);
+	/* Before the link, whose thread hands commands to it. */
+	if (r == 0)
+		r = start_desk(a);
+	if (r == 0)
+		r = tg_link_new(&(struct tg_link_options){ .state_dir = a->o->state_dir,
+							   .spool = a->spool,
+							   .clock = tg_timekeeping_now,
+							   .believed_s = tg_timekeeping_believed_s,
+							   .clock_user = a->time,
+							   .report = tg_agent_on_link_report,
+							   .prepare = prepare_provider,
+							   .command = on_command,
+							   .result_told = on_result_told,
+							   .user = a },
+				&a->link, reterr);
 	return r;
 }
 
@@ -304,6 +368,8 @@ static void release(struct tg_agent *a)
 	a->fleet = tg_fleet_free(a->fleet);
 	a->watch = tg_tpm_watch_free(a->watch);
 	a->link = tg_link_free(a->link);
+	/* Behind those that hand tasks back and commands in. */
+	a->desk = tg_desk_free(a->desk);
 	a->pipeline = tg_pipeline_free(a->pipeline);
 	a->spool = tg_spool_free(a->spool);
 	a->time = tg_timekeeping_free(a->time);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/control/verbs.h"
 
+#include "agent/command/desk.h"
 #include "agent/encode/reading.h"
 #include "agent/status/history.h"
 #include "agent/status/metrics.h"
@@ -9,6 +10,7 @@
 #include <tidegate/identity.h>
 
 #include <errno.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -318,6 +320,81 @@ static void do_watch(struct tg_verbs *v, tg_client c, json_t *request)
 	tg_control_answer(tg_agent_control(v->agent), c, "{\"watching\":true}", 1);
 }
 
+/* A value of JSON that a command may have. */
+static int take_value(json_t *json, struct tg_kept_value *ret)
+{
+	struct tg_value v = { .type = TG_VALUE_NONE };
+
+	if (json_is_boolean(json))
+		v = (struct tg_value){ .type = TG_VALUE_BOOL, .b = json_is_true(json) };
+	else if (json_is_integer(json))
+		v = (struct tg_value){ .type = TG_VALUE_INT, .i = json_integer_value(json) };
+	else if (json_is_real(json))
+		v = (struct tg_value){ .type = TG_VALUE_REAL, .real = json_real_value(json) };
+	else if (json_is_string(json) && json_string_length(json) <= TG_COMMAND_TEXT_MAX)
+		v = (struct tg_value){ .type = TG_VALUE_TEXT, .text = json_string_value(json) };
+	else
+		return -EINVAL;
+	tg_kept_set(ret, &v);
+	return 0;
+}
+
+static void do_write(struct tg_verbs *v, tg_client c, json_t *request)
+{
+	struct tg_command command = { .local = true };
+	size_t device;
+
+	if (find_device(v, c, request, false, &device) < 0 ||
+	    find_point(v, c, request, device, command.point) < 0)
+		return;
+	if (!command.point[0] || take_value(json_object_get(request, "value"), &command.value) < 0) {
+		refuse(v, c, TG_EXIT_USAGE, "a point and a value are needed: a number, a boolean or a text of at "
+					    "most 256 bytes");
+		return;
+	}
+	(void) snprintf(command.id, sizeof(command.id), "local-%016" PRIx64, tg_random_u64());
+	(void) snprintf(command.device, sizeof(command.device), "%s", tg_agent_config(v->agent)->devices[device].name);
+	tg_desk_write(tg_agent_desk(v->agent), c, &command);
+}
+
+/* The bus, or the bus of the device, that @name is. */
+static int find_bus(const struct tg_config *cfg, const char *name, size_t *ret_bus, size_t *ret_device)
+{
+	*ret_device = ANY_DEVICE;
+	for (size_t i = 0; i < cfg->n_devices; i++) {
+		if (strcmp(cfg->devices[i].name, name) != 0)
+			continue;
+		*ret_device = i;
+		*ret_bus = cfg->devices[i].bus;
+		return 0;
+	}
+	for (size_t i = 0; i < cfg->n_buses; i++) {
+		if (strcmp(cfg->buses[i].name, name) != 0)
+			continue;
+		*ret_bus = i;
+		return 0;
+	}
+	return -ENOENT;
+}
+
+static void do_probe(struct tg_verbs *v, tg_client c, json_t *request)
+{
+	const char *name = json_string_value(json_object_get(request, "name"));
+	const char *address = json_string_value(json_object_get(request, "address"));
+	struct tg_fault why = { .text = "" };
+	size_t bus, device;
+	char text[160];
+
+	if (!name || find_bus(tg_agent_config(v->agent), name, &bus, &device) < 0) {
+		(void) snprintf(text, sizeof(text), "no device and no bus '%.*s' in the configuration", TG_NAME_MAX,
+				name ? name : "");
+		refuse(v, c, TG_EXIT_USAGE, text);
+		return;
+	}
+	if (tg_desk_probe(tg_agent_desk(v->agent), c, bus, device, address ? address : "", &why) < 0)
+		refuse(v, c, TG_EXIT_FAILED, why.text);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(struct tg_verbs *v, tg_client c, json_t *request);
@@ -326,6 +403,7 @@ static const struct {
 	{ "status", do_status }, { "identity", do_identity }, { "read", do_read },
 	{ "watch", do_watch },   { "reload", do_reload },     { "enroll", do_enroll },
 	{ "renew", do_renew },   { "progress", do_progress }, { "history", do_history },
+	{ "write", do_write },   { "probe", do_probe },
 };
 
 void tg_verbs_request(void *user, tg_client client, const char *line, size_t len)

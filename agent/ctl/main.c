@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/ctl/ctl.h"
 
+#include "base/parse.h"
 #include "config/load.h"
 
 #include <tidegate/control.h>
@@ -14,8 +15,8 @@
 /* Dispatch and help come from the same table. */
 static const struct tg_ctl_verb *const verbs[] = {
 	&tg_verb_status, &tg_verb_check,  &tg_verb_identity, &tg_verb_enroll, &tg_verb_renew,
-	&tg_verb_read,   &tg_verb_watch,  &tg_verb_reload,   &tg_verb_forget_claim,
-	&tg_verb_metrics,
+	&tg_verb_read,   &tg_verb_watch,  &tg_verb_write,    &tg_verb_probe,  &tg_verb_reload,
+	&tg_verb_forget_claim, &tg_verb_metrics,
 };
 
 static void help(FILE *to)
@@ -67,13 +68,42 @@ static const struct option options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
+static bool is_negative_number(const char *text)
+{
+	double v;
+
+	return text[0] == '-' && tg_parse_real(text, &v) == 0;
+}
+
+/*
+ * "-5" is a value to `write`, and would be an option to getopt(): such words are moved behind all others, where it does not
+ * look. Returns how many are left to it. Behind "--" it takes nothing for an option anyway.
+ */
+static int set_numbers_aside(int argc, char **argv)
+{
+	int n = argc;
+
+	for (int i = 1; i < n && strcmp(argv[i], "--") != 0;) {
+		char *word = argv[i];
+
+		if (!is_negative_number(word)) {
+			i++;
+			continue;
+		}
+		memmove(&argv[i], &argv[i + 1], (size_t) (argc - i - 1) * sizeof(*argv));
+		argv[argc - 1] = word;
+		n--;
+	}
+	return n;
+}
+
 /* Options may stand anywhere on the line. Returns an exit code, or -1. */
-static int take_options(struct tg_ctl *ctl, int *argc, char **argv)
+static int take_options(struct tg_ctl *ctl, int argc, char **argv)
 {
 	int c;
 
 	opterr = 0;
-	while ((c = getopt_long(*argc, argv, "", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
 		case OPT_JSON:
 			ctl->json = true;
@@ -165,7 +195,7 @@ int main(int argc, char **argv)
 		.terminal = isatty(STDOUT_FILENO),
 		.colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR"),
 	};
-	int code = take_options(&ctl, &argc, argv);
+	int code = take_options(&ctl, set_numbers_aside(argc, argv), argv);
 
 	if (code >= 0)
 		return code;

@@ -381,10 +381,36 @@ static void buses(struct screen *s, json_t *all)
 		bus(s, b);
 }
 
+/* Where there have been any, or an output has fallen. */
+static void commands(struct screen *s, json_t *all)
+{
+	json_t *o = json_object_get(all, "commands");
+	long long done = tg_ctl_number(o, "done", 0), refused = tg_ctl_number(o, "refused", 0),
+		  failed = tg_ctl_number(o, "failed", 0) + tg_ctl_number(o, "unknown", 0),
+		  safe = tg_ctl_number(o, "safe", 0), unsafe = tg_ctl_number(o, "unsafe", 0),
+		  lost = tg_ctl_number(o, "dropped", 0);
+
+	if (!(done + refused + failed + safe + unsafe + lost))
+		return;
+	head(s, "commands");
+	put(s, TG_PLAIN, "%lld done, %lld refused", done, refused);
+	if (failed)
+		put(s, TG_WARN, ", %lld failed or unknown", failed);
+	if (lost)
+		put(s, TG_WARN, ", %lld dropped", lost);
+	if (safe)
+		put(s, TG_WARN, ", %lld outputs in their safe state", safe);
+	if (unsafe)
+		put(s, TG_FAIL, ", %lld that cannot be brought there", unsafe);
+	line_end(s);
+}
+
 static void device(struct screen *s, json_t *d)
 {
 	const char *health = tg_ctl_text(d, "health", "?"), *error = tg_ctl_text(d, "error", NULL);
 	char age[24];
+	json_t *point;
+	size_t i;
 
 	put(s, TG_PLAIN, "%s", tg_ctl_text(d, "name", "?"));
 	/* The names' column is as wide as most of them are. */
@@ -405,6 +431,8 @@ static void device(struct screen *s, json_t *d)
 		put(s, TG_WARN, ", babbles");
 	if (tg_ctl_number(d, "skipped", 0))
 		put(s, TG_PLAIN, ", %lld polls skipped", tg_ctl_number(d, "skipped", 0));
+	json_array_foreach (json_object_get(d, "safe"), i, point)
+		put(s, TG_WARN, ", %s in its safe state", json_string_value(point));
 	if (error)
 		put(s, TG_WARN, ": %s", error);
 	line_end(s);
@@ -427,7 +455,7 @@ static void print(const struct tg_ctl *ctl, json_t *all)
 {
 	static void (*const blocks[])(struct screen *, json_t *) = { gateway, identity,  enrolment,
 								     tpm,     link_part, spool,
-								     buses,   devices };
+								     commands, buses, devices };
 	struct screen s = { .ctl = ctl };
 
 	for (size_t i = 0; i < TG_ARRAY_SIZE(blocks); i++)

@@ -197,6 +197,8 @@ static void turn(struct tg_link *l)
 	if (l->report.state == TG_LINK_GREETING || l->report.state == TG_LINK_ONLINE)
 		tg_link_publish_status(l);
 	tg_link_watch_probation(l, tg_clock_boot_us());
+	tg_link_take_results(l);
+	tg_link_publish_results(l);
 	tg_link_publish_notes(l);
 	tg_link_publish_packs(l);
 	tg_link_pay(l, tg_clock_boot_us());
@@ -215,6 +217,7 @@ static void *run(void *arg)
 			{ .fd = tg_mailbox_fd(l->orders), .events = POLLIN },
 			{ .fd = tg_mailbox_fd(l->events), .events = POLLIN },
 			{ .fd = l->held.parcel ? -1 : tg_mailbox_fd(l->out), .events = POLLIN },
+			{ .fd = tg_mailbox_fd(l->results_in), .events = POLLIN },
 		};
 
 		turn(l);
@@ -286,6 +289,9 @@ static int make_boxes(struct tg_link *l)
 	if (r == 0)
 		r = tg_mailbox_new(TG_LINK_WINDOW_MAX, sizeof(struct tg_spool_out),
 				   tg_link_drop_out, &l->out);
+	if (r == 0)
+		r = tg_mailbox_new(TG_LINK_RESULTS, sizeof(struct tg_link_result),
+				   tg_link_drop_result, &l->results_in);
 	return r;
 }
 
@@ -294,9 +300,11 @@ static void release(struct tg_link *l)
 	l->orders = tg_mailbox_free(l->orders);
 	l->events = tg_mailbox_free(l->events);
 	l->out = tg_mailbox_free(l->out);
+	l->results_in = tg_mailbox_free(l->results_in);
 	tg_config_unref(l->setup.cfg);
 	tg_message_done(&l->message);
 	tg_link_notes_done(l);
+	tg_link_results_done(l);
 	free(l->status);
 	free(l->echo);
 	free(l);

@@ -51,7 +51,9 @@ struct tg_link_report {
 	uint64_t next_us;            /* next attempt while offline; 0: not planned */
 	uint64_t connects, failures; /* since start */
 	uint64_t published, acknowledged;
-	uint64_t commands_ignored;
+	uint64_t commands_ignored; /* retained, or of no device */
+	unsigned results_waiting;
+	uint64_t results_dropped;
 	int64_t peer_not_before; /* latest notBefore of a broker whose certificate proved it; 0: none */
 	enum tg_mqtt_cause cause; /* of the last failure */
 	char error[TG_FAULT_MAX]; /* "" after a good session has begun */
@@ -77,6 +79,13 @@ struct tg_link_options {
 	/* Called on the link's thread before each connect: makes TPM keys usable, or says why not. May block. */
 	int (*prepare)(void *user, struct tg_fault *reterr);
 	tg_link_report_fn report;
+	/*
+	 * Called on the link's thread with a message on the command topic: the device that the topic names, and the payload,
+	 * which is taken over by who returns 0. Must only post.
+	 */
+	int (*command)(void *user, const char *device, uint8_t *payload, size_t len);
+	/* Called on the link's thread: the broker has the result, or does not want it. May block on the disk. */
+	void (*result_told)(void *user, const char *id);
 	void *user;
 };
 
@@ -100,6 +109,14 @@ int tg_link_suspend(struct tg_link *l, bool away) TG_CHECKED;
  */
 #define TG_LINK_EVENTS 16
 int tg_link_event(struct tg_link *l, char *json) TG_CHECKED;
+/*
+ * The result of a command, as JSON, published at the command topic of @device + "/result", QoS 1, not retained: kept until
+ * the broker has acknowledged it, over sessions, among at most TG_LINK_RESULTS others. Where there are too many, those of
+ * commands that were not @executed go first, then the oldest. Takes over @json on success.
+ */
+#define TG_LINK_RESULTS 128
+int tg_link_result(struct tg_link *l, const char *device, const char *id, char *json,
+		   bool executed) TG_CHECKED;
 /* How long one turn of the thread may last. */
 uint64_t tg_link_patience_us(void);
 /* Says goodbye and ends the thread within @timeout_us; a thread that hangs in a library is left behind (-ETIMEDOUT). */

@@ -3,6 +3,7 @@
 
 #include "agent/mqtt/link.h"
 
+#include "agent/command/command.h"
 #include "agent/mqtt/message.h"
 #include "agent/mqtt/trial.h"
 #include "base/backoff.h"
@@ -16,17 +17,21 @@
  * The link's inside, for its files: link.c has the thread and what others may
  * ask of it, link_session.c what each step of the state machine does,
  * link_traffic.c what comes from the broker and goes to it, link_events.c what
- * the cloud is told, link_identity.c what becomes of identities. Everything
+ * the cloud is told, link_results.c what became of its commands, link_identity.c what becomes of identities. Everything
  * runs on the link's thread.
  */
 #define TG_LINK_WINDOW_MAX         256 /* the largest in-flight window that the configuration takes */
-#define TG_LINK_OWN_PUBLISHES      3   /* status, event and goodbye, beside the packs */
+#define TG_LINK_RESULT_WINDOW      8   /* results in flight */
+/* Status, event and goodbye, and results, beside the packs. */
+#define TG_LINK_OWN_PUBLISHES      (3 + TG_LINK_RESULT_WINDOW)
 #define TG_LINK_CONNECT_TIMEOUT_US (20 * TG_US_PER_S)
 #define TG_LINK_LOOK_US            (30 * TG_US_PER_S)  /* identities are looked for again */
 #define TG_LINK_RETIRE_AGAIN_US    (300 * TG_US_PER_S) /* an old key that did not go is told to go again */
 
 /* Cookies below 2^32 are never sequence numbers: epochs start at 1. */
-enum { TG_COOKIE_STATUS = 1, TG_COOKIE_NEWS, TG_COOKIE_GOODBYE, TG_COOKIE_NOTE };
+enum { TG_COOKIE_STATUS = 1, TG_COOKIE_NEWS, TG_COOKIE_GOODBYE, TG_COOKIE_NOTE, TG_COOKIE_RESULT };
+/* Results have those from TG_COOKIE_RESULT up to here. */
+#define TG_COOKIE_RESULT_LAST UINT32_MAX
 
 /* An event for the cloud that waits for its PUBACK. */
 struct tg_link_note {
@@ -35,10 +40,19 @@ struct tg_link_note {
 	bool retires; /* with its delivery the previous identity goes */
 };
 
+/* A result that waits for its PUBACK. */
+struct tg_link_result {
+	char device[TG_NAME_MAX + 1], id[TG_COMMAND_ID_MAX + 1];
+	char *json; /* owned */
+	bool executed;
+	unsigned tries;  /* sessions that the broker ended while it was in flight */
+	uint64_t cookie; /* while it is in flight; 0: it is not */
+};
+
 struct tg_link {
 	/* fixed at birth */
 	struct tg_link_options o;
-	struct tg_mailbox *orders, *events, *out;
+	struct tg_mailbox *orders, *events, *out, *results_in;
 	pthread_t thread;
 	_Atomic bool ended;
 
@@ -64,6 +78,11 @@ struct tg_link {
 	size_t n_notes;
 	bool note_in_flight; /* the first of them */
 	bool notes_denied;   /* the broker has ended sessions for one, and taken none since */
+	struct tg_link_result results[TG_LINK_RESULTS]; /* oldest first */
+	size_t n_results;
+	uint64_t result_cookie;    /* the last one given */
+	uint64_t results_since_us; /* the second that is counted */
+	unsigned results_sent;     /* in it */
 	uint64_t connect_us, deadline_us, due_us, reported_us;
 	uint64_t session_acks, session_packs; /* acknowledged, published */
 	uint64_t moved_us; /* when the window was empty or one of it was acknowledged */
@@ -76,6 +95,7 @@ struct tg_link {
 	uint64_t looked_us, owed_us, retire_us, probation_since_us;
 	char blame[TG_FAULT_MAX]; /* the last failure under a new identity */
 	char status_topic[TG_MQTT_TOPIC_MAX + 1];
+	char command_filter[TG_MQTT_TOPIC_MAX + 1]; /* of this session's subscription */
 	struct tg_link_report report;
 };
 
@@ -112,6 +132,17 @@ void tg_link_notes_done(struct tg_link *l);
 bool tg_link_notes_retire(const struct tg_link *l);
 /* The previous identity stays after all: drops what says otherwise. */
 void tg_link_notes_stay(struct tg_link *l);
+
+/* Takes in results that were posted, whatever the state. */
+void tg_link_take_results(struct tg_link *l);
+/* Publishes those that wait, as far as the window and the rate allow. */
+void tg_link_publish_results(struct tg_link *l);
+void tg_link_result_acked(struct tg_link *l, uint64_t cookie);
+/* The session ended; returns whether results were in flight, which may be why when the broker @ended it. */
+bool tg_link_results_lost(struct tg_link *l, bool ended);
+void tg_link_results_done(struct tg_link *l);
+/* For tg_mailbox_new(). */
+void tg_link_drop_result(void *result);
 
 /* Takes in what the disk has of identities. */
 void tg_link_look(struct tg_link *l);

@@ -127,13 +127,12 @@ static void forget_past(struct tg_link *l)
 static int subscribe_to_commands(struct tg_link *l, struct tg_fault *reterr)
 {
 	struct tg_specifiers spec = l->setup.spec;
-	char filter[TG_MQTT_TOPIC_MAX + 1];
 	int r;
 
 	spec.device = "+";
-	r = tg_specifiers_expand(&spec, l->setup.cfg->mqtt.command_topic, filter, sizeof(filter),
-				 reterr);
-	return r < 0 ? r : tg_mqtt_subscribe(l->mqtt, filter, reterr);
+	r = tg_specifiers_expand(&spec, l->setup.cfg->mqtt.command_topic, l->command_filter,
+				 sizeof(l->command_filter), reterr);
+	return r < 0 ? r : tg_mqtt_subscribe(l->mqtt, l->command_filter, reterr);
 }
 
 void tg_link_await_end(struct tg_link *l)
@@ -192,6 +191,7 @@ static void forget_session(struct tg_link *l)
 	forget_past(l);
 	l->mqtt = tg_mqtt_free(l->mqtt);
 	l->note_in_flight = false;
+	(void) tg_link_results_lost(l, false);
 	free(tg_take(l->echo));
 	tg_parcel_unref(tg_take(l->held.parcel));
 	silence_spool(l);
@@ -252,6 +252,7 @@ static bool judge_end(struct tg_link *l, enum tg_link_state from)
 	l->facts.connected = from != TG_LINK_CONNECTING;
 	l->facts.proved = l->proved;
 	l->facts.excused = tg_link_note_lost(l);
+	l->facts.excused |= tg_link_results_lost(l, l->facts.by_peer);
 	return tg_link_judge(l, tg_trial_classify(&l->facts));
 }
 

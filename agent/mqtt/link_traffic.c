@@ -79,6 +79,10 @@ static void on_published(struct tg_link *l, uint64_t cookie)
 		tg_link_note_acked(l);
 		return;
 	}
+	if (cookie >= TG_COOKIE_RESULT && cookie <= TG_COOKIE_RESULT_LAST) {
+		tg_link_result_acked(l, cookie);
+		return;
+	}
 	if (cookie == TG_COOKIE_GOODBYE) {
 		l->farewell = true;
 		tg_link_leave_if_settled(l);
@@ -102,6 +106,26 @@ static void on_echo(struct tg_link *l, const struct tg_mqtt_event *e)
 	check_proof(l);
 }
 
+/* Hands a command on; false when it is none that could be answered. */
+static bool on_command(struct tg_link *l, const struct tg_mqtt_event *e)
+{
+	/* One byte more than a command may have is enough to refuse it. */
+	size_t len = e->payload_len <= TG_COMMAND_JSON_MAX ? e->payload_len : TG_COMMAND_JSON_MAX + 1;
+	char device[TG_NAME_MAX + 1];
+	tg_autofree uint8_t *copy = NULL;
+
+	if (e->retained || tg_command_topic_device(l->command_filter, e->topic, device) < 0)
+		return false;
+	copy = malloc(len + 1);
+	if (!copy)
+		return true;
+	memcpy(copy, e->payload, len);
+	/* What finds no room is counted there. */
+	if (l->o.command(l->o.user, device, copy, len) == 0)
+		copy = NULL;
+	return true;
+}
+
 static void on_message(struct tg_link *l, const struct tg_mqtt_event *e)
 {
 	static struct tg_log_limit limit = TG_LOG_LIMIT_INIT;
@@ -111,14 +135,18 @@ static void on_message(struct tg_link *l, const struct tg_mqtt_event *e)
 		on_echo(l, e);
 		return;
 	}
+	if (e->type == TG_MQTT_MESSAGE && on_command(l, e))
+		return;
 	l->report.commands_ignored++;
 	if (!tg_log_allowed(&limit, tg_clock_boot_us(), 3, 60 * TG_US_PER_S))
 		return;
 	if (e->type == TG_MQTT_MESSAGE_DROPPED)
 		tg_log(LOG_NOTICE, "link", "message dropped: %s", e->text);
 	else
-		tg_log(LOG_NOTICE, "link", "message on %s ignored: this version takes no commands",
-		       tg_printable(topic, sizeof(topic), e->topic, strlen(e->topic)));
+		tg_log(LOG_NOTICE, "link", "message on %s ignored: %s",
+		       tg_printable(topic, sizeof(topic), e->topic, strlen(e->topic)),
+		       e->retained ? "it is retained, and so from nobody knows when"
+				   : "it is not the topic of a device");
 }
 
 /* A certificate that verifies proves that it is at least as late as it says. */

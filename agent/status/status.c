@@ -123,6 +123,41 @@ const char *tg_device_health_name(enum tg_device_health h)
 	return "?";
 }
 
+/* The device's outputs that have fallen to their safe state, by name. */
+static json_t *safe_points(const struct tg_picture *p, size_t device)
+{
+	json_t *a = json_array();
+
+	for (size_t i = 0; p->safe && i < p->safe->n; i++) {
+		const struct tg_safe_point *s = &p->safe->points[i];
+
+		/* Between two configurations they are those of the other. */
+		if (p->safe->cfg == p->fleet && s->device == device && s->since_us)
+			(void) json_array_append_new(
+			    a, json_string(p->fleet->devices[device].points[s->point].name));
+	}
+	return a;
+}
+
+static json_t *commands(const struct tg_picture *p)
+{
+	const struct tg_desk_state *c = &p->commands;
+	json_t *o = json_object();
+
+	tg_member_put(o, "done", tg_member_number(c->done));
+	tg_member_put(o, "refused", tg_member_number(c->refused));
+	tg_member_put(o, "failed", tg_member_number(c->failed));
+	tg_member_put(o, "unknown", tg_member_number(c->unknown));
+	tg_member_put(o, "waiting", tg_member_number(c->waiting));
+	tg_member_put(o, "ignored", tg_member_number(p->link.commands_ignored));
+	tg_member_put(o, "dropped", tg_member_number(c->dropped));
+	tg_member_put(o, "results_waiting", tg_member_number(p->link.results_waiting));
+	tg_member_put(o, "results_dropped", tg_member_number(p->link.results_dropped));
+	tg_member_put(o, "safe", tg_member_number(c->safe));
+	tg_member_put(o, "unsafe", tg_member_number(c->unsafe));
+	return o;
+}
+
 static json_t *device(const struct tg_picture *p, size_t i)
 {
 	const struct tg_config_device *d = &p->fleet->devices[i];
@@ -144,6 +179,7 @@ static json_t *device(const struct tg_picture *p, size_t i)
 	tg_member_put(o, "over", tg_member_number(s->over));
 	tg_member_put(o, "babbles", json_boolean(s->babbles));
 	tg_member_put(o, "took_ms", tg_member_number(s->took_us / TG_US_PER_MS));
+	tg_member_put(o, "safe", safe_points(p, i));
 	tg_member_put(o, "error", tg_member_text(s->error));
 	return o;
 }
@@ -243,6 +279,7 @@ char *tg_status_json(const struct tg_picture *p, bool brief)
 	tg_member_put(o, "link", link_part(p, brief));
 	tg_member_put(o, "spool", spool(p));
 	tg_member_put(o, "buses", buses(p, brief));
+	tg_member_put(o, "commands", commands(p));
 	tg_member_put(o, "devices_total", tg_member_number(p->fleet->n_devices));
 	tg_member_put(o, "devices_ok", tg_member_number(count_health(p, TG_DEVICE_OK)));
 	tg_member_put(o, "devices", devices(p, brief));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "agent/command/desk.h"
 #include "agent/identity/claim.h"
 #include "agent/identity/keeper.h"
 #include "agent/news.h"
@@ -30,6 +31,8 @@ struct tg_picture {
 		*fleet; /* the configuration of the devices that run: cfg, or the one before */
 	const struct tg_device_state *devices; /* one for each of them */
 	const struct tg_bus_state *buses; /* one for each bus of fleet */
+	struct tg_desk_state commands;
+	const struct tg_safe *safe; /* outputs with a safe state; NULL: none */
 	const char *identity_lost;	       /* why an identity was given up, or ""; told while there is none */
 	const char *stuck;                     /* the thread that shows no progress, or NULL */
 };

@@ -51,6 +51,9 @@ static const char *const message_ids[TG_EV_COUNT_] = {
 	[TG_EV_TOTALS_LOST] = "bc86d3cdcadb421ea04631db052b2134",
 	[TG_EV_CLOCK_SUSPECT] = "ff7e8e9c9b15b0913d220802b2fa7885",
 	[TG_EV_CLOCK_REPAIRED] = "177ea769695ce559c5d293356294c743",
+	[TG_EV_COMMAND_DONE] = "3bf6d64c0ceab3f0cfef69cd4826188c",
+	[TG_EV_COMMAND_REFUSED] = "4ac2e7a9bc49b3a0e61539818cf0d907",
+	[TG_EV_SAFE_STATE] = "42fa529a487ac4a6d45717efeb6bbb69",
 };
 
 static int max_level = LOG_INFO;

@@ -227,8 +227,18 @@ static void check_writing(const struct tg_loaded *l, const struct tg_section *s,
 			tg_warn(l->doc.complain,
 				tg_section_place(s, point->has_min ? "min" : "max"),
 				"min and max have no effect without write = yes");
+		if (point->has_safe)
+			tg_warn(l->doc.complain, tg_section_place(s, "safe"),
+				"safe has no effect without write = yes");
 		return;
 	}
+	if (point->has_safe && ((point->has_min && point->safe < point->min) ||
+				(point->has_max && point->safe > point->max)))
+		tg_complain(l->doc.complain, tg_section_place(s, "safe"),
+			    "safe is outside min and max");
+	if (!point->has_safe && tg_section_get(s, "safe-after"))
+		tg_warn(l->doc.complain, tg_section_place(s, "safe-after"),
+			"safe-after has no effect without safe");
 }
 
 static void check_publishing(const struct tg_loaded *l, const struct tg_section *s,

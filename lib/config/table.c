@@ -296,16 +296,15 @@ static const struct tg_config_key general_keys[] = {
 	POINT("counter", counter, counter_bits, "no",
 	      "bits of a counter that wraps; its total goes on over wraps and restarts",
 	      RANGE(1, 64)),
-	POINT("write", yes_no, write, "no", "whether commands may set it", ONLY(WRITABLE),
-	      NO_EFFECT_YET),
+	POINT("write", yes_no, write, "no", "whether commands may set it", ONLY(WRITABLE)),
 	POINT("min", bound, min, "", "smallest value that a command may set", FLAG(has_min),
-	      ONLY(WRITABLE), NO_EFFECT_YET),
+	      ONLY(WRITABLE)),
 	POINT("max", bound, max, "", "largest value that a command may set", FLAG(has_max),
-	      ONLY(WRITABLE), NO_EFFECT_YET),
+	      ONLY(WRITABLE)),
 	POINT("safe", bound, safe, "", "what it falls to when no command comes for safe-after",
-	      FLAG(has_safe), ONLY(WRITABLE), NO_EFFECT_YET),
+	      FLAG(has_safe), ONLY(WRITABLE)),
 	POINT("safe-after", duration, safe_after_us, "5m", "silence of commands after which it falls to safe",
-	      RANGE(SECOND, 30 * DAY), ONLY(WRITABLE), NO_EFFECT_YET),
+	      RANGE(SECOND, 30 * DAY), ONLY(WRITABLE)),
 };
 
 /* The general keys, then those of each bus type. */

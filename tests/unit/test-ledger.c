@@ -58,6 +58,12 @@ int fdatasync(int fd)
 	return 0;
 }
 
+/* What real ones would take here is of no use to the test. */
+int fsync(int fd)
+{
+	return fd < 0 ? -1 : 0;
+}
+
 static int make_dir(void **state)
 {
 	(void) state;
