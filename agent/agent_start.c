@@ -110,9 +110,12 @@ static void publish_result(void *user, const char *device, const char *id, char 
 {
 	struct tg_agent *a = user;
 
+	if (tg_link_result(a->link, device, id, json, executed) == 0)
+		return;
+	free(json);
 	/* In the ledger it stays untold, for the next start. */
-	if (tg_link_result(a->link, device, id, json, executed) < 0)
-		free(json);
+	if (executed)
+		tg_desk_gone(a->desk, id, false);
 }
 
 static void answer_client(void *user, uint64_t client, const char *json, const struct tg_fault *why)
@@ -132,11 +135,11 @@ static int on_command(void *user, const char *device, uint8_t *payload, size_t l
 	return tg_desk_deliver(a->desk, device, payload, len);
 }
 
-static void on_result_told(void *user, const char *id)
+static void on_result_gone(void *user, const char *id, bool told)
 {
 	struct tg_agent *a = user;
 
-	tg_desk_told(a->desk, id);
+	tg_desk_gone(a->desk, id, told);
 }
 
 static int start_desk(struct tg_agent *a)
@@ -189,7 +192,7 @@ static int start_data_path(struct tg_agent *a, struct tg_fault *reterr)
 							   .report = tg_agent_on_link_report,
 							   .prepare = prepare_provider,
 							   .command = on_command,
-							   .result_told = on_result_told,
+							   .result_gone = on_result_gone,
 							   .user = a },
 				&a->link, reterr);
 	return r;

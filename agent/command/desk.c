@@ -118,6 +118,8 @@ static int dispatch(struct tg_desk *d, uint64_t client, const struct tg_command 
 
 	if (!d->cfg)
 		return tg_fault_set(reterr, -EAGAIN, "the gateway has just started, try again");
+	if (!c->local && atomic_load(&d->untold) + d->n_tasks >= TG_DESK_UNTOLD)
+		return tg_fault_set(reterr, -EBUSY, "too many results wait for the broker already");
 	point = tg_desk_find(d, c, &device, &index, reterr);
 	if (!point)
 		return -ENOENT;
@@ -177,9 +179,11 @@ static void drop_delivery(void *msg)
 	free(((struct delivery *) msg)->payload);
 }
 
-void tg_desk_told(struct tg_desk *d, const char *id)
+void tg_desk_gone(struct tg_desk *d, const char *id, bool told)
 {
-	tg_ledger_told(d->ledger, id);
+	atomic_fetch_sub(&d->untold, 1);
+	if (told)
+		tg_ledger_told(d->ledger, id);
 }
 
 int tg_desk_probe(struct tg_desk *d, uint64_t client, size_t bus, size_t device,

@@ -4,6 +4,7 @@
 #include "agent/command/execute.h"
 #include "agent/command/safe.h"
 #include "agent/fleet.h"
+#include "agent/mqtt/link.h"
 
 #include <systemd/sd-event.h>
 
@@ -21,6 +22,11 @@ struct tg_desk;
 
 #define TG_DESK_TASKS   256 /* commands, safe states and probes at once */
 #define TG_DESK_PER_BUS 32
+/*
+ * Commands of the broker whose results it has not acknowledged, and those on their way: no more are executed, so that each
+ * result finds its place in the link.
+ */
+#define TG_DESK_UNTOLD (TG_LINK_RESULTS * 3 / 4)
 #define TG_DESK_INBOX   256 /* messages that the loop has not looked at */
 /* Whatever has not begun by then is not done any more. */
 #define TG_DESK_TIMEOUT_US (UINT64_C(10) * 1000 * 1000)
@@ -53,8 +59,11 @@ int tg_desk_new(const struct tg_desk_options *o, struct tg_desk **ret) TG_CHECKE
 struct tg_desk *tg_desk_free(struct tg_desk *d);
 /* A message from the broker for @device. Takes over @payload; -EAGAIN when too many wait: then it stays the caller's. Any thread. */
 int tg_desk_deliver(struct tg_desk *d, const char *device, uint8_t *payload, size_t len) TG_CHECKED;
-/* The broker has acknowledged the result of @id. May block on the disk: not on the loop. */
-void tg_desk_told(struct tg_desk *d, const char *id);
+/*
+ * The result of @id, which was published as executed, is waited for no more: the broker has acknowledged it (@told; then it
+ * may block on the disk, and is not for the loop), or there was no room for it. Any thread.
+ */
+void tg_desk_gone(struct tg_desk *d, const char *id, bool told);
 
 /* @c, with an id of its own and local set, for @client. The answer comes through options.answer, perhaps before this returns. */
 void tg_desk_write(struct tg_desk *d, uint64_t client, const struct tg_command *c);

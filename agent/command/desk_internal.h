@@ -34,6 +34,7 @@ struct tg_desk {
 	struct tg_log_limit log_limit, refused_limit;
 	struct tg_desk_left *left; /* of the run before, until the first configuration */
 	size_t n_left;
+	_Atomic unsigned untold;   /* results of executed commands that the link has */
 	_Atomic uint64_t overflow; /* messages that found the inbox full */
 };
 

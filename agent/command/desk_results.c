@@ -65,10 +65,12 @@ void tg_desk_tell(struct tg_desk *d, uint64_t client, const struct tg_result *r,
 	json = tg_result_json(r);
 	if (!json)
 		d->state.dropped++;
-	else if (!r->local)
+	else if (!r->local) {
+		if (executed != TG_EXECUTED_NOT)
+			atomic_fetch_add(&d->untold, 1);
 		d->o.publish(d->o.user, r->device, r->id, tg_take(json),
 			     executed != TG_EXECUTED_NOT);
-	else if (client)
+	} else if (client)
 		d->o.answer(d->o.user, client, json, NULL);
 }
 

@@ -89,7 +89,7 @@ static int read_back(const struct job *j, bool *ret_same, struct tg_fault *reter
 	return 0;
 }
 
-/* Whether a failed write has certainly not reached the device, or was refused by it. */
+/* Whether a failed write has certainly not reached the device. One that refuses is read back: some do what they refuse. */
 static bool is_certain(int r)
 {
 	switch (r) {
@@ -97,7 +97,6 @@ static bool is_certain(int r)
 	case -EINVAL:
 	case -EOPNOTSUPP:
 	case -ENOTCONN:
-	case -EREMOTEIO:
 	case -EACCES:
 	case -EPERM:
 	case -ENXIO:
@@ -106,6 +105,12 @@ static bool is_certain(int r)
 	default:
 		return false;
 	}
+}
+
+/* Nobody there; a device that refuses is. */
+static bool is_silence(int r)
+{
+	return r == -ETIMEDOUT || r == -ENOTCONN;
 }
 
 static enum tg_command_status status_of(int r)
@@ -133,8 +138,8 @@ static void judge(const struct job *j, int w, const struct tg_fault *why, bool *
 		(void) tg_result_set(j->out, TG_COMMAND_UNKNOWN, "written, but not read back: %s",
 				     unread.text);
 	else if (same && w < 0)
-		(void) tg_result_set(j->out, TG_COMMAND_DONE,
-				     "its answer was lost (%s), but it has the value", why->text);
+		(void) tg_result_set(j->out, TG_COMMAND_DONE, "%s; but it has the value",
+				     why->text);
 	else if (same)
 		(void) tg_result_set(j->out, TG_COMMAND_DONE, "%s", "");
 	else if (w < 0)
@@ -142,7 +147,7 @@ static void judge(const struct job *j, int w, const struct tg_fault *why, bool *
 	else
 		(void) tg_result_set(j->out, TG_COMMAND_FAILED,
 				     "the device took it, but has another value");
-	*ret_silent = r < 0 && w < 0;
+	*ret_silent = w < 0 && is_silence(r);
 }
 
 /* Everything that needs no device. Returns whether the command goes on. */
@@ -168,7 +173,7 @@ static bool is_there(const struct job *j, size_t device, bool *ret_silent)
 	/* A reading that is bad is an answer, too. */
 	if (!*silence || read_back(j, NULL, &why) >= 0 || why.code == -EBADMSG)
 		return true;
-	*ret_silent = true;
+	*ret_silent = is_silence(why.code);
 	(void) tg_result_set(j->out, TG_COMMAND_FAILED, "the device does not answer: %s", why.text);
 	return false;
 }

@@ -31,7 +31,7 @@ struct tg_ctl_verb {
 	int (*run)(struct tg_ctl *ctl); /* returns an exit code */
 };
 extern const struct tg_ctl_verb tg_verb_status, tg_verb_check, tg_verb_identity, tg_verb_read,
-	tg_verb_watch, tg_verb_write, tg_verb_probe, tg_verb_reload, tg_verb_enroll, tg_verb_renew, 
+	tg_verb_watch, tg_verb_write, tg_verb_probe, tg_verb_reload, tg_verb_enroll, tg_verb_renew,
 	tg_verb_forget_claim, tg_verb_metrics;
 
 /*

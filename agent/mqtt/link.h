@@ -84,8 +84,11 @@ struct tg_link_options {
 	 * which is taken over by who returns 0. Must only post.
 	 */
 	int (*command)(void *user, const char *device, uint8_t *payload, size_t len);
-	/* Called on the link's thread: the broker has the result, or does not want it. May block on the disk. */
-	void (*result_told)(void *user, const char *id);
+	/*
+	 * Called on the link's thread when the result of an executed command is not waited for any more: the broker has it
+	 * or does not want it (@told), or there was no room. May block on the disk.
+	 */
+	void (*result_gone)(void *user, const char *id, bool told);
 	void *user;
 };
 

@@ -29,11 +29,11 @@ static void remove_at(struct tg_link *l, size_t i)
 	memmove(&l->results[i], &l->results[i + 1], (l->n_results - i) * sizeof(l->results[0]));
 }
 
-/* The broker has it, or will not have it. */
-static void finish_at(struct tg_link *l, size_t i)
+/* The broker has it, or will not have it; or there is no room. */
+static void finish_at(struct tg_link *l, size_t i, bool told)
 {
-	if (l->results[i].id[0])
-		l->o.result_told(l->o.user, l->results[i].id);
+	if (l->results[i].executed)
+		l->o.result_gone(l->o.user, l->results[i].id, told);
 	remove_at(l, i);
 }
 
@@ -68,10 +68,12 @@ static void take(struct tg_link *l, struct tg_link_result *r)
 		       "too many results of commands wait for the broker; some are dropped");
 	victim = least(l);
 	if (victim == SIZE_MAX || (!r->executed && l->results[victim].executed)) {
+		if (r->executed)
+			l->o.result_gone(l->o.user, r->id, false);
 		tg_link_drop_result(r);
 		return;
 	}
-	remove_at(l, victim);
+	finish_at(l, victim, false);
 	l->results[l->n_results++] = *r;
 }
 
@@ -140,28 +142,35 @@ static size_t in_flight(const struct tg_link *l)
 	return n;
 }
 
-void tg_link_publish_results(struct tg_link *l)
+/* Those of executed commands, or the others. Returns whether there is room for more. */
+static bool publish_some(struct tg_link *l, bool executed)
 {
 	size_t out = in_flight(l);
 
-	if (!l->proved || l->report.state != TG_LINK_ONLINE)
-		return;
 	for (size_t i = 0; i < l->n_results && out < TG_LINK_RESULT_WINDOW && is_allowed(l);) {
+		struct tg_link_result *r = &l->results[i];
 		struct tg_fault why = { .text = "" };
-		int r = l->results[i].cookie ? 1 : publish(l, &l->results[i], &why);
+		int e = r->cookie || r->executed != executed ? 1 : publish(l, r, &why);
 
-		if (r == -EINVAL || r == -EMSGSIZE) {
+		if (e == -EINVAL || e == -EMSGSIZE) {
 			tg_log(LOG_ERR, "link", "the result of a command cannot be published: %s",
 			       why.text);
-			finish_at(l, i);
+			finish_at(l, i, true);
 			continue;
 		}
 		/* Too many in flight, or a session that is about to end. */
-		if (r < 0)
-			return;
-		out += r == 0;
+		if (e < 0)
+			return false;
+		out += e == 0;
 		i++;
 	}
+	return out < TG_LINK_RESULT_WINDOW;
+}
+
+void tg_link_publish_results(struct tg_link *l)
+{
+	if (l->proved && l->report.state == TG_LINK_ONLINE && publish_some(l, true))
+		(void) publish_some(l, false);
 }
 
 void tg_link_result_acked(struct tg_link *l, uint64_t cookie)
@@ -169,7 +178,7 @@ void tg_link_result_acked(struct tg_link *l, uint64_t cookie)
 	for (size_t i = 0; i < l->n_results; i++) {
 		if (l->results[i].cookie != cookie)
 			continue;
-		finish_at(l, i);
+		finish_at(l, i, true);
 		return;
 	}
 }
@@ -188,7 +197,7 @@ bool tg_link_results_lost(struct tg_link *l, bool ended)
 			       "%s is published "
 			       "(policy?); giving it up",
 			       r->device);
-			finish_at(l, i);
+			finish_at(l, i, true);
 			continue;
 		}
 		r->cookie = 0;
