@@ -138,6 +138,21 @@ class Commands(BusScenario):
         self.agent.start()
         self.assertEqual(self.status()["commands"]["unknown"], 0)
 
+    def test_a_person_looks_round(self):
+        self.plant(level={})
+        self.add_bus("empty", "sim")
+        self.start()
+        table = self.ask("probe", "plant")
+        self.assertEqual(set(table), {"columns", "rows", "notes"})
+        self.assertTrue(all(len(row) == len(table["columns"]) for row in table["rows"]))
+        self.assertIn("level", json.dumps(table["rows"]))
+        code, out, _ = self.ctl("probe", "plant")
+        self.assertEqual(code, 0)
+        self.assertGreaterEqual(len(out.splitlines()), 1 + len(table["rows"]))
+        self.ask("probe", "empty")
+        self.assertEqual(self.ctl("probe", "kettle")[0], 2)
+        self.assertEqual(self.ctl("probe")[0], 2)
+
     def test_without_a_ledger_nothing_is_executed(self):
         self.plant(level={})
         self.start()
