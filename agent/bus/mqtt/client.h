@@ -21,8 +21,11 @@
  * The addresses of the host are tried in turn; then there is a pause, of RETRY_US where the broker is away, longer where it
  * refuses us or misbehaves.
  *
- * libmosquitto does not bound what it receives. Here a message costs the connection once TG_MQTT_CLIENT_BYTES of it have
- * come, and so does a broker that sends faster than can be read.
+ * libmosquitto does not bound what it receives, and reads on while there is something to read. A
+ * message costs the connection once TG_MQTT_CLIENT_BYTES of it have come and the broker pauses: one
+ * that a local broker sends without any pause can take memory up to its own limit, which
+ * message_size_limit of mosquitto.conf sets. A broker that sends messages faster than they can be
+ * read loses the connection, too.
  */
 #define TG_MQTT_CLIENT_BYTES (8u * 1024 * 1024)
 #define TG_MQTT_CLIENT_US                                                                          \
