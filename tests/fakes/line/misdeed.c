@@ -129,6 +129,13 @@ static void count_odd(struct line_exchange *x)
 	x->pdu[1]++;
 }
 
+static void confirms_another(struct line_exchange *x)
+{
+	bool write = (x->pdu[0] >= 5 && x->pdu[0] <= 6) || (x->pdu[0] >= 15 && x->pdu[0] <= 16);
+
+	x->pdu[write ? 4 : 1] ^= 1;
+}
+
 static void count_zero(struct line_exchange *x)
 {
 	x->pdu[1] = 0;
@@ -612,6 +619,8 @@ static const struct line_misdeed misdeeds[] = {
 	{ "count-low", "the byte count says two less", LINE_BOTH, .pdu = count_low },
 	{ "count-high", "the byte count says two more", LINE_BOTH, .pdu = count_high },
 	{ "count-odd", "the byte count says one more", LINE_BOTH, .pdu = count_odd },
+	{ "confirms-another", "another value was written, or the byte count is off by one",
+	  LINE_BOTH, .pdu = confirms_another },
 	{ "count-zero", "the byte count says none", LINE_BOTH, .pdu = count_zero },
 	{ "count-255", "the byte count says 255", LINE_BOTH, .pdu = count_most },
 	{ "no-data", "byte count 0 and none", LINE_BOTH, .pdu = no_data },
