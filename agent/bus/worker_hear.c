@@ -12,30 +12,25 @@
 #define REST_US      (1 * TG_US_PER_MS)
 #define REST_DOWN_US (20 * TG_US_PER_MS)
 
-struct ear {
-	struct tg_worker *w;
-	uint64_t now_us;
-};
-
 static void heard(void *user, const struct tg_config_device *dev, size_t point,
 		  const struct tg_sample *s)
 {
-	struct ear *ear = user;
-	struct tg_worker_device *d =
-		tg_worker_find(ear->w, (size_t) (dev - ear->w->setup.cfg->devices));
+	struct tg_worker *w = user;
+	struct tg_worker_device *d = tg_worker_find(w, (size_t) (dev - w->setup.cfg->devices));
 	struct tg_sample shown = *s;
 
 	if (!d || point >= dev->n_points)
 		return;
 	tg_worker_convert(d, point, &shown);
-	tg_gather_hear(&d->gather, point, &shown, ear->now_us);
+	/* The time now, as a driver stamps what it has read since it was called, and no stamp may lie ahead. */
+	tg_gather_hear(&d->gather, point, &shown, tg_clock_boot_us());
 }
 
 static void dropped(void *user, uint64_t n)
 {
-	struct ear *ear = user;
+	struct tg_worker *w = user;
 
-	ear->w->dropped += n;
+	w->dropped += n;
 }
 
 int tg_worker_listen_fd(struct tg_worker *w, uint64_t now_us, uint64_t *ret_wake_us)
@@ -70,17 +65,17 @@ static void take_down(struct tg_worker *w, uint64_t now)
 
 void tg_worker_listen(struct tg_worker *w)
 {
-	struct ear user = { .w = w, .now_us = tg_clock_boot_us() };
-	const struct tg_bus_ear ear = { .heard = heard, .dropped = dropped, .user = &user };
+	const struct tg_bus_ear ear = { .heard = heard, .dropped = dropped, .user = w };
+	uint64_t now = tg_clock_boot_us();
 	struct tg_fault fault = { .text = "" };
 	int r = w->driver->listen(w->bus, &ear, &fault);
 
-	w->rest_us = user.now_us + (r < 0 ? REST_DOWN_US : REST_US);
+	w->rest_us = now + (r < 0 ? REST_DOWN_US : REST_US);
 	/* A poll that has just failed for the bus knows better than silence on a descriptor. */
 	if (r < 0 || w->some_unasked)
 		tg_worker_note_bus(w, r < 0 ? -ENOTCONN : 0, fault.text);
 	if (r < 0)
-		take_down(w, user.now_us);
+		take_down(w, now);
 }
 
 uint64_t tg_worker_gather_us(const struct tg_worker *w)

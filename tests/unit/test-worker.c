@@ -43,6 +43,7 @@ static struct {
 	struct tg_bus_state bus;
 	bool listens;     /* the driver does, and polls nobody */
 	int listen_result;
+	uint64_t heard_us; /* its stamp of what was heard last, after slow_ms */
 	unsigned speaks;  /* values to be heard, of the first point of each device */
 	unsigned retries; /* of the last poll */
 	unsigned good[DEVICES], dead[DEVICES]; /* reports of a device */
@@ -201,17 +202,26 @@ static int sim_listen_fd(struct tg_bus *b, uint64_t *ret_wake_us)
 static int sim_listen(struct tg_bus *b, const struct tg_bus_ear *ear, struct tg_fault *reterr)
 {
 	struct tg_sample s = { .value = { .type = TG_VALUE_INT, .i = 10 }, .quality = TG_GOOD, .reason = "" };
-	unsigned speaks;
+	unsigned speaks, slow_ms;
 	int r;
 
 	(void) b;
 	(void) pthread_mutex_lock(&seen.lock);
 	speaks = seen.speaks;
 	seen.speaks = 0;
+	slow_ms = seen.slow_ms;
 	r = seen.listen_result;
 	(void) pthread_mutex_unlock(&seen.lock);
 	if (r < 0)
 		return tg_fault_set(reterr, r, "unplugged");
+	if (speaks && slow_ms)
+		(void) nanosleep(&(struct timespec){ .tv_nsec = slow_ms * 1000000L }, NULL);
+	s.boot_us = tg_clock_boot_us();
+	if (speaks) {
+		(void) pthread_mutex_lock(&seen.lock);
+		seen.heard_us = s.boot_us;
+		(void) pthread_mutex_unlock(&seen.lock);
+	}
 	for (unsigned i = 0; i < speaks; i++) {
 		for (size_t d = 0; d < cfg.n_devices; d++)
 			ear->heard(ear->user, &devices[d], 0, &s);
@@ -576,6 +586,20 @@ static void what_is_heard_is_scaled_and_packed(void **state)
 	assert_int_equal(seen.bus.condition, TG_BUS_UP);
 }
 
+static void what_is_heard_keeps_the_time_of_its_driver_however_long_that_listened(void **state)
+{
+	struct tg_worker *w;
+
+	(void) state;
+	seen.listens = true;
+	seen.speaks = 1;
+	seen.slow_ms = 30;
+	w = start(1, 20 * MS);
+	wait_for(&seen.good[0], 1);
+	assert_true(seen.last[0][0].boot_us == seen.heard_us);
+	(void) tg_worker_free(w);
+}
+
 static void a_bus_that_is_heard_no_more_is_told_and_comes_back(void **state)
 {
 	struct tg_worker *w;
@@ -672,6 +696,7 @@ int main(void)
 		TEST(a_bus_that_comes_back_is_found_however_far_its_devices_are_backed_off),
 		TEST(a_device_that_is_backed_off_gets_no_retries),
 		TEST(what_is_heard_is_scaled_and_packed),
+		TEST(what_is_heard_keeps_the_time_of_its_driver_however_long_that_listened),
 		TEST(a_bus_that_is_heard_no_more_is_told_and_comes_back),
 		TEST(a_slow_device_skips_polls_and_does_not_pile_them_up),
 		TEST(stopping_does_not_wait_for_the_next_poll),
