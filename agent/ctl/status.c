@@ -318,7 +318,9 @@ static void link_part(struct screen *s, json_t *all)
 		put(s, TG_PLAIN, ", %s as %s, for %s", tg_ctl_text(o, "endpoint", ""),
 		    tg_ctl_text(o, "client_id", "?"),
 		    tg_ctl_age(tg_ctl_number(o, "since_s", 0), age));
-	if (tg_ctl_number(o, "next_s", -1) >= 0)
+	if (strcmp(tg_ctl_text(o, "state", ""), "off") == 0)
+		put(s, TG_PLAIN, ", as [mqtt] has no endpoint");
+	else if (tg_ctl_number(o, "next_s", -1) >= 0)
 		put(s, TG_PLAIN, ", next try in %s",
 		    tg_ctl_age(tg_ctl_number(o, "next_s", 0), next));
 	put(s, TG_PLAIN, "; %lld acknowledged", tg_ctl_number(o, "acknowledged", 0));

@@ -20,10 +20,11 @@ static unsigned reach(const char *word)
 void tg_guess_consider(struct tg_guess *g, const char *candidate)
 {
 	unsigned limit = reach(g->word), distance = tg_parse_distance(g->word, candidate, limit);
-	size_t len = strlen(g->word);
+	size_t len = strlen(g->word), length = strlen(candidate);
+	size_t common = len < length ? len : length;
 
-	/* A word cut short, as `float`, is near to what it is the start of. */
-	if (len >= PREFIX_MIN && strncmp(g->word, candidate, len) == 0)
+	/* A word cut short or drawn out, as `float` or `baudrate`, is near to what begins like it. */
+	if (common >= PREFIX_MIN && strncmp(g->word, candidate, common) == 0)
 		distance = distance < limit ? distance : limit;
 
 	/* A word of one letter is one edit away from every other: no guess is better than that. */

@@ -34,7 +34,7 @@ echo "a line that nobody understands"
         got = self.read("d")
         self.assertAlmostEqual(got["t"]["value"], 21.5)
         self.assertEqual((got["pump"]["value"], got["state"]["value"]), (True, "two words"))
-        for point, word in (("broken", "no cable"), ("wrong", "another unit"), ("missing", "did not print it"),
+        for point, word in (("broken", "no cable"), ("wrong", "the program says K, unit = "), ("missing", "did not print it"),
                             ("old", "more than an hour back")):
             self.assertEqual(got[point]["quality"], "bad")
             self.assertIn(word, got[point]["reason"])

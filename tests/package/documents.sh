@@ -91,5 +91,23 @@ for method in est manual; do
 	fi
 done
 
+# Each piece of configuration in the guide, as it stands there; systemd's own files have no bus in them.
+mkdir "$scratch/guide"
+awk -v dir="$scratch/guide" '/^```ini/ { n++; take = 1; next } /^```/ { take = 0 }
+	take { print > (dir "/" n ".conf") }' "$top/doc/buses.md"
+pieces=0
+for piece in "$scratch"/guide/*.conf; do
+	grep -q '^\[bus ' "$piece" || continue
+	pieces=$((pieces + 1))
+	{ cat "$top/packaging/examples/manual/tidegate.conf" && echo && cat "$piece"; } >"$scratch/gateway.conf"
+	chmod go-w "$scratch/gateway.conf"
+	"$build/agent/tidegate" check "$scratch/gateway.conf" >"$scratch/check" 2>&1
+	if ! grep -q ': ok, ' "$scratch/check" || grep -q warning "$scratch/check"; then
+		complain "tidegate check says of piece ${piece##*/} of buses.md: $(cat "$scratch/check")"
+	fi
+done
+sections=$(grep -c '^| .*| \[`' "$top/doc/buses.md")
+[ "$pieces" -ge "$sections" ] || complain "buses.md has $pieces pieces of configuration for $sections kinds of devices"
+
 [ $failed = 0 ] && echo "manual pages, completion, catalog and example say what the programs say"
 exit $failed

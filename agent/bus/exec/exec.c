@@ -26,6 +26,7 @@
 #define PROVEN_US    (60 * TG_US_PER_S) /* who ran for so long begins again at RESTART_US */
 #define STOP_US      (2 * TG_US_PER_S)
 #define COMPLAIN_MAX 200
+#define UNIT_MAX     24 /* of what the program says */
 #define LOG_BURST    5
 #define LOG_US       (600 * TG_US_PER_S)
 
@@ -85,8 +86,21 @@ static bool stamp(const struct tg_exec_line *line, struct tg_sample *s)
 	return true;
 }
 
+/* Both units are told, as one of them is to be changed. They are words of others. */
+static const char *other_unit(const char *theirs, const char *ours, char reason[TG_REASON_MAX + 1])
+{
+	char unit[UNIT_MAX];
+
+	(void) tg_printable(unit, sizeof(unit), theirs, strlen(theirs));
+	(void) snprintf(reason, TG_REASON_MAX + 1, "another unit: the program says %s, unit = %s",
+			unit, ours);
+	return reason;
+}
+
+/* @reason is the room for a reason that is made here. */
 static struct tg_sample sample_of(const struct tg_exec_line *line,
-				  const struct tg_config_point *point)
+				  const struct tg_config_point *point,
+				  char reason[TG_REASON_MAX + 1])
 {
 	struct tg_sample s = {
 		.point = point->name, .unit = point->unit, .reason = "", .quality = TG_GOOD
@@ -98,7 +112,7 @@ static struct tg_sample sample_of(const struct tg_exec_line *line,
 	else if (line->value.type == TG_VALUE_NONE)
 		s.reason = line->reason;
 	else if (*line->unit && *point->unit && strcmp(line->unit, point->unit) != 0)
-		s.reason = "the program has another unit than the configuration";
+		s.reason = other_unit(line->unit, point->unit, reason);
 	if (*s.reason) {
 		s.quality = TG_BAD;
 		s.value = (struct tg_value){ .type = TG_VALUE_NONE };
@@ -112,6 +126,7 @@ typedef void (*take_fn)(void *user, struct program *p, size_t point, const struc
 static void take_line(struct tg_bus *bus, struct program *p, char *text, take_fn take, void *user)
 {
 	struct tg_fault why = { .text = "" };
+	char reason[TG_REASON_MAX + 1];
 	struct tg_exec_line line;
 	int r = tg_exec_line_parse(text, &line, &why);
 	bool known = false;
@@ -129,7 +144,7 @@ static void take_line(struct tg_bus *bus, struct program *p, char *text, take_fn
 		if (strcmp(p->dev->points[i].read, line.name) != 0)
 			continue;
 		known = true;
-		s = sample_of(&line, &p->dev->points[i]);
+		s = sample_of(&line, &p->dev->points[i], reason);
 		take(user, p, i, &s);
 	}
 	bus->unknown += !known;

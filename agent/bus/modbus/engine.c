@@ -234,10 +234,11 @@ static int fail_all(struct round *rd, int r, const struct tg_fault *fault, struc
 	if (r == -ETIMEDOUT)
 		return tg_fault_set(reterr, r,
 				    "timeout: unit %u did not answer within %llu ms, asked %u "
-				    "times%s",
+				    "time%s%s",
 				    rd->dev->modbus.unit,
 				    (unsigned long long) (rd->dev->timeout_us / TG_US_PER_MS),
-				    rd->retries + 1, rd->bus->transport->hint(rd->bus->link));
+				    rd->retries + 1, rd->retries ? "s" : "",
+				    rd->bus->transport->hint(rd->bus->link));
 	return tg_fault_set(reterr, r, "%s", fault->text);
 }
 
