@@ -34,12 +34,15 @@ static void say_silence(struct tg_gather *g)
 				(unsigned long long) ms / 1000);
 }
 
-/* When it turns stale if nothing comes. */
+/* When it turns stale if nothing comes: not before it was told, where gather is longer than stale-after. */
 static uint64_t stale_us(const struct tg_gather *g, const struct tg_gather_point *p)
 {
+	uint64_t at;
+
 	if (!g->ages || !g->cfg->stale_after_us)
 		return TG_US_FOREVER;
-	return tg_us_add(p->heard_us, g->cfg->stale_after_us);
+	at = tg_us_add(p->heard_us, g->cfg->stale_after_us);
+	return p->pending && at < g->due_us ? g->due_us : at;
 }
 
 static void set_freshness(struct tg_gather *g, struct tg_gather_point *p,

@@ -14,6 +14,8 @@
 
 /* How long the thread sleeps at most, so that the watchdog sees it turn. */
 #define TURN_US  (5 * TG_US_PER_S)
+/* A probe, and before it the resolver where the bus has a host, which nothing hurries: also without any device. */
+#define PROBE_US (TG_PROBE_US + 30 * TG_US_PER_S)
 #define REQUESTS 64 /* polls out of turn, writes and probes that may wait */
 
 struct request {
@@ -128,8 +130,11 @@ static void save_totals(struct tg_worker *w, bool all)
 	for (size_t i = 0; i < w->n_devices; i++) {
 		struct tg_totals *t = &w->devices[i].totals;
 
-		if (all || tg_totals_next_us(t) <= now)
-			tg_totals_save(t, now);
+		if (!all && tg_totals_next_us(t) > now)
+			continue;
+		/* All are due together, and a card may take a second for each. */
+		atomic_store(&w->progress_us, tg_clock_boot_us());
+		tg_totals_save(t, now);
 	}
 }
 
@@ -287,8 +292,8 @@ static int add_devices(struct tg_worker *w, size_t bus, struct tg_fault *reterr)
 		if (r < 0)
 			return r;
 	}
-	if (w->driver->probe && w->patience_us < TG_PROBE_US)
-		w->patience_us = TG_PROBE_US;
+	if (w->driver->probe && w->patience_us < PROBE_US)
+		w->patience_us = PROBE_US;
 	/* Progress is noted before each poll and each sleep. */
 	w->patience_us += 2 * TURN_US;
 	return 0;

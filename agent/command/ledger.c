@@ -34,7 +34,8 @@ struct entry {
 
 struct tg_ledger {
 	pthread_mutex_t lock;
-	int dir, file; /* file: -1 when it cannot be used: written anew before the next use */
+	int dir, file; /* file: -1 when it could not be opened */
+	bool spoilt;   /* what is open is only read any more: written anew before the next use */
 	uint32_t size; /* up to here every line is whole */
 	struct entry *entries; /* oldest first */
 	size_t n, room;
@@ -130,14 +131,13 @@ static int append(struct tg_ledger *l, const struct tg_ledger_line *line, bool s
 	r = tg_buffer_error(&b);
 	if (r < 0)
 		return r;
-	if (l->file < 0)
+	if (l->file < 0 || l->spoilt)
 		return -EIO;
 	r = write_all(l->file, tg_buffer_text(&b), b.len);
 	if (r == 0 && sync && fdatasync(l->file) < 0)
 		r = -errno;
 	if (r < 0) {
-		tg_closep(&l->file);
-		l->file = -1;
+		l->spoilt = true;
 		return r;
 	}
 	*ret_at = l->size;
@@ -258,6 +258,7 @@ static int write_anew(struct tg_ledger *l, int64_t now_s, struct tg_fault *reter
 	tg_autofree struct entry *kept = calloc(n + 1, sizeof(*kept));
 	int r;
 
+	l->spoilt = true;
 	if (!kept)
 		return tg_fault_set(reterr, -ENOMEM, "out of memory");
 	if (l->file < 0 && n) {
@@ -273,11 +274,12 @@ static int write_anew(struct tg_ledger *l, int64_t now_s, struct tg_fault *reter
 	if (r == 0)
 		r = tg_file_replace(l->dir, TG_LEDGER_FILE, tg_buffer_text(&b), b.len, 0600,
 				    reterr);
-	/* Either way what is open is not the file any more, or not to be trusted. */
-	tg_closep(&l->file);
-	l->file = -1;
+	/* Whichever of the two has the name then, the open one is what the entries belong to. */
 	if (r < 0)
 		return r;
+	tg_closep(&l->file);
+	l->file = -1;
+	l->spoilt = false;
 	free(l->entries);
 	l->entries = tg_take(kept);
 	l->n = n;
@@ -293,7 +295,7 @@ static int be_ready(struct tg_ledger *l, int64_t now_s, struct tg_fault *reterr)
 
 	if (l->dir < 0)
 		return tg_fault_set(reterr, l->problem.code, "%s", l->problem.text);
-	if (l->file >= 0 && l->n < TG_LEDGER_KEEP + SLACK && l->size < FILE_MAX)
+	if (l->file >= 0 && !l->spoilt && l->n < TG_LEDGER_KEEP + SLACK && l->size < FILE_MAX)
 		return 0;
 	r = write_anew(l, now_s, reterr);
 	return r < 0 ? tg_fault_set(reterr, r, "the ledger of commands cannot be written: %s",

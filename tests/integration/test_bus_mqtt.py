@@ -9,6 +9,7 @@ import socket
 import subprocess
 import threading
 import time
+import time
 
 from bus_bench import BUILD, BusScenario, main, wait_for
 from gateway_bench import Process, quiet_port
@@ -221,6 +222,23 @@ class Mqtt(BusScenario):
         self.wait("the end of it", lambda: "a message of more than" in self.error("d"))
         # Less than half of it, on a machine however busy.
         self.assertLess(memory_peak(self.agent.process.pid) - before, 100)
+
+    def test_a_broker_that_goes_while_somebody_looks_is_heard_when_it_is_back(self):
+        def go_or_speak(peer):
+            if liar.sessions == 1:
+                peer.recv(4096)  # the subscription of the probe
+                return
+            for _ in range(200):
+                peer.sendall(b"\x30\x06\x00\x03a/b5")
+                time.sleep(0.1)
+
+        liar = self.part(Liar(go_or_speak))
+        self.add_bus("home", "mqtt", host="127.0.0.1", port=str(liar.port))
+        self.add_device("d", "home", {"x": "payload"}, topic="a/b", gather="50ms", backoff="200ms")
+        self.begin()
+        self.wait("the first session", lambda: liar.sessions == 1)
+        self.refused("probe", "home")
+        self.wait("a value", lambda: self.good("d/x", 5))
 
     def test_packets_that_are_none_end_the_session_and_nothing_else(self):
         liar = self.part(Liar(lambda peer: peer.sendall(os.urandom(512) + b"\xff" * 16)))

@@ -172,6 +172,26 @@ static void without_stale_after_silence_is_nothing_special(void **state)
 	tg_gather_done(&g);
 }
 
+static void a_window_longer_than_stale_after_keeps_nobody_busy(void **state)
+{
+	static struct tg_config_device slow;
+	struct tg_gather g;
+
+	(void) state;
+	slow = device;
+	slow.gather_us = 40 * S;
+	assert_int_equal(tg_gather_init(&g, &slow, true, T0), 0);
+	for (size_t i = 0; i < POINTS; i++)
+		say(&g, i, 1, T0);
+	assert_int_equal(tg_gather_take(&g, T0 + 30 * S, out), 0);
+	assert_int_equal(tg_gather_next_us(&g), T0 + 40 * S);
+	assert_int_equal(tg_gather_take(&g, T0 + 40 * S, out), POINTS);
+	assert_int_equal(out[0].quality, TG_GOOD);
+	assert_int_equal(tg_gather_take(&g, T0 + 40 * S, out), POINTS);
+	assert_int_equal(out[0].quality, TG_STALE);
+	tg_gather_done(&g);
+}
+
 static void a_babbler_is_counted_and_its_newest_value_wins(void **state)
 {
 	struct tg_gather *g = *state;
@@ -254,6 +274,7 @@ int main(void)
 		TEST(a_silent_point_is_told_once_and_then_at_each_tick),
 		TEST(a_device_of_which_nothing_comes_is_dead_and_back_with_the_first_value),
 		TEST(without_stale_after_silence_is_nothing_special),
+		TEST(a_window_longer_than_stale_after_keeps_nobody_busy),
 		TEST(a_babbler_is_counted_and_its_newest_value_wins),
 		TEST(many_points_at_a_usual_rate_do_not_babble),
 		TEST(a_bus_that_is_down_makes_all_points_bad),

@@ -22,7 +22,7 @@
 
 static char dir[] = "/tmp/tidegate-ledger-XXXXXX";
 static char path[sizeof(dir) + sizeof("/" TG_LEDGER_FILE)];
-static int syncs, fail_sync, fail_write; /* with this errno; 0: not */
+static int syncs, fail_sync, fail_write, fail_dir_sync; /* with this errno; 0: not */
 static bool file_is_whole_at_sync;
 
 static bool is_ledger(int fd)
@@ -64,6 +64,17 @@ int fsync(int fd)
 	return fd < 0 ? -1 : 0;
 }
 
+int fsync(int fd)
+{
+	struct stat st;
+
+	if (fail_dir_sync && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+		errno = fail_dir_sync;
+		return -1;
+	}
+	return (int) syscall(SYS_fsync, fd);
+}
+
 static int make_dir(void **state)
 {
 	(void) state;
@@ -82,7 +93,7 @@ static int remove_dir(void **state)
 static int remove_file(void **state)
 {
 	(void) state;
-	syncs = fail_sync = fail_write = 0;
+	syncs = fail_sync = fail_write = fail_dir_sync = 0;
 	return unlink(path) < 0 && errno != ENOENT ? -1 : 0;
 }
 
@@ -316,6 +327,35 @@ static void a_disk_that_refuses_executes_nothing_and_heals(void **state)
 	(void) tg_ledger_free(l);
 }
 
+static void what_was_known_is_known_when_a_new_file_may_not_be_there(void **state)
+{
+	const struct tg_command old = command("old");
+	struct tg_ledger *l = open_ledger();
+	struct tg_result r;
+
+	(void) state;
+	assert_int_equal(tg_ledger_begin(l, &old, NOW - 8 * 86400, &r, NULL), TG_LEDGER_NEW);
+	tg_result_init(&r, &old);
+	assert_int_equal(tg_ledger_end(l, &r, NOW - 8 * 86400, NULL), 0);
+	assert_int_equal(begin(l, "a"), TG_LEDGER_NEW);
+	assert_int_equal(end(l, "a"), 0);
+	fail_write = ENOSPC;
+	assert_int_equal(begin(l, "b"), -ENOSPC);
+	fail_write = 0;
+	/* Written anew without what is too old, so every line is somewhere else, and renamed, but not for sure. */
+	fail_dir_sync = EIO;
+	assert_int_equal(begin(l, "b"), -EIO);
+	fail_dir_sync = 0;
+	assert_int_equal(begin(l, "b"), TG_LEDGER_NEW);
+	assert_int_equal(tg_ledger_find(l, "a", NOW, &r, NULL), TG_LEDGER_KNOWN);
+	assert_int_equal(r.status, TG_COMMAND_DONE);
+	(void) tg_ledger_free(l);
+	l = open_ledger();
+	assert_int_equal(look(l, "a"), TG_LEDGER_KNOWN);
+	assert_int_equal(look(l, "b"), TG_LEDGER_UNDER_WAY);
+	(void) tg_ledger_free(l);
+}
+
 static void a_result_that_cannot_be_kept_is_unknown(void **state)
 {
 	struct tg_ledger *l = open_ledger();
@@ -444,6 +484,7 @@ int main(void)
 		TEST(a_torn_tail_is_cut_and_what_was_synced_stays),
 		TEST(a_damaged_line_costs_only_itself),
 		TEST(a_disk_that_refuses_executes_nothing_and_heals),
+		TEST(what_was_known_is_known_when_a_new_file_may_not_be_there),
 		TEST(a_result_that_cannot_be_kept_is_unknown),
 		TEST(ids_are_kept_for_seven_days),
 		TEST(the_last_ten_thousand_are_kept_in_a_bounded_file),

@@ -433,8 +433,12 @@ static int rtu_transact(struct tg_modbus_link *link, const struct tg_modbus_requ
 		return r;
 	rx.own_len = tg_modbus_rtu_request(q, rx.own);
 	r = send_request(link, &rx, reterr);
-	if (r == 0)
+	if (r == 0) {
 		r = receive(link, &rx, out, reterr);
+		/* The port went behind the request: unlike without a port, the unit may have done it. */
+		if (r == -ENOTCONN && tg_modbus_is_write(q))
+			r = -EIO;
+	}
 	if (link->fd >= 0)
 		link->free_us = tg_us_add(
 			rx.heard ? rx.last_us : tg_clock_boot_us(),

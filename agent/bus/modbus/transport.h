@@ -28,9 +28,9 @@ struct tg_modbus_transport {
 		    struct tg_fault *reterr);
 	/*
 	 * One request and its answer, of which the first byte must be there within @timeout_us. Returns 0 and the answer; the
-	 * code of the exception that the device answered with; -ENOTCONN when the bus cannot be reached; -ETIMEDOUT when the
-	 * device is silent; -EPROTO, -EBADMSG for what is no answer; or -errno. A read may be asked twice behind the scenes, a
-	 * write never.
+	 * code of the exception that the device answered with; -ENOTCONN when the bus cannot be reached, and of a write
+	 * nothing has left; -ETIMEDOUT when the device is silent; -EPROTO, -EBADMSG for what is no answer; or -errno. A read
+	 * may be asked twice behind the scenes, a write never.
 	 */
 	int (*transact)(struct tg_modbus_link *link, const struct tg_modbus_request *q,
 			uint64_t timeout_us, struct tg_modbus_answer *out, struct tg_fault *reterr);

@@ -479,16 +479,24 @@ int tg_mqtt_client_look(struct tg_mqtt_client *c, const char *filter, tg_mqtt_me
 			void *user)
 {
 	bool ours = false;
+	int r = 0;
 
+	/* First: whoever looks goes away with @user, whatever has become of the connection. */
+	c->look = NULL;
+	c->look_user = NULL;
 	if (c->state != UP)
 		return -ENOTCONN;
 	for (size_t i = 0; i < c->n_subs; i++)
 		ours |= strcmp(c->subs[i].filter, filter) == 0;
-	if (!fn && !ours)
+	if (fn)
+		r = errno_from_mosquitto(mosquitto_subscribe(c->m, NULL, filter, 0), NULL);
+	else if (!ours)
 		(void) mosquitto_unsubscribe(c->m, NULL, filter);
-	c->look = fn;
-	c->look_user = user;
-	return fn ? errno_from_mosquitto(mosquitto_subscribe(c->m, NULL, filter, 0), NULL) : 0;
+	if (r == 0 && fn) {
+		c->look = fn;
+		c->look_user = user;
+	}
+	return r;
 }
 
 /* --- birth and death ----------------------------------------------------------------------------
