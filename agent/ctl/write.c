@@ -8,14 +8,15 @@
 #include <string.h>
 
 /*
- * A number where it looks like one, true and on, false and off, else a text; with quotes it is a text whatever it looks
- * like. What the point takes is the agent's to judge.
+ * A number where it looks like one, the words of a truth value as files have them, else a text; with quotes it is a text
+ * whatever it looks like. What the point takes is the agent's to judge.
  */
 static json_t *value_of(const char *text)
 {
 	size_t len = strlen(text);
 	int64_t i;
 	double real;
+	bool truth;
 
 	if (len >= 2 && text[0] == '"' && text[len - 1] == '"')
 		return json_stringn(text + 1, len - 2);
@@ -23,10 +24,8 @@ static json_t *value_of(const char *text)
 		return json_integer(i);
 	if (tg_parse_real(text, &real) == 0)
 		return json_real(real);
-	if (strcmp(text, "true") == 0 || strcmp(text, "on") == 0)
-		return json_true();
-	if (strcmp(text, "false") == 0 || strcmp(text, "off") == 0)
-		return json_false();
+	if (tg_parse_bool(text, &truth) == 0)
+		return json_boolean(truth);
 	return json_string(text);
 }
 

@@ -47,15 +47,17 @@ class Commands(BusScenario):
         self.assertEqual((code, out), (0, "plant/level done, it is 7\n"))
         code, result = self.write("plant/mode", "summer")
         self.assertEqual((code, result["value"]), (0, "summer"))
-        code, result = self.write("plant/pump", "on")
-        self.assertEqual((code, result["value"]), (0, True))
+        for word, value in (("on", True), ("no", False), ("1", True), ("0", False), ("yes", True)):
+            code, result = self.write("plant/pump", word)
+            self.assertEqual((code, result["value"]), (0, value), result)
 
         before = self.writes()
         for point, value, status, reason in [("plant/level", "50.5", "refused", "above max"),
                                              ("plant/level", "-5", "refused", "below min"),
                                              ("plant/fixed", "1", "refused", "write = yes"),
                                              ("plant/level", "high", "refused", ""),
-                                             ("plant/mode", "5", "refused", "")]:
+                                             ("plant/mode", "5", "refused", "takes a text"),
+                                             ("plant/pump", "2", "refused", "yes or no")]:
             code, result = self.write(point, value)
             self.assertEqual((code, result["status"]), (1, status), result)
             self.assertIn(reason, result["reason"])
@@ -69,7 +71,7 @@ class Commands(BusScenario):
         self.assertEqual(self.ctl("write", "plant", "1")[0], 2)
         self.assertEqual(self.ctl("write", "plant/level")[0], 2)
         counts = self.status()["commands"]
-        self.assertEqual((counts["done"], counts["waiting"]), (4, 0))
+        self.assertEqual((counts["done"], counts["waiting"]), (8, 0))
         self.assertGreaterEqual(counts["refused"], 5)
         self.assertIn("4 done", self.ctl("status")[1])
 

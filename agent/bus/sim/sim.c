@@ -265,14 +265,39 @@ static bool is_number(const struct tg_value *v)
 	return v->type == TG_VALUE_INT || v->type == TG_VALUE_UINT || v->type == TG_VALUE_REAL;
 }
 
-/* Whether a point of this form can hold @v. */
-static bool holds(const struct tg_sim_read *read, const struct tg_value *v)
+/* Whether @v is this number. */
+static bool is_the_number(const struct tg_value *v, unsigned n)
+{
+	switch (v->type) {
+	case TG_VALUE_INT:
+		return v->i == (int64_t) n;
+	case TG_VALUE_UINT:
+		return v->u == n;
+	case TG_VALUE_REAL:
+		return v->real == (double) n;
+	case TG_VALUE_NONE:
+	case TG_VALUE_BOOL:
+	case TG_VALUE_TEXT:
+		break;
+	}
+	return false;
+}
+
+/* Makes of @v what a point of this form holds: as with a coil, 1 and 0 are truth values where one is wanted. */
+static int take_value(const struct tg_sim_read *read, struct tg_value *v, struct tg_fault *reterr)
 {
 	if (read->form == TG_SIM_TEXT)
-		return v->type == TG_VALUE_TEXT && strnlen(v->text, TG_TEXT_MAX + 1) <= TG_TEXT_MAX;
-	if (read->form != TG_SIM_CONSTANT)
-		return false;
-	return read->truth ? v->type == TG_VALUE_BOOL : is_number(v);
+		return v->type == TG_VALUE_TEXT && strnlen(v->text, TG_TEXT_MAX + 1) <= TG_TEXT_MAX
+			       ? 0
+			       : tg_fault_set(reterr, -ERANGE, "the point takes a text");
+	if (!read->truth)
+		return is_number(v) ? 0 : tg_fault_set(reterr, -ERANGE, "the point takes a number");
+	if (v->type == TG_VALUE_BOOL)
+		return 0;
+	if (!is_the_number(v, 0) && !is_the_number(v, 1))
+		return tg_fault_set(reterr, -ERANGE, "the point takes yes or no, 1 or 0");
+	*v = (struct tg_value){ .type = TG_VALUE_BOOL, .b = is_the_number(v, 1) };
+	return 0;
 }
 
 static int sim_write(struct tg_bus *bus, const struct tg_config_device *dev,
@@ -286,8 +311,9 @@ static int sim_write(struct tg_bus *bus, const struct tg_config_device *dev,
 
 	if (r < 0)
 		return r;
-	if (!holds(&point->sim, raw))
-		return tg_fault_set(reterr, -ERANGE, "the point cannot hold this value");
+	r = take_value(&point->sim, &value, reterr);
+	if (r < 0)
+		return r;
 	if (raw->type == TG_VALUE_TEXT)
 		value.text = strdup(raw->text);
 	if (raw->type == TG_VALUE_TEXT && !value.text)
