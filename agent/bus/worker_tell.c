@@ -14,11 +14,6 @@ static bool may_log(struct tg_log_limit *l)
 	return tg_log_allowed(l, tg_clock_boot_us(), TG_WORKER_LOG_BURST, TG_WORKER_LOG_WINDOW_US);
 }
 
-static void set_error(struct tg_device_state *st, const char *text)
-{
-	(void) tg_printable(st->error, sizeof(st->error), text, strlen(text));
-}
-
 /* --- the bus --- */
 
 void tg_worker_tell_bus(struct tg_worker *w, bool at_once)
@@ -62,6 +57,20 @@ static void log_bus(struct tg_worker *w, bool was_down)
 		 NULL);
 }
 
+static void set_error(struct tg_device_state *st, const char *text)
+{
+	(void) tg_printable(st->error, sizeof(st->error), text, strlen(text));
+}
+
+/* The bus is no reason any more; a device that sends once an hour is dead for as long all the same. */
+static void await_word(struct tg_worker *w, struct tg_worker_device *d)
+{
+	if (d->state.health != TG_DEVICE_DEAD || tg_gather_has_heard(&d->gather))
+		return;
+	set_error(&d->state, "nothing heard since the bus is back");
+	tg_worker_tell_device(w, d, TG_DEVICE_DEAD);
+}
+
 /* Those that failed for the bus need not wait until their back-off ends. */
 static void wake_devices(struct tg_worker *w)
 {
@@ -70,8 +79,10 @@ static void wake_devices(struct tg_worker *w)
 	for (size_t i = 0; i < w->n_devices; i++) {
 		struct tg_worker_device *d = &w->devices[i];
 
-		if (!d->asked)
+		if (!d->asked) {
 			tg_gather_up(&d->gather, now);
+			await_word(w, d);
+		}
 		if (!d->bus_down)
 			continue;
 		d->bus_down = false;

@@ -614,6 +614,11 @@ static void a_bus_that_is_heard_no_more_is_told_and_comes_back(void **state)
 	assert_int_equal(seen.bus.condition, TG_BUS_DOWN);
 	(void) pthread_mutex_lock(&seen.lock);
 	seen.listen_result = 0;
+	(void) pthread_mutex_unlock(&seen.lock);
+	/* Up to its first word the device is dead, but no longer for the bus. */
+	wait_for(&seen.dead[0], 2);
+	assert_string_equal(seen.state[0].error, "nothing heard since the bus is back");
+	(void) pthread_mutex_lock(&seen.lock);
 	seen.speaks = 1;
 	(void) pthread_mutex_unlock(&seen.lock);
 	wait_for(&seen.good[0], 1);
