@@ -228,7 +228,7 @@ class Mqtt(BusScenario):
             if liar.sessions == 1:
                 peer.recv(4096)  # the subscription of the probe
                 return
-            for _ in range(200):
+            for _ in range(20):
                 peer.sendall(b"\x30\x06\x00\x03a/b5")
                 time.sleep(0.1)
 
