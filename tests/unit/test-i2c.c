@@ -479,6 +479,10 @@ static void a_command_writes_the_register_and_keeps_other_bits(void **state)
 	chip.transfers = 0;
 	assert_int_equal(tg_i2c_driver.write(bus, &device, &points[1], &v, &why), -EAGAIN);
 	assert_int_equal(chip.transfers, 1);
+	/* As when the adapter goes meanwhile, which is no -ENOTCONN: that says that nothing was sent. */
+	chip.replaced = true;
+	assert_int_equal(tg_i2c_driver.write(bus, &device, &points[1], &v, &why), -EIO);
+	assert_non_null(strstr(why.text, "was unplugged"));
 }
 
 static const char *probed(const struct tg_config_device *dev, const char *address)

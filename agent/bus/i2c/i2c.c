@@ -267,7 +267,8 @@ static int i2c_write(struct tg_bus *bus, const struct tg_config_device *dev,
 	r = tg_i2c_transact(&adapter, dev->i2c.address, bytes, n, NULL, 0, reterr);
 	if (r < 0)
 		bus->errors++;
-	return r;
+	/* The adapter went meanwhile: unlike without one, the chip may have it. */
+	return r == -ENOTCONN ? -EIO : r;
 }
 
 static int i2c_read_one(struct tg_bus *bus, const struct tg_config_device *dev,
