@@ -73,7 +73,7 @@ class Commands(BusScenario):
         counts = self.status()["commands"]
         self.assertEqual((counts["done"], counts["waiting"]), (8, 0))
         self.assertGreaterEqual(counts["refused"], 5)
-        self.assertIn("4 done", self.ctl("status")[1])
+        self.assertIn("8 done", self.ctl("status")[1])
 
     def test_a_device_that_does_not_answer_is_told_in_words(self):
         self.plant(level={})
