@@ -39,6 +39,36 @@ class Gpio(Scenario):
         self.wait_health("cellar", "ok")
         self.pulses(4, 1)
 
+    def test_the_count_goes_on_after_a_restart(self):
+        self.config["device cellar"]["totals-interval"] = "1h"
+        self.start()
+        self.wait_health("cellar", "ok")
+        self.pulses(3, 1)
+        self.machine.run("systemctl stop scenario")
+        self.start()
+        self.wait_health("cellar", "ok")
+        self.assertEqual(self.value("cellar/energy"), 3)
+        self.pulses(1, 4)
+
+    def test_a_command_sets_an_output_and_silence_lets_it_fall(self):
+        self.add_device("relay", "header", {"valve": {"read": "line 6 output", "write": "yes", "safe": "0",
+                                                      "safe-after": "20s"}}, every="1s")
+        self.start()
+        self.wait_health("relay", "ok")
+        self.assertEqual(self.chip.output(6), 0)
+        done = self.ctl("write", "relay/valve", "1")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(self.chip.output(6), 1)
+        self.assertIs(self.value("relay/valve"), True)
+        self.wait("the safe state", lambda: self.chip.output(6) == 0)
+        self.assertEqual(self.ctl("write", "cellar/water", "1").returncode, 1)
+
+    def test_probing_shows_the_lines(self):
+        self.start()
+        table = self.ask("probe", "header")
+        self.assertTrue(any("water" in row or "2" in row for row in table["rows"]), table)
+        self.assertEqual(len(table["rows"]), 8)
+
     def test_the_chip_is_unplugged_and_found_again(self):
         self.start()
         self.wait_health("cellar", "ok")

@@ -50,6 +50,14 @@ class I2c(Scenario):
         self.wait_health("thermometer", "dead")
         self.assertIn("driver", self.device("thermometer")["error"])
 
+    def test_probing_lists_who_answers(self):
+        self.start()
+        table = self.ask("probe", "i2c")
+        text = str(table)
+        for address in ("0x40", "0x44", "0x48"):
+            self.assertIn(address, text)
+        self.assertNotIn("0x50", text)
+
     def test_the_adapter_is_unplugged_and_back(self):
         self.add("registers", 0x40, {"all": "write 10 read 1 uint8"})
         self.start()
