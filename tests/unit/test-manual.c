@@ -70,10 +70,12 @@ static int look_up(void *user, const struct tg_config_entry *e)
 	char section[256], line[512];
 
 	(void) snprintf(section, sizeof(section), "%s]%s%s", e->section, *e->types ? ", type = " : "", e->types);
+	/* mdoc takes a punctuation mark for its own. */
 	(void) snprintf(line, sizeof(line), ITEM "%s" EQUALS "Ar %s%s%s%s", e->key, e->value,
-			!e->dflt   ? " Pq required"
-			: *e->dflt ? " Pq Cm "
-				   : "",
+			!e->dflt                      ? " Pq required"
+			: *e->dflt == ','            ? " Pq Cm \\&"
+			: *e->dflt                    ? " Pq Cm "
+						      : "",
 			e->dflt ? e->dflt : "", e->later ? " Pq no effect yet" : "");
 	for (size_t i = 0; i < p->n; i++) {
 		if (strcmp(p->sections[i], section) != 0 || strcmp(p->items[i], line) != 0)
