@@ -278,10 +278,12 @@ int tg_execute_safe(const struct tg_bus_hands *h, size_t device, size_t point,
 
 	j.point = &j.dev->points[point];
 	shown = (struct tg_value){ .type = TG_VALUE_REAL, .real = j.point->safe };
-	/* The configuration has a number; only the device knows that the point is a truth value. */
-	r = read_back(&j, NULL, reterr);
-	if (r < 0 && r != -EBADMSG)
-		return r;
+	/*
+	 * The configuration has a number; only the device knows that the point is a truth value. One that cannot be read is
+	 * written all the same: nothing must keep an output from its safe state.
+	 */
+	if (read_back(&j, NULL, NULL) < 0)
+		out.value.value.type = TG_VALUE_NONE;
 	if (out.value.value.type == TG_VALUE_BOOL)
 		shown = (struct tg_value){ .type = TG_VALUE_BOOL, .b = j.point->safe != 0 };
 	r = tg_convert_back(j.point, &shown, &j.raw, reterr);

@@ -338,6 +338,18 @@ static void safe_values_are_of_the_points_type(void **state)
 	assert_int_equal(tg_execute_safe(&hands, 0, 1, &why), -ETIMEDOUT);
 }
 
+static void an_output_that_cannot_be_read_falls_all_the_same(void **state)
+{
+	struct tg_fault why;
+
+	(void) state;
+	dev.read_result = -ETIMEDOUT;
+	/* Not known to be there, so it is tried again; but it was written. */
+	assert_int_equal(tg_execute_safe(&hands, 0, 0, &why), -ETIMEDOUT);
+	assert_int_equal(dev.writes, 1);
+	assert_true(dev.value.type == TG_VALUE_INT && dev.value.i == 180);
+}
+
 static int make_dir(void **state)
 {
 	(void) state;
@@ -371,6 +383,7 @@ int main(void)
 		TEST(after_a_crash_it_is_unknown_with_what_the_device_has),
 		TEST(a_float_that_the_device_holds_narrower_is_the_same),
 		TEST(safe_values_are_of_the_points_type),
+		TEST(an_output_that_cannot_be_read_falls_all_the_same),
 	};
 
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);
