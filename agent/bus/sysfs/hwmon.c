@@ -12,6 +12,7 @@
 #include "agent/bus/sysfs/attr.h"
 #include "agent/bus/sysfs/chips.h"
 #include "agent/bus/sysfs/sysfs.h"
+#include "base/clock.h"
 #include "config/bus/sysfs_read.h"
 
 #include <dirent.h>
@@ -192,6 +193,7 @@ static const struct tg_sysfs_kind kind = { .find = find, .proof = "name", .read 
 struct round {
 	const struct tg_config_device *dev; /* NULL: all chips */
 	struct tg_table *table;
+	uint64_t until_us; /* a bus that hangs takes its time for every chip */
 };
 
 /* Whether @name is the file of a measurement, and of which. */
@@ -232,7 +234,7 @@ static void show_chip(void *user, const struct tg_chip *chip)
 	for (int i = 0; i < n; i++) {
 		struct tg_hwmon_read read;
 
-		if (is_input(entries[i]->d_name, &read))
+		if (tg_clock_boot_us() < round->until_us && is_input(entries[i]->d_name, &read))
 			show_channel(round, chip, entries[i]->d_name, &read);
 		free(entries[i]);
 	}
@@ -243,14 +245,22 @@ static void show_chip(void *user, const struct tg_chip *chip)
 static int hwmon_probe(struct tg_bus *bus, const struct tg_config_device *dev, const char *address,
 		       struct tg_table *out, struct tg_fault *reterr)
 {
-	struct round round = { .dev = dev, .table = out };
+	struct round round = {
+		.dev = dev,
+		.table = out,
+		.until_us = tg_us_add(tg_clock_boot_us(), TG_SYSFS_PROBE_US),
+	};
+	int r;
 
 	if (*address)
 		return tg_fault_set(reterr, -EINVAL,
 				    "a bus of hwmon chips has no addresses; leave it out");
 	tg_table_heads(
 		out, (const char *const[]){ "chip", "at", "read", "label", "value", "unit", NULL });
-	return tg_chip_each(bus->root, &class, show_chip, &round, reterr);
+	r = tg_chip_each(bus->root, &class, show_chip, &round, reterr);
+	if (r == 0 && tg_clock_boot_us() >= round.until_us)
+		tg_table_note(out, "time is up: what does not stand here was not asked");
+	return r;
 }
 
 /* --- birth and death --- */

@@ -12,6 +12,7 @@
 #include "agent/bus/sysfs/attr.h"
 #include "agent/bus/sysfs/chips.h"
 #include "agent/bus/sysfs/sysfs.h"
+#include "base/clock.h"
 #include "config/bus/sysfs_read.h"
 
 #include <ctype.h>
@@ -178,6 +179,7 @@ static const struct tg_sysfs_kind kind_of_bus = { .find = find,
 struct round {
 	const struct tg_config_device *dev; /* NULL: all chips */
 	struct tg_table *table;
+	uint64_t until_us; /* a bus that hangs takes its time for every chip */
 };
 
 static bool is_channel(const char *name, struct tg_iio_read *ret)
@@ -215,7 +217,8 @@ static void show_chip(void *user, const struct tg_chip *chip)
 		struct tg_iio_read read;
 
 		/* A channel may have both files; they stand one behind the other. */
-		if (is_channel(entries[i]->d_name, &read) && strcmp(read.channel, last) != 0) {
+		if (tg_clock_boot_us() < round->until_us && is_channel(entries[i]->d_name, &read) &&
+		    strcmp(read.channel, last) != 0) {
 			show_channel(round, chip, read.channel);
 			(void) snprintf(last, sizeof last, "%s", read.channel);
 		}
@@ -228,13 +231,21 @@ static void show_chip(void *user, const struct tg_chip *chip)
 static int iio_probe(struct tg_bus *bus, const struct tg_config_device *dev, const char *address,
 		     struct tg_table *out, struct tg_fault *reterr)
 {
-	struct round round = { .dev = dev, .table = out };
+	struct round round = {
+		.dev = dev,
+		.table = out,
+		.until_us = tg_us_add(tg_clock_boot_us(), TG_SYSFS_PROBE_US),
+	};
+	int r;
 
 	if (*address)
 		return tg_fault_set(reterr, -EINVAL,
 				    "a bus of IIO devices has no addresses; leave it out");
 	tg_table_heads(out, (const char *const[]){ "chip", "at", "read", "value", "unit", NULL });
-	return tg_chip_each(bus->root, &class, show_chip, &round, reterr);
+	r = tg_chip_each(bus->root, &class, show_chip, &round, reterr);
+	if (r == 0 && tg_clock_boot_us() >= round.until_us)
+		tg_table_note(out, "time is up: what does not stand here was not asked");
+	return r;
 }
 
 /* --- birth and death --- */

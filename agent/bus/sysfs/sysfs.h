@@ -12,6 +12,8 @@
 #define TG_SYSFS_READ_US                                                                           \
 	UINT64_C(3000000) /* for one file: a slow chip on a busy bus, for the watchdog */
 
+#define TG_SYSFS_PROBE_US UINT64_C(6000000) /* after which a probe begins with no further file */
+
 struct tg_sysfs_kind {
 	/* Finds the device's directory. Returns 0 and an owned descriptor, or -errno with words. */
 	int (*find)(const char *root, const struct tg_config_device *dev, int *ret_dir,

@@ -24,10 +24,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FOLDER       "bus/w1/devices"
-#define POWER_ON     85000 /* thousandths of a degree */
-#define SENSORS_MAX  64    /* shown by a probe */
-#define PROBE_MAX_US UINT64_C(6000000)
+#define FOLDER      "bus/w1/devices"
+#define POWER_ON    85000 /* thousandths of a degree */
+#define SENSORS_MAX 64    /* shown by a probe */
 
 /* Families that w1_therm serves: DS18S20, DS1822, DS18B20, DS1825, DS28EA00. */
 static const char *const families[] = { "10-", "22-", "28-", "3b-", "42-" };
@@ -152,7 +151,7 @@ static void show_sensor(int folder, const char *id, bool in_time, struct tg_tabl
 static int w1_probe(struct tg_bus *bus, const struct tg_config_device *dev, const char *address,
 		    struct tg_table *out, struct tg_fault *reterr)
 {
-	uint64_t until = tg_us_add(tg_clock_boot_us(), PROBE_MAX_US);
+	uint64_t until = tg_us_add(tg_clock_boot_us(), TG_SYSFS_PROBE_US);
 	tg_autoclose int folder = -1;
 	struct dirent **entries;
 	int n, shown = 0, r = open_folder(bus->root, &folder, reterr);
