@@ -70,7 +70,7 @@ class Commands(Scenario):
         self.config["device boiler"].update({"timeout": "20s", "every": "1h"})
         self.write_config()
         self.assertEqual(self.agent.ctl("reload")[0], 0)
-        self.wait("its poll", lambda: self.agent.device()["health"] == "ok" and self.agent.device()["next_s"] > 1000)
+        self.wait("its poll", lambda: self.agent.device()["health"] == "ok" and (self.agent.device()["next_s"] or 0) > 1000)
 
     # --- stories -----------------------------------------------------------------------------------------------------------
 
