@@ -110,11 +110,12 @@ ring_threads() {
 			-R '^(mailbox|pipeline|spool|worker|tpm-provider|tpm-faults|tpm-device|http$)' && say "         $(count_of threads--tests)"
 }
 
-# Real processes on a shared machine stall now and then: a test that fails gets one more run, and is named.
+# Real processes on a shared machine stall now and then: a test that fails gets one more run, and is named. They mostly wait, so
+# there is one more at a time for every two processors.
 ring_integration() {
 	install_step "${bench_packages[@]}" "${est_packages[@]}" tpm2-openssl || return 1
 	step "integration: build with ASan and UBSan" configure debug || return 1
-	step "integration: tests" tests_of debug integration --repeat until-pass:2 -j "$jobs" || return 1
+	step "integration: tests" tests_of debug integration --repeat until-pass:2 -j $((jobs + jobs / 2)) || return 1
 	say "         $(count_of integration--tests)"
 	grep -F '***' "$logs/integration--tests.log" | sed 's/^/          failed once: /' || true
 	bounds || return 1
