@@ -184,7 +184,7 @@ class Standing(Trial):
         self.cloud.ask("clear")
         self.hurry()
         self.wait_generation(1)
-        self.assertEqual(self.standing(), "good")
+        self.wait("the standing to be told", lambda: self.standing() == "good")
         self.assert_nothing_lost()
 
     def test_closed_again_and_again_is_refused_too(self):
@@ -205,7 +205,7 @@ class Standing(Trial):
         self.assertEqual(self.slots(), {"current": None, "candidate": 1, "previous": None})
         self.assertIn("does not take the first certificate yet", self.agent.said())
         self.wait_generation(1)
-        self.assertEqual(self.standing(), "good")
+        self.wait("the standing to be told", lambda: self.standing() == "good")
         self.assertEqual(len(self.cloud.issued()), 1)
         self.assert_nothing_lost()
 
