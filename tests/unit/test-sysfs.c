@@ -401,6 +401,30 @@ static void an_offset_that_is_no_number_spoils_the_reading(void **state)
 	close_bus();
 }
 
+static void probing_shows_each_channel_once(void **state)
+{
+	struct tg_buffer out = TG_BUFFER_INIT(65536);
+	struct tg_table t;
+
+	(void) state;
+	add_adc();
+	put(ADC "in_temp_input", "21000\n");
+	put(ADC "in_temp_raw", "7\n");
+	put(ADC "in_voltage0_raw", "1000\n");
+	put(ADC "in_voltage_scale", "2.0\n");
+	iio("ads1015", READS("in_temp"));
+	tg_table_init(&t);
+	assert_int_equal(driver->probe(bus, &dev, "", &t, &fault), 0);
+	assert_int_equal(tg_table_json(&t, &out), 0);
+	assert_non_null(strstr(tg_buffer_text(&out), "\"rows\":[[\"ads1015\",\"1-0048\",\"in_"
+						     "temp\",\"21\",\"Cel\"],"
+						     "[\"ads1015\",\"1-0048\",\"in_voltage0\","
+						     "\"2\",\"V\"]]"));
+	tg_table_done(&t);
+	tg_buffer_done(&out);
+	close_bus();
+}
+
 /* --- w1 --- */
 
 #define SENSOR "bus/w1/devices/28-0316a2794b21/"
@@ -512,6 +536,7 @@ int main(void)
 		IN_TREE(probing_lists_what_there_is),
 		IN_TREE(raw_values_get_offset_and_scale_their_own_or_shared),
 		IN_TREE(an_offset_that_is_no_number_spoils_the_reading),
+		IN_TREE(probing_shows_each_channel_once),
 		IN_TREE(a_thermometer_gives_its_temperature),
 		IN_TREE(the_power_on_value_is_no_temperature),
 		IN_TREE(an_older_kernel_shows_the_scratchpad),

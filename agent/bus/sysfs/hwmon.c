@@ -12,14 +12,10 @@
 #include "agent/bus/sysfs/attr.h"
 #include "agent/bus/sysfs/chips.h"
 #include "agent/bus/sysfs/sysfs.h"
-#include "base/clock.h"
 #include "config/bus/sysfs_read.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define FILE_MAX    48 /* kind, number, attribute */
@@ -190,12 +186,6 @@ static const struct tg_sysfs_kind kind = { .find = find, .proof = "name", .read 
 
 /* --- looking round --- */
 
-struct round {
-	const struct tg_config_device *dev; /* NULL: all chips */
-	struct tg_table *table;
-	uint64_t until_us; /* a bus that hangs takes its time for every chip */
-};
-
 /* Whether @name is the file of a measurement, and of which. */
 static bool is_input(const char *name, struct tg_hwmon_read *ret)
 {
@@ -203,64 +193,39 @@ static bool is_input(const char *name, struct tg_hwmon_read *ret)
 	       (strcmp(ret->attribute, "input") == 0 || strcmp(ret->attribute, "average") == 0);
 }
 
-static void show_channel(const struct round *round, const struct tg_chip *chip, const char *name,
-			 const struct tg_hwmon_read *read)
+static void show_file(const struct tg_chip *chip, const char *name, struct tg_table *out)
 {
 	char file[FILE_MAX], label[TG_ATTR_MAX + 1], text[64];
 	struct tg_value value = { .type = TG_VALUE_NONE };
 	struct tg_fault why = { .text = "" };
-	int r = read_channel(chip->dir, read, read->index, &value, &why);
+	struct tg_hwmon_read read;
+	int r;
 
-	file_name(file, read->kind, read->index, "label");
+	if (!is_input(name, &read))
+		return;
+	r = read_channel(chip->dir, &read, read.index, &value, &why);
+	file_name(file, read.kind, read.index, "label");
 	if (tg_attr_read(chip->dir, file, label, NULL) < 0)
 		label[0] = '\0';
-	tg_table_row(
-		round->table,
-		(const char *const[]){ chip->name, chip->at, name, label,
-				       r < 0 ? why.text : tg_sysfs_show(&value, text, sizeof(text)),
-				       kinds[read->kind].unit });
-}
-
-static void show_chip(void *user, const struct tg_chip *chip)
-{
-	const struct round *round = user;
-	struct dirent **entries;
-	int n;
-
-	if (round->dev && (strcmp(round->dev->hwmon.chip, chip->name) != 0 ||
-			   (*round->dev->hwmon.at && strcmp(round->dev->hwmon.at, chip->at) != 0)))
-		return;
-	n = scandirat(chip->dir, ".", &entries, NULL, versionsort);
-	for (int i = 0; i < n; i++) {
-		struct tg_hwmon_read read;
-
-		if (tg_clock_boot_us() < round->until_us && is_input(entries[i]->d_name, &read))
-			show_channel(round, chip, entries[i]->d_name, &read);
-		free(entries[i]);
-	}
-	if (n >= 0)
-		free(entries);
+	tg_table_row(out, (const char *const[]){ chip->name, chip->at, name, label,
+						 r < 0 ? why.text
+						       : tg_sysfs_show(&value, text, sizeof(text)),
+						 kinds[read.kind].unit });
 }
 
 static int hwmon_probe(struct tg_bus *bus, const struct tg_config_device *dev, const char *address,
 		       struct tg_table *out, struct tg_fault *reterr)
 {
-	struct round round = {
-		.dev = dev,
-		.table = out,
-		.until_us = tg_us_add(tg_clock_boot_us(), TG_SYSFS_PROBE_US),
+	static const char *const heads[] = { "chip", "at", "read", "label", "value", "unit", NULL };
+	const struct tg_sysfs_look look = {
+		.class = &class,
+		.heads = heads,
+		.chip = dev ? dev->hwmon.chip : NULL,
+		.at = dev ? dev->hwmon.at : "",
+		.file = show_file,
 	};
-	int r;
 
-	if (*address)
-		return tg_fault_set(reterr, -EINVAL,
-				    "a bus of hwmon chips has no addresses; leave it out");
-	tg_table_heads(
-		out, (const char *const[]){ "chip", "at", "read", "label", "value", "unit", NULL });
-	r = tg_chip_each(bus->root, &class, show_chip, &round, reterr);
-	if (r == 0 && tg_clock_boot_us() >= round.until_us)
-		tg_table_note(out, "time is up: what does not stand here was not asked");
-	return r;
+	return tg_sysfs_look(bus, &look, address, out, reterr);
 }
 
 /* --- birth and death --- */

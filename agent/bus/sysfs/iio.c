@@ -12,16 +12,14 @@
 #include "agent/bus/sysfs/attr.h"
 #include "agent/bus/sysfs/chips.h"
 #include "agent/bus/sysfs/sysfs.h"
-#include "base/clock.h"
 #include "config/bus/sysfs_read.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define FILE_MAX (TG_IIO_CHANNEL_MAX + 16)
 
@@ -176,76 +174,49 @@ static const struct tg_sysfs_kind kind_of_bus = { .find = find,
 
 /* --- looking round --- */
 
-struct round {
-	const struct tg_config_device *dev; /* NULL: all chips */
-	struct tg_table *table;
-	uint64_t until_us; /* a bus that hangs takes its time for every chip */
-};
-
-static bool is_channel(const char *name, struct tg_iio_read *ret)
+/* Of a channel with both files, one is shown. */
+static bool is_second(const struct tg_chip *chip, const char *name, const char *channel)
 {
-	return tg_iio_read_parse(name, ret, NULL) == 0 && strcmp(name, ret->channel) != 0;
+	char file[FILE_MAX];
+
+	(void) snprintf(file, sizeof file, "%s_input", channel);
+	return strcmp(name, file) != 0 && faccessat(chip->dir, file, F_OK, 0) == 0;
 }
 
-static void show_channel(const struct round *round, const struct tg_chip *chip, const char *channel)
+static void show_file(const struct tg_chip *chip, const char *name, struct tg_table *out)
 {
-	size_t kind = find_kind(channel);
 	struct tg_value value = { .type = TG_VALUE_NONE };
 	struct tg_fault why = { .text = "" };
+	struct tg_iio_read read;
 	char text[64];
-	int r = read_channel(chip->dir, channel, &value, &why);
+	size_t kind;
+	int r;
 
-	tg_table_row(
-		round->table,
-		(const char *const[]){ chip->name, chip->at, channel,
-				       r < 0 ? why.text : tg_sysfs_show(&value, text, sizeof(text)),
-				       kind < TG_ARRAY_SIZE(kinds) ? kinds[kind].unit : "" });
-}
-
-static void show_chip(void *user, const struct tg_chip *chip)
-{
-	const struct round *round = user;
-	char last[TG_IIO_CHANNEL_MAX + 1] = "";
-	struct dirent **entries;
-	int n;
-
-	if (round->dev && (strcmp(round->dev->iio.chip, chip->name) != 0 ||
-			   (*round->dev->iio.at && strcmp(round->dev->iio.at, chip->at) != 0)))
+	/* Only the files of values end in what the parser takes off. */
+	if (tg_iio_read_parse(name, &read, NULL) < 0 || strcmp(name, read.channel) == 0 ||
+	    is_second(chip, name, read.channel))
 		return;
-	n = scandirat(chip->dir, ".", &entries, NULL, versionsort);
-	for (int i = 0; i < n; i++) {
-		struct tg_iio_read read;
-
-		/* A channel may have both files; they stand one behind the other. */
-		if (tg_clock_boot_us() < round->until_us && is_channel(entries[i]->d_name, &read) &&
-		    strcmp(read.channel, last) != 0) {
-			show_channel(round, chip, read.channel);
-			(void) snprintf(last, sizeof last, "%s", read.channel);
-		}
-		free(entries[i]);
-	}
-	if (n >= 0)
-		free(entries);
+	kind = find_kind(read.channel);
+	r = read_channel(chip->dir, read.channel, &value, &why);
+	tg_table_row(out, (const char *const[]){
+				  chip->name, chip->at, read.channel,
+				  r < 0 ? why.text : tg_sysfs_show(&value, text, sizeof(text)),
+				  kind < TG_ARRAY_SIZE(kinds) ? kinds[kind].unit : "" });
 }
 
 static int iio_probe(struct tg_bus *bus, const struct tg_config_device *dev, const char *address,
 		     struct tg_table *out, struct tg_fault *reterr)
 {
-	struct round round = {
-		.dev = dev,
-		.table = out,
-		.until_us = tg_us_add(tg_clock_boot_us(), TG_SYSFS_PROBE_US),
+	static const char *const heads[] = { "chip", "at", "read", "value", "unit", NULL };
+	const struct tg_sysfs_look look = {
+		.class = &class,
+		.heads = heads,
+		.chip = dev ? dev->iio.chip : NULL,
+		.at = dev ? dev->iio.at : "",
+		.file = show_file,
 	};
-	int r;
 
-	if (*address)
-		return tg_fault_set(reterr, -EINVAL,
-				    "a bus of IIO devices has no addresses; leave it out");
-	tg_table_heads(out, (const char *const[]){ "chip", "at", "read", "value", "unit", NULL });
-	r = tg_chip_each(bus->root, &class, show_chip, &round, reterr);
-	if (r == 0 && tg_clock_boot_us() >= round.until_us)
-		tg_table_note(out, "time is up: what does not stand here was not asked");
-	return r;
+	return tg_sysfs_look(bus, &look, address, out, reterr);
 }
 
 /* --- birth and death --- */

@@ -4,6 +4,7 @@
 #include "agent/bus/sysfs/attr.h"
 #include "base/clock.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -144,6 +145,54 @@ void tg_sysfs_describe(struct tg_bus *bus, struct tg_bus_note *out)
 void tg_sysfs_close(struct tg_bus *bus)
 {
 	free(bus);
+}
+
+/* --- looking round --- */
+
+struct round {
+	const struct tg_sysfs_look *look;
+	struct tg_table *table;
+	uint64_t until_us; /* a bus that hangs takes its time for every chip */
+};
+
+static void show_chip(void *user, const struct tg_chip *chip)
+{
+	const struct round *round = user;
+	const struct tg_sysfs_look *look = round->look;
+	struct dirent **entries;
+	int n;
+
+	if (look->chip &&
+	    (strcmp(look->chip, chip->name) != 0 || (*look->at && strcmp(look->at, chip->at) != 0)))
+		return;
+	n = scandirat(chip->dir, ".", &entries, NULL, versionsort);
+	for (int i = 0; i < n; i++) {
+		if (tg_clock_boot_us() < round->until_us)
+			look->file(chip, entries[i]->d_name, round->table);
+		free(entries[i]);
+	}
+	if (n >= 0)
+		free(entries);
+}
+
+int tg_sysfs_look(struct tg_bus *bus, const struct tg_sysfs_look *look, const char *address,
+		  struct tg_table *out, struct tg_fault *reterr)
+{
+	struct round round = {
+		.look = look,
+		.table = out,
+		.until_us = tg_us_add(tg_clock_boot_us(), TG_SYSFS_PROBE_US),
+	};
+	int r;
+
+	if (*address)
+		return tg_fault_set(reterr, -EINVAL, "a bus of %ss has no addresses; leave it out",
+				    look->class->article);
+	tg_table_heads(out, look->heads);
+	r = tg_chip_each(bus->root, look->class, show_chip, &round, reterr);
+	if (r == 0 && tg_clock_boot_us() >= round.until_us)
+		tg_table_note(out, "time is up: what does not stand here was not asked");
+	return r;
 }
 
 const char *tg_sysfs_show(const struct tg_value *value, char *out, size_t size)

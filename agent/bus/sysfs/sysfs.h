@@ -2,6 +2,7 @@
 #pragma once
 
 #include "agent/bus/driver.h"
+#include "agent/bus/sysfs/chips.h"
 #include "agent/bus/table.h"
 
 /*
@@ -43,6 +44,18 @@ int tg_sysfs_poll(struct tg_bus *bus, const struct tg_config_device *dev, void *
 		  unsigned retries, struct tg_sample *out, struct tg_fault *reterr);
 void tg_sysfs_describe(struct tg_bus *bus, struct tg_bus_note *out);
 void tg_sysfs_close(struct tg_bus *bus);
+
+/* Looking round: every chip of a class, or those that one device may be, with each of their files. */
+struct tg_sysfs_look {
+	const struct tg_chip_class *class;
+	const char *const *heads; /* of the table; NULL behind the last */
+	const char *chip, *at;    /* NULL: all; "": anywhere */
+	/* Adds a row for @name where it is the file of a value. */
+	void (*file)(const struct tg_chip *chip, const char *name, struct tg_table *out);
+};
+/* A driver's probe. */
+int tg_sysfs_look(struct tg_bus *bus, const struct tg_sysfs_look *look, const char *address,
+		  struct tg_table *out, struct tg_fault *reterr) TG_CHECKED;
 
 /* @value for people: "21.5"; @out of @size. Returns @out. Never fails. */
 const char *tg_sysfs_show(const struct tg_value *value, char *out, size_t size);
