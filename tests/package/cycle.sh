@@ -96,7 +96,8 @@ look_at_programs() {
 	says "tidegated $version" tidegated --version
 	says "tidegate $version" tidegate --version
 	says "tidegate-provision $version" /usr/libexec/tidegate/tidegate-provision --version
-	says 'ok, 1 buses' tidegate check /usr/share/doc/tidegate/examples
+	buses=$(cat /usr/share/doc/tidegate/examples/conf.d/*.conf | grep -c '^\[bus ')
+	says "ok, $buses buses" tidegate check /usr/share/doc/tidegate/examples
 	fails 78 unknown sh -c 'printf "[mqtt]\nendpiont = x\n" >/tmp/bad.conf; exec tidegate check /tmp/bad.conf'
 	fails 1 'systemctl status tidegate' tidegate status
 	# Libraries that are opened by name are no matter of the linker: without its TCTI this would fail on the library.
