@@ -267,20 +267,8 @@ static void check_point(const struct tg_loaded *l, const struct tg_section *s)
 		type->check_point(l, s, point);
 }
 
-/* A key that nothing heeds yet is no error, as the file may be meant for the next version too; silence would be a lie. */
-static void check_effect(const struct tg_loaded *l, enum tg_config_kind kind)
-{
-	for (const struct tg_section *s = tg_check_only(l, kind); s; s = s->next)
-		for (const struct tg_setting *set = s->settings; set; set = set->next)
-			if (set->key->later)
-				tg_warn(l->doc.complain, set->place,
-					"%s has no effect in this version", set->key->name);
-}
-
 void tg_config_check(const struct tg_loaded *l)
 {
-	for (enum tg_config_kind kind = TG_KIND_GATEWAY; kind < TG_KINDS; kind++)
-		check_effect(l, kind);
 	check_id(l);
 	tg_config_check_enrolment(l);
 	check_mqtt(l);

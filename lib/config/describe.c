@@ -40,7 +40,6 @@ static int describe_key(const struct tg_config_key *key, tg_config_entry_fn entr
 		.types = types,
 		.buses = buses,
 		.help = key->help,
-		.later = key->later,
 	};
 
 	(void) snprintf(section, sizeof section, "%s%s%s", sort->word, sort->argument ? " " : "",
@@ -90,9 +89,8 @@ static int add_entry(void *user, const struct tg_config_entry *e)
 
 	if (strcmp(s->section, e->section) != 0)
 		add_section(s, e);
-	tg_buffer_addf(s->out, "\n# %s: %s%s%s%s%s\n", e->value, e->help,
-		       *e->buses ? "; only on " : "", e->buses, e->dflt ? "" : "; must be given",
-		       e->later ? "; has no effect in this version" : "");
+	tg_buffer_addf(s->out, "\n# %s: %s%s%s%s\n", e->value, e->help,
+		       *e->buses ? "; only on " : "", e->buses, e->dflt ? "" : "; must be given");
 	tg_buffer_addf(s->out, "#%s =%s%s\n", e->key, e->dflt && *e->dflt ? " " : "",
 		       e->dflt ? e->dflt : "");
 	return 0;

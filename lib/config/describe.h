@@ -20,7 +20,6 @@ struct tg_config_entry {
 	const char *types;   /* "modbus-rtu, modbus-tcp": it is described with the other keys of these; "": with the general ones */
 	const char *buses;   /* the bus types that have it: "modbus-tcp"; "" for all */
 	const char *help;
-	bool later;          /* this version checks it and does not heed it */
 };
 
 /* Calls @entry for each key in the order of the table. Stops at the first non-zero result and

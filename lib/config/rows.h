@@ -30,8 +30,6 @@
 #define DEVICE(...)    ROW(tg_config_device, DEVICE, __VA_ARGS__)
 #define POINT(...)     ROW(tg_config_point, POINT, __VA_ARGS__)
 
-/* Checked and kept, so that files may say it already; the loader warns that nothing heeds it. */
-#define NO_EFFECT_YET   .later = true
 #define REQUIRED        NULL
 #define RANGE(lo_, hi_) .lo = (lo_), .hi = (hi_)
 #define LENGTH(max_)    .hi = (max_)

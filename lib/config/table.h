@@ -48,7 +48,6 @@ struct tg_config_key {
 	size_t flag;     /* of a bool beside it, for the types that have one */
 	uint64_t lo, hi; /* what the type makes of them: the range of numbers, durations, sizes */
 	const struct tg_word *words;
-	bool later;     /* nothing heeds it in this version */
 	unsigned buses; /* TG_BUS_BITs of the bus types that have this key, or TG_EVERY_BUS */
 	const char
 		*dflt; /* parsed like the user's text, so it is always legal; NULL: must be given */

@@ -13,7 +13,7 @@
  * A section of the file is ".Ss [NAME]" in the page, with ", type = TYPE" behind it for the keys that only the bus
  * types of one set have, and a key is
  *
- *	.It Ic KEY No = Ar VALUE [Pq Cm DEFAULT | Pq required] [Pq no effect yet]
+ *	.It Ic KEY No = Ar VALUE [Pq Cm DEFAULT | Pq required]
  */
 #define SECTION ".Ss ["
 #define ITEM    ".It Ic "
@@ -71,12 +71,12 @@ static int look_up(void *user, const struct tg_config_entry *e)
 
 	(void) snprintf(section, sizeof(section), "%s]%s%s", e->section, *e->types ? ", type = " : "", e->types);
 	/* mdoc takes a punctuation mark for its own. */
-	(void) snprintf(line, sizeof(line), ITEM "%s" EQUALS "Ar %s%s%s%s", e->key, e->value,
+	(void) snprintf(line, sizeof(line), ITEM "%s" EQUALS "Ar %s%s%s", e->key, e->value,
 			!e->dflt                      ? " Pq required"
 			: *e->dflt == ','            ? " Pq Cm \\&"
 			: *e->dflt                    ? " Pq Cm "
 						      : "",
-			e->dflt ? e->dflt : "", e->later ? " Pq no effect yet" : "");
+			e->dflt ? e->dflt : "");
 	for (size_t i = 0; i < p->n; i++) {
 		if (strcmp(p->sections[i], section) != 0 || strcmp(p->items[i], line) != 0)
 			continue;
