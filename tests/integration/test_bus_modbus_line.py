@@ -10,6 +10,7 @@ import os
 import sys
 import time
 
+import faults
 from bus_bench import BUILD, BusScenario, main
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fakes"))
@@ -138,6 +139,7 @@ class ModbusLine(BusScenario):
             # Far less than the back-off of the devices; by the agent's own clock below 5 s.
             self.assertLess(took, 15)
             self.assertEqual(self.value("usb2/x"), 205)
+        faults.told("F34", f"port of two units pulled out and put back twice: values again after {took:.1f} s")
 
 
 if __name__ == "__main__":

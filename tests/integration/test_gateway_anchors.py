@@ -7,6 +7,7 @@ The method here brings no anchors, so the test puts them beside the certificate,
 
 import os
 
+import faults
 from gateway_bench import Scenario, main, read_text
 from mqtt_bench import Authority
 
@@ -113,6 +114,8 @@ class Anchors(Scenario):
         code, out, error = self.agent.ctl("--state-dir", self.agent.state, "identity")
         self.assertEqual(code, 0, error)
         self.assertIn("2 of the enrolment: CN=broker CA until 20", " ".join(out.split()))
+        faults.told("F15",
+                    "broker moves to a new root: two anchors serve, damage of the list costs the connection and no identity")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 
 import time
 
+import faults
 from gateway_bench import BOILER, Modbus, Scenario, main
 
 
@@ -71,6 +72,8 @@ class BadDevices(Scenario):
             with self.subTest(command):
                 self.goes_bad(command, reason)
         self.assert_promise(self.subscriber.packs())
+        faults.told("F35",
+                    "six kinds of trouble of one device: told as bad with the reason, the other device on time, overcome")
 
     def test_a_device_that_is_not_there_is_found_when_it_comes(self):
         since = self.newest()

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 
+import faults
 from gateway_bench import Scenario, main, read_text
 
 
@@ -64,6 +65,7 @@ class BadIdentity(Scenario):
         self.agent.start()
         self.wait_online()
         self.assert_promise(self.wait_drained())
+        faults.told("F21", "identity cut, empty or garbage: no session, the reason in status, readings go to the disk")
 
     def test_one_damaged_file_is_made_good_from_the_others(self):
         for name in ("bundle.pem", "key.pem", "chain.pem"):
@@ -74,6 +76,7 @@ class BadIdentity(Scenario):
             self.assertEqual(read_text(f"{self.current}/{name}"), read_text(f"{self.good}/{name}"))
         self.assertRegex(self.agent.said(), "was damaged, using generation 1: generation 000001: ")
         self.assertEqual(len(self.cloud.issued()), 1)
+        faults.told("F21", "each of three identity files as garbage: made good from the others, one certificate in all")
 
     def test_with_a_claim_it_enrols_again_and_says_why(self):
         self.spoil("bundle.pem", b"garbage")

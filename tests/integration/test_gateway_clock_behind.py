@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A clock that is wrong from the start, and nobody who would set it: the gateway enrols, connects and renews in time."""
 
+import faults
 from clock_bench import DAY, YEARS, ClockScenario, iso
 from gateway_bench import main
 
@@ -40,6 +41,8 @@ class Behind(ClockScenario):
         self.assertIn("event: The clock can be believed again", self.agent.said())
         self.assertEqual(self.agent.status()["link"]["connects"], 1)
         self.assert_promise(self.wait_drained())
+        faults.told("F13",
+                    "two years behind, no NTP: enrolled once, connected, packs marked as undated, dated when the clock was set")
 
     def test_a_broker_that_is_younger_than_all_that_the_gateway_knows(self):
         self.set_clock(0)
@@ -94,6 +97,7 @@ class Behind(ClockScenario):
         self.assertIsNone(self.wait_packs(5)[-1].base_time)
         self.assertEqual(len(self.cloud.issued()), 1)
         self.assert_promise(self.wait_drained())
+        faults.told("F13", "1970, then 40 years ahead: suspect both times, connected, one certificate in all")
 
 
 if __name__ == "__main__":

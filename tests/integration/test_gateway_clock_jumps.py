@@ -5,6 +5,7 @@ be."""
 
 import os
 
+import faults
 from clock_bench import DAY, YEARS, ClockScenario
 from gateway_bench import main
 
@@ -54,6 +55,8 @@ class Jumps(ClockScenario):
         self.assert_promise(packs)
         # One session before the outage, and one after: nobody hangs up because of a clock.
         self.assertEqual(self.agent.said().count("event: Connected to the broker"), 2)
+        faults.told("F13",
+                    f"two years ahead, four back, right again: {len(packs)} packs in order, those that waited dated, no session ended")
 
     def test_what_nobody_vouched_for_is_dated_anew_while_it_waits(self):
         # Two days ahead, which no floor tells.

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 
+import faults
 from gateway_bench import Modbus, Scenario, main
 
 COMPLAINT = r"{}:\d+: "
@@ -51,6 +52,7 @@ class Configuration(Scenario):
         code, said = self.agent.run_to_end()
         self.assertEqual(code, 78)
         self.assertIn(self.agent.conf, said)
+        faults.told("F20", "no start on a bad file: exit 78 with file and line, nothing made")
 
     def test_a_bad_reload_is_refused_and_the_running_configuration_stays(self):
         self.begin()
@@ -68,6 +70,7 @@ class Configuration(Scenario):
         self.assertEqual(after["link"]["connects"], before["link"]["connects"])
         self.assertEqual([d["name"] for d in after["devices"]], ["boiler"])
         self.assert_promise(self.wait_drained())
+        faults.told("F20", "reload of a bad file refused, the running configuration and its session stay")
 
     def test_a_good_reload_takes_over_and_loses_nothing(self):
         self.begin()

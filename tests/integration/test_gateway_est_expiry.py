@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The EST server is away for longer than the certificate lives: then the bootstrap credential, where that is allowed."""
 
+import faults
 from est_gateway_bench import EstScenario
 from gateway_bench import main
 
@@ -50,6 +51,8 @@ class Expires(EstScenario):
         self.assertEqual(self.enrolment()["credential"], "claim")
         self.assert_promise(self.wait_drained())
         self.assert_no_password()
+        faults.told("F14",
+                    "expired while off: the old one tried once, then an hour of rest; with on-expiry = claim enrolled anew by password")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import time
 
+import faults
 from gateway_bench import Scenario, main
 
 BOUND = 8       # seconds; five are promised, and this machine may be busy
@@ -88,6 +89,7 @@ class Stop(Scenario):
         self.agent.kill()
         self.agent.start()
         self.wait_online()
+        faults.told("F44", "the second one ends with exit 1 and says why, the first goes on")
 
 
 class Interrupt(Scenario):

@@ -4,6 +4,7 @@
 
 import os
 
+import faults
 from gateway_bench import main
 from tpm_bench import FAILURE, LOAD, LOCKOUT, RETRY, TESTING
 from tpm_scenario import TpmScenario
@@ -17,6 +18,8 @@ class TpmFaults(TpmScenario):
             with self.subTest(state, code=hex(code)):
                 self.trouble(state, words, lambda c=code, k=command: self.proxy.answers(c, k), self.proxy.heal)
         self.as_before()
+        faults.told("F27", "busy and self-test under a session: named, told once, the session stands, heals by itself")
+        faults.told("F31", "failure mode under a session: named, the session stands, no key made")
 
     def test_locked_out_by_others(self):
         """Wrong passwords of another program lock its keys; ours are exempt, and that is seen."""
@@ -26,6 +29,7 @@ class TpmFaults(TpmScenario):
         self.reconnects()
         self.tools.run("tpm2_dictionarylockout", "-c")
         self.as_before()
+        faults.told("F26", "locked out by another program: our keys sign, the counter is in the status")
 
     def test_full_of_other_programs_keys(self):
         foreign = []
@@ -36,6 +40,7 @@ class TpmFaults(TpmScenario):
         self.trouble("full", "no room for another key", lambda: foreign.extend(self.tools.fill()), flush)
         self.assertEqual(len(foreign), 3)
         self.as_before()
+        faults.told("F32", f"{len(foreign)} slots full of other programs' keys: told, theirs left alone, heals")
 
     def test_the_node_goes_and_comes_back(self):
         def gone():
@@ -47,6 +52,7 @@ class TpmFaults(TpmScenario):
                 os.rename(self.tpm.dir + name + ".gone", self.tpm.dir + name)
         self.trouble("away", r"check \[tpm\] tcti", gone, back)
         self.as_before()
+        faults.told("F31", "device node gone and back: told once, the session stands")
 
 
 if __name__ == "__main__":

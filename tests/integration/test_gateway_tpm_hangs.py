@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A TPM that is silent, reset or killed in the middle of a handshake: that costs the handshake, and nothing else."""
 
+import faults
 from gateway_bench import main
 from tpm_bench import SIGN
 from tpm_scenario import TpmScenario
@@ -20,6 +21,7 @@ class TpmHangs(TpmScenario):
         self.trouble("failed", "not started up", lambda: self.tools.run("swtpm_ioctl", "-i", "--unix", ctrl),
                      lambda: self.tools.run("tpm2_startup", "-c"))
         self.as_before()
+        faults.told("F29", "three resets under a session: reconnected each time, same key, one certificate in all")
 
     def test_an_answer_that_never_comes_costs_a_handshake(self):
         before = self.threads()
@@ -56,6 +58,7 @@ class TpmHangs(TpmScenario):
         self.assertEqual(self.events("has not answered"), 1, "told once")
         self.assertEqual(self.events("The TPM answers again"), 1, "told once")
         self.as_before()
+        faults.told("F28", f"frozen for 12 handshakes: session and polls go on, no threads pile up ({before} before and after)")
 
     def test_killed_in_the_middle_of_signatures(self):
         """kill -9 under one handshake after the other; no lockout, no leak."""
@@ -68,6 +71,7 @@ class TpmHangs(TpmScenario):
         self.tpm_state("ok")
         self.connects = self.wait_online()["link"]["connects"]
         self.as_before()
+        faults.told("F04", "kill -9 under six signatures in a row: lockout counter 0, no key left behind, reconnected")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 
+import faults
 from gateway_bench import main
 from tpm_bench import clear
 from tpm_scenario import TpmScenario
@@ -64,6 +65,7 @@ class TpmLost(TpmScenario):
         self.assertEqual(len(self.cloud.issued()), 1)
         self.assertEqual(self.enrols_at_the_operators_word()["id"], name)
         self.assertEqual(self.events("The TPM was cleared"), 1)
+        faults.told("F30", "cleared: told, readings wait, no certificate asked for until the operator says so")
 
     def test_replaced_and_put_back(self):
         status = self.agent.status()
@@ -81,6 +83,7 @@ class TpmLost(TpmScenario):
         self.reconnects()
         self.assertEqual(self.agent.status()["id"], gateway)
         self.as_before()
+        faults.told("F30", "replaced and put back: told, same identity afterwards")
 
     def test_replaced_and_enrolled_anew(self):
         gateway = self.agent.status()["id"]
@@ -139,6 +142,7 @@ class TpmLost(TpmScenario):
         self.tpm_state("ok")
         self.reconnects()
         self.as_before()
+        faults.told("F33", "parent key evicted: put back, same key and certificate")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ usage: test_provision_est_answers.py PATH-OF-TIDEGATE-PROVISION [unittest argume
 
 import time
 
+import faults
 from est_bench import EstProvision
 from provision_bench import main
 
@@ -109,6 +110,7 @@ class Waiting(Answers):
         self.est.set(pending=0)
         self.works_again()
         self.assertEqual(len({e["sha256"] for e in self.est.events("csr")}), 1)
+        faults.told("F16", "202 with 9 forms of Retry-After: kept within 1 min to 24 h, the same key and request each time")
 
     def test_a_bound_request_is_made_anew_for_the_same_key(self):
         self.est.set(pending=1, csrattrs="binding", binding="required")
@@ -134,6 +136,7 @@ class Refusals(Answers):
                 self.assertNotIn("\x1b", self.everything)
                 self.assertNotIn("x" * 300, self.everything)
         self.works_again()
+        faults.told("F16", "11 HTTP statuses told apart as refused or to be tried again, with the words of the service")
 
     def test_a_busy_servers_time_is_kept(self):
         self.est.set(require="none")
@@ -163,6 +166,8 @@ class Refusals(Answers):
             with self.subTest(how):
                 self.spoilt("simpleenroll", how)
         self.works_again()
+        faults.told("F16",
+                    f"{len(self.est.ask('faults')['bodies'])} broken bodies refused, the next attempt succeeds with the same key")
 
     def test_broken_bodies_of_cacerts(self):
         for how in ("empty", "html", "garbage", "half-base64", "null-signed", "no-certificates"):

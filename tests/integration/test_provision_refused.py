@@ -11,6 +11,7 @@ import socket
 import ssl
 import time
 
+import faults
 from provision_bench import Renewal, main, run, wait_for
 
 
@@ -176,6 +177,8 @@ class Refused(Renewal):
                     failed = self.refusal()
                     self.assertEqual((failed["step"], failed["class"]), (step, "bad-answer"))
         self.assert_renewed(self.renew()[1])
+        faults.told("F16",
+                    "garbage, cut, wrong types and oversized from fleet provisioning: refused, the next attempt succeeds")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import sys
 
 os.environ.setdefault("TIDEGATE_BUILD", os.path.dirname(os.path.dirname(os.path.abspath(sys.argv[1]))))
 
+import faults
 from provision_bench import Provision, main  # noqa: E402
 from tpm_bench import (CREATE, CREATE_PRIMARY, FAILURE, LOAD, LOCKOUT, OBJECT_MEMORY, RETRY, SIGN, TESTING, YIELDED,  # noqa: E402
                        Proxy, Tools, clear)
@@ -87,6 +88,7 @@ class TpmTrouble(Provision):
                 self.local_failure("busy|testing itself")
         self.proxy.heal()
         self.heals()
+        faults.told("F27", "busy for longer than the time-out: told, the next run succeeds")
 
     def test_busy_for_a_moment_is_not_noticed(self):
         self.proxy.answers(RETRY, times=12)
@@ -133,6 +135,7 @@ class TpmTrouble(Provision):
         foreign = [h for h in self.tools.fill() if h not in own]
         self.assertEqual((len(own), len(foreign)), (2, 1))
         self.heals(key, foreign)
+        faults.told("F32", "slots that a killed run left full: ours freed, a foreign one not")
 
     def test_locked_out_is_no_hindrance(self):
         """The storage root key and ours are exempt from the dictionary-attack logic."""
@@ -142,6 +145,7 @@ class TpmTrouble(Provision):
             self.assert_enrolled(result)
         finally:
             self.tools.run("tpm2_dictionarylockout", "-c")
+        faults.told("F26", "enrolment while other keys are locked out: succeeds")
 
     def test_cleared_after_the_key_was_made(self):
         self.proxy.answers(FAILURE, SIGN)

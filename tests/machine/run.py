@@ -17,6 +17,7 @@ import unittest
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
+sys.path.append(os.path.join(HERE, "../integration"))     # faults.py
 import bench    # noqa: E402
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Signals and parameter groups between two CAN controllers, and interfaces that fall, vanish and come back."""
 
+import faults
 from bench import Scenario
 
 ENGINE = {"speed": {"read": "pgn=61444 24|16@1+", "scale": 0.125, "unit": "1/min"},
@@ -100,3 +101,4 @@ class Can(Scenario):
         self.assertIn("bus-off", self.device("controller")["error"])
         self.send("vcan0", "20000100#0000000000000000")
         self.send_until("vcan0", "4B0#021400", "a value again", lambda: watch.values("controller/phase-2")[-1] == 2)
+        faults.told("F36", "bus-off told as bad with the reason, values again after the restart")

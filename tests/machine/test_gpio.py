@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lines of a GPIO chip: levels, edges with the kernel's time, counters, a chip that is unplugged."""
 
+import faults
 from bench import Scenario
 
 
@@ -78,3 +79,4 @@ class Gpio(Scenario):
         self.chip.ask("line", 2, 1)
         self.wait_health("cellar", "ok")
         self.wait("the level", lambda: self.read("cellar")["water"]["value"] is True)
+        faults.told("F37", "GPIO chip unplugged and back: dead with the reason, then found again by its label")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Chips without a driver of the kernel, through /dev/i2c-N."""
 
+import faults
 from bench import Scenario
 
 
@@ -42,6 +43,7 @@ class I2c(Scenario):
         self.assertEqual(self.value("registers/all"), 0x2A)
         self.adapter.ask("there", "0x48")
         self.wait_health("thermometer", "ok")
+        faults.told("F37", "a chip that does not answer: told as bad, the other chip read on, back when it is there")
 
     def test_a_chip_of_the_kernel_is_left_alone(self):
         self.adapter.bind("lm75", 0x48)
@@ -66,3 +68,4 @@ class I2c(Scenario):
         self.wait_health("registers", "dead")
         self.adapter = self.bridge()
         self.wait_health("registers", "ok")
+        faults.told("F37", "I2C adapter unplugged and back: dead with the reason, then found again")
