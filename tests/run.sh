@@ -48,10 +48,12 @@ trap end_processes EXIT
 # --- helpers --------------------------------------------------------------------------------------------------------------
 
 configure() { cmake --preset "$1" && cmake --build --preset "$1" -j "$jobs"; }
+# What passing tests say is kept for tests/reliability.py.
 tests_of() { # PRESET LABEL [ctest options]
 	local preset=$1 label=$2
 	shift 2
-	ctest --test-dir "build/$preset" -L "$label" --no-tests=error --output-on-failure "$@"
+	ctest --test-dir "build/$preset" -L "$label" --no-tests=error --output-on-failure --output-junit "$logs/$label--tests.xml" \
+		--test-output-size-passed 65536 "$@"
 }
 count_of() { grep -hoE '[0-9]+ tests failed out of [0-9]+' "$logs/$1.log" | tail -1; }
 
