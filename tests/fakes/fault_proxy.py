@@ -95,11 +95,12 @@ class Pipe:
 
     def take(self, proxy, now):
         """Reads once. OSError: the connection is broken."""
-        data = self.source.recv(SLICE)
+        rule = self.rule
+        # What is stalled stays with the kernel.
+        data = self.source.recv(rule.cut_at - self.offset if rule.cut_at > 0 and rule.then == "stall" else SLICE)
         if not data:
             self.eof = True
             return
-        rule = self.rule
         if 0 <= rule.cut_at <= self.offset + len(data):
             data = data[:rule.cut_at - self.offset]
             self.pending = rule.then
@@ -195,7 +196,7 @@ class FaultProxy:
         self.rule(direction, corrupt_at=offset, mask=mask)
 
     def cut_after(self, count, direction=UP, how="reset"):
-        assert count >= 0 and how in (*ENDS, *MODES[1:], "half_close")
+        assert count > 0 and how in (*ENDS, *MODES[1:], "half_close")
         self.rule(direction, cut_at=count, then=how)
 
     def reset(self):

@@ -189,8 +189,7 @@ class Proxy(unittest.TestCase):
         for how in ("stall", "swallow"):
             p = self.pair()
             self.proxy.cut_after(5, "down", how)
-            p.server.sendall(b"01234")
-            p.server.sendall(b"56789")
+            p.server.sendall(b"0123456789")
             self.assertEqual(self.read(p.client, 5), b"01234")
             self.assert_silent(p.client)
             self.assert_passes(p.client, p.server)
