@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "mqtt/frame.h"
 #include "mqtt/session.h"
 #include "tls/peer.h"
 
@@ -38,6 +39,8 @@ struct tg_mqtt_attempt {
 	enum tg_mqtt_stage stage;
 	int tcp_errno;           /* why the TCP connection was not made; 0: not known */
 	struct tg_tls_peer peer; /* how the broker is judged, and what came of it */
+	struct tg_mqtt_frame frame; /* what comes from the broker; at fault, it is not read any further */
+	uint64_t heard_us;          /* CLOCK_BOOTTIME of the last byte of it; 0: none yet. Under the registry's lock */
 	bool ended_by_peer; /* as against a time-out, or an end of our own */
 	bool tpm;           /* a provider's reason began with "TPM" */
 	char tls_text[160]; /* OpenSSL's first reason, or the TPM's */
@@ -57,6 +60,8 @@ void tg_mqtt_attempt_end(struct tg_mqtt_attempt *a);
 /* Shuts the TCP connection down in both directions, if there is one: the broker sees an end without
  * DISCONNECT. Any thread. */
 void tg_mqtt_attempt_kill(struct tg_mqtt_attempt *a);
+/* When the broker was last heard: CLOCK_BOOTTIME; 0: not yet. Any thread. Never fails. */
+uint64_t tg_mqtt_attempt_heard_us(const struct tg_mqtt_attempt *a);
 /* Closes kill_fd: the connection is Paho's to close. Any thread. */
 void tg_mqtt_attempt_release(struct tg_mqtt_attempt *a);
 
@@ -68,7 +73,7 @@ void tg_mqtt_attempt_release(struct tg_mqtt_attempt *a);
 void tg_mqtt_overrides_settle(void);
 /* How often each override was reached from Paho in this process; for tests. */
 struct tg_mqtt_overrides {
-	unsigned connect, getaddrinfo, getsockopt, ssl_ctx_new, ssl_write;
+	unsigned connect, getaddrinfo, getsockopt, ssl_ctx_new, ssl_read, ssl_write;
 };
 void tg_mqtt_overrides_count(struct tg_mqtt_overrides *ret);
 /* Whether Paho's calls land here. Returns 0, or -ENOTSUP when the dynamic linker has bound them

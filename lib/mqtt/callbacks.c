@@ -149,10 +149,13 @@ void tg_mqtt_on_lost(void *context, char *cause)
 {
 	struct tg_mqtt *m = context;
 	struct tg_mqtt_event e = event_of(m, TG_MQTT_LOST);
-	char why[96] = "the connection ended";
+	char words[TG_MQTT_FRAME_WORDS_MAX], why[TG_MQTT_FRAME_WORDS_MAX + 32] = "the connection ended";
 
 	(void) cause; /* always NULL in the versions that Debian has */
-	if (m->attempt.peer.alerted)
+	if (m->attempt.frame.fault)
+		(void) snprintf(why, sizeof(why), "left, as the broker %s",
+				tg_mqtt_frame_words(&m->attempt.frame, words));
+	else if (m->attempt.peer.alerted)
 		(void) snprintf(why, sizeof(why), "the broker ended TLS: %s (alert %u)",
 				tg_tls_alert_text(m->attempt.peer.alert), m->attempt.peer.alert);
 	say(&e, m, why);

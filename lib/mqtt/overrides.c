@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mqtt/attempt.h"
 
+#include "base/clock.h"
+
 #include <MQTTAsync.h>
 
 #include <arpa/inet.h>
@@ -36,7 +38,9 @@
  *	SSL_CTX_new()	TLS 1.2 or better and our own judgement of the peer
  *			(tls.c)
  *	SSL_ctrl()	sends no address as a server name (RFC 6066 section 3)
- *	SSL_read()	keeps whether it was the broker that ended the connection
+ *	SSL_read()	keeps whether it was the broker that ended the connection, and
+ *			when it was last heard; lets no packet pass that no broker
+ *			may send (frame.c): Paho would make room for 256 MiB
  *	SSL_write()	when CONNECT cannot be written because the broker has
  *			hung up, reads the alert that says why
  *
@@ -57,7 +61,7 @@ static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct tg_mqtt_attempt *registry; /* oldest first */
 static uint64_t registry_ids;
 static atomic_uint seen_connect, seen_getaddrinfo, seen_getsockopt, seen_ssl_ctx_new,
-	seen_ssl_write;
+	seen_ssl_read, seen_ssl_write;
 /* Two at a time; the caller of MQTTAsync_destroy() may be a third, and one that is being replaced a
  * fourth. */
 #define THREADS_MAX 16
@@ -401,13 +405,36 @@ static void note_end(SSL *ssl, int r)
 	errno = error;
 }
 
+/* Returns whether Paho may have these bytes. */
+static bool admit(SSL *ssl, const void *data, size_t len)
+{
+	int fd = SSL_get_fd(ssl);
+	struct tg_mqtt_attempt *a;
+	bool good = true;
+
+	(void) pthread_mutex_lock(&registry_lock);
+	for (a = registry; a; a = a->next) {
+		if (a->fd != fd)
+			continue;
+		a->heard_us = tg_clock_boot_us();
+		good = tg_mqtt_frame_feed(&a->frame, data, len);
+	}
+	(void) pthread_mutex_unlock(&registry_lock);
+	return good;
+}
+
 EXPORTED int SSL_read(SSL *ssl, void *data, int len)
 {
 	bool paho = from_paho(__builtin_return_address(0));
 	int r = next_ssl_read(ssl, data, len);
 
-	if (paho && r <= 0)
+	if (!paho)
+		return r;
+	atomic_fetch_add_explicit(&seen_ssl_read, 1, memory_order_relaxed);
+	if (r <= 0)
 		note_end(ssl, r);
+	else if (!admit(ssl, data, (size_t) r))
+		return 0; /* to Paho, the end of the connection */
 	return r;
 }
 
@@ -441,6 +468,8 @@ void tg_mqtt_attempt_begin(struct tg_mqtt_attempt *a)
 	a->fd = a->kill_fd = -1;
 	a->next = NULL;
 	a->stage = TG_MQTT_STAGE_WAITING;
+	a->frame = (struct tg_mqtt_frame){ 0 };
+	a->heard_us = 0;
 	(void) pthread_mutex_lock(&registry_lock);
 	a->id = ++registry_ids;
 	while (*at)
@@ -462,6 +491,16 @@ static void drop_connection(struct tg_mqtt_attempt *a, bool kill)
 	if (kill)
 		(void) shutdown(fd, SHUT_RDWR);
 	(void) close(fd);
+}
+
+uint64_t tg_mqtt_attempt_heard_us(const struct tg_mqtt_attempt *a)
+{
+	uint64_t heard_us;
+
+	(void) pthread_mutex_lock(&registry_lock);
+	heard_us = a->heard_us;
+	(void) pthread_mutex_unlock(&registry_lock);
+	return heard_us;
 }
 
 void tg_mqtt_attempt_release(struct tg_mqtt_attempt *a)
@@ -520,6 +559,7 @@ void tg_mqtt_overrides_count(struct tg_mqtt_overrides *ret)
 					   .getaddrinfo = atomic_load(&seen_getaddrinfo),
 					   .getsockopt = atomic_load(&seen_getsockopt),
 					   .ssl_ctx_new = atomic_load(&seen_ssl_ctx_new),
+					   .ssl_read = atomic_load(&seen_ssl_read),
 					   .ssl_write = atomic_load(&seen_ssl_write) };
 }
 

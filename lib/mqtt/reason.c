@@ -147,6 +147,14 @@ static enum tg_mqtt_cause say_silence(const struct tg_mqtt_attempt *a, char *tex
 	return TG_MQTT_CAUSE_TCP;
 }
 
+static enum tg_mqtt_cause say_frame(const struct tg_mqtt_attempt *a, char *text, size_t size)
+{
+	char words[TG_MQTT_FRAME_WORDS_MAX];
+
+	say(a, text, size, "left, as the broker %s", tg_mqtt_frame_words(&a->frame, words));
+	return TG_MQTT_CAUSE_CLOSED;
+}
+
 enum tg_mqtt_cause tg_mqtt_reason(const struct tg_mqtt_attempt *a, int code, bool timed_out,
 				  char *text, size_t size)
 {
@@ -164,6 +172,8 @@ enum tg_mqtt_cause tg_mqtt_reason(const struct tg_mqtt_attempt *a, int code, boo
 		return say_tcp(a, text, size);
 	if (a->peer.error || a->peer.alerted)
 		return say_judged(a, text, size);
+	if (a->frame.fault)
+		return say_frame(a, text, size);
 	if (timed_out)
 		return say_silence(a, text, size);
 	if (!a->peer.finished)
@@ -180,7 +190,7 @@ enum tg_mqtt_word tg_mqtt_word(const struct tg_mqtt_attempt *a, int code, bool t
 	/* "Not available now" is no word on us. */
 	if (code > 0)
 		return code == 3 ? TG_MQTT_WORD_NONE : TG_MQTT_WORD_REFUSED;
-	if (a->tpm || a->peer.error || !a->peer.passed)
+	if (a->tpm || a->peer.error || !a->peer.passed || a->frame.fault)
 		return TG_MQTT_WORD_NONE;
 	if (a->peer.alerted)
 		return tg_tls_alert_is_about_us(a->peer.alert) ? TG_MQTT_WORD_REFUSED

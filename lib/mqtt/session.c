@@ -404,6 +404,11 @@ int tg_mqtt_publish(struct tg_mqtt *m, const char *topic, const void *payload, s
 	return r < 0 && give_slot_back(s) ? r : 0;
 }
 
+uint64_t tg_mqtt_heard_us(const struct tg_mqtt *m)
+{
+	return tg_mqtt_attempt_heard_us(&m->attempt);
+}
+
 /* --- ending ------------------------------------------------------------------------------- */
 
 int tg_mqtt_disconnect(struct tg_mqtt *m, uint64_t timeout_us)

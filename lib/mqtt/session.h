@@ -23,7 +23,8 @@
 struct tg_mqtt;
 
 #define TG_MQTT_TOPIC_MAX   512           /* bytes, without the NUL; more than any cloud takes */
-#define TG_MQTT_MESSAGE_MAX (256u * 1024) /* bytes; larger ones from the broker are dropped */
+/* Bytes; larger ones from the broker are dropped, far larger ones end the session (frame.h). */
+#define TG_MQTT_MESSAGE_MAX (256u * 1024)
 
 enum tg_mqtt_event_type {
 	TG_MQTT_CONNECTED,       /* CONNACK 0 */
@@ -46,7 +47,7 @@ enum tg_mqtt_cause {
 	TG_MQTT_CAUSE_TLS_REFUSED, /* the broker refused us, or closed in the handshake */
 	TG_MQTT_CAUSE_TPM,         /* the signature failed */
 	TG_MQTT_CAUSE_REFUSED,     /* CONNACK other than 0; code */
-	TG_MQTT_CAUSE_CLOSED, /* closed before CONNACK: at AWS, policy or unknown certificate */
+	TG_MQTT_CAUSE_CLOSED, /* closed before CONNACK (at AWS, policy or unknown certificate), or answered by what is not MQTT */
 	TG_MQTT_CAUSE_LOCAL,  /* our files or memory */
 };
 
@@ -147,6 +148,11 @@ int tg_mqtt_subscribe(struct tg_mqtt *m, const char *filter, struct tg_fault *re
  */
 int tg_mqtt_publish(struct tg_mqtt *m, const char *topic, const void *payload, size_t len,
 		    bool retain, uint64_t cookie, struct tg_fault *reterr) TG_CHECKED;
+/*
+ * When anything was last heard of the broker, CLOCK_BOOTTIME; 0: not yet. One that lives answers pings: it is heard every
+ * keep-alive and a little. Any thread. Never fails.
+ */
+uint64_t tg_mqtt_heard_us(const struct tg_mqtt *m);
 /*
  * Sends what is queued, waits for acknowledgements for about @timeout_us, sends DISCONNECT.
  * DISCONNECTED or LOST follows. -ENOTCONN when there is no connection.

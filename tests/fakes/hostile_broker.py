@@ -20,6 +20,10 @@ Modes, in the order of how far a client gets:
     stranger        acknowledges publishes that were never made, before each real one
     big-N           accepts, then publishes a message of N bytes, then a small one
     flood-N         accepts, then publishes N small messages at once
+    huge-N          accepts, then announces a message of N bytes and sends them, as long as they are taken
+    endless         accepts, then sends a packet whose length has no end
+    strange-N       accepts, then sends a packet whose first byte is N, and another PINGRESP
+    early           publishes before it has answered CONNECT
 """
 
 import os
@@ -31,13 +35,18 @@ import threading
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, PINGREQ, PINGRESP, DISCONNECT = 1, 2, 3, 4, 8, 9, 12, 13, 14
 
 
-def packet(kind, flags, body):
-    head, n = bytes([kind << 4 | flags]), len(body)
+def remaining(n):
+    """A length as a packet announces it."""
+    head = b""
     while True:
         digit, n = n % 128, n // 128
         head += bytes([digit | (128 if n else 0)])
         if not n:
-            return head + body
+            return head
+
+
+def packet(kind, flags, body):
+    return bytes([kind << 4 | flags]) + remaining(len(body)) + body
 
 
 def publish(topic, payload):
@@ -69,6 +78,7 @@ class HostileBroker(threading.Thread):
         self.listener = socket.create_server((bind, port), family=family)
         self.port = self.listener.getsockname()[1]
         self.bytes_seen, self.packets, self.handshakes, self.alpn = 0, [], 0, None
+        self.publishes = self.pushed = 0
         self.stopping = False
         self.client = None
         self.start()
@@ -143,8 +153,10 @@ class HostileBroker(threading.Thread):
         return first >> 4, first & 15, body
 
     def speak(self, tls):
-        self.publishes = 0
+        self.publishes = self.pushed = 0
         self.read_packet(tls)
+        if self.mode == "early":
+            tls.sendall(publish("early", b"x"))
         if self.mode == "silent-tls":
             self.wait_for_end(tls)
         if self.mode == "close-tls":
@@ -183,6 +195,20 @@ class HostileBroker(threading.Thread):
             tls.sendall(publish("small", b"after"))
         if self.mode == "flood":
             tls.sendall(b"".join(publish("flood", b"%d" % i) for i in range(self.number)))
+        if self.mode == "huge":
+            self.push(tls)
+        if self.mode == "endless":
+            tls.sendall(b"\x30\xff\xff\xff\xff\x01" + b"x" * 64)
+        if self.mode == "strange":
+            tls.sendall(bytes([self.number, 0]) + packet(PINGRESP, 0, b""))
+
+    def push(self, tls):
+        """Counts in `pushed` what the other side has let in, sockets included."""
+        tls.sendall(bytes([PUBLISH << 4]) + remaining(self.number) + b"\x00\x04huge")
+        while self.pushed < self.number - 6:
+            piece = min(1 << 16, self.number - 6 - self.pushed)
+            tls.sendall(bytes(piece))
+            self.pushed += piece
 
 
 def main():

@@ -146,8 +146,8 @@ static void print_counts(void)
 	struct tg_mqtt_overrides n;
 
 	tg_mqtt_overrides_count(&n);
-	printf("= connect=%u getaddrinfo=%u getsockopt=%u ssl_ctx_new=%u ssl_write=%s stuck=%u\n",
-	       n.connect, n.getaddrinfo, n.getsockopt, n.ssl_ctx_new, n.ssl_write ? "yes" : "no",
+	printf("= connect=%u getaddrinfo=%u getsockopt=%u ssl_ctx_new=%u ssl_read=%s ssl_write=%s stuck=%u\n",
+	       n.connect, n.getaddrinfo, n.getsockopt, n.ssl_ctx_new, n.ssl_read ? "yes" : "no", n.ssl_write ? "yes" : "no",
 	       tg_mqtt_stuck());
 }
 

@@ -194,6 +194,11 @@ class Probe:
         self.process.stdin.flush()
         return self.answers.get(timeout=60)
 
+    def memory(self, field="VmRSS"):
+        """KiB, of /proc/PID/status."""
+        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as status:
+            return int(re.search(field + r":\s+(\d+) kB", status.read()).group(1))
+
     def ok(self, command):
         answer = self.say(command)
         if not answer.startswith("0 "):

@@ -187,6 +187,37 @@ class Limits(Bench):
             self.assertIn("larger than 256 KiB", e.text)
             self.assertIn("topic=small", p.event("MESSAGE").line)
 
+    def hears(self, mode, *words):
+        """The probe under that broker, and what ended the session."""
+        broker = self.hostile(mode)
+        with self.online(port=broker.port) as p:
+            before = p.memory()
+            e = p.ok("subscribe #").event("LOST")
+            for word in words:
+                self.assertIn(word, e.text)
+            self.assertTrue(p.say("publish 1 t x").startswith("-107 "))
+            return broker, p.memory("VmHWM") - before
+
+    def test_a_message_of_256_mib_ends_the_session_before_there_is_room_for_it(self):
+        broker, grown = self.hears("huge-268435455", "announced a packet of 268435455 bytes, more than 1048576 are not taken")
+        self.assertLess(grown, 4096, "KiB more than before it was announced")
+        self.assertLess(broker.pushed, 64 << 20)
+        # The largest that is read: there is room for it once, and it is told.
+        broker = self.hostile("big-%d" % ((1 << 20) - 5))
+        with self.online(port=broker.port) as p:
+            before = p.memory()
+            self.assertIn("larger than 256 KiB", p.ok("subscribe #").event("MESSAGE_DROPPED").text)
+            self.assertLess(p.memory("VmHWM") - before, 8192)
+            self.assertIn("topic=small", p.event("MESSAGE").line)
+
+    def test_what_no_broker_sends_ends_the_session_with_words(self):
+        self.hears("endless", "a packet's length has no end")
+        self.hears("strange-192", "no broker's packet begins with 0xc0")
+        self.hears("strange-64", "PUBACK of 0 bytes")
+        self.hears("strange-32", "CONNACK")
+        e = self.refusal(self.hostile("early").port)
+        self.assertCause(e, CLOSED, "CONNACK is not its first packet")
+
     def test_a_flood_is_delivered_or_counted_and_the_session_lives(self):
         broker = self.hostile("flood-5000")
         with self.online(port=broker.port) as p:
@@ -486,7 +517,7 @@ class Overrides(Bench):
     def test_each_is_reached_from_paho(self):
         with self.online() as p:
             self.assertEqual(p.say("sockopt"), "nodelay=1 user_timeout=45000 keepalive=1")
-            self.assertEqual(p.say("counts"), "connect=1 getaddrinfo=1 getsockopt=1 ssl_ctx_new=1 ssl_write=yes stuck=0")
+            self.assertEqual(p.say("counts"), "connect=1 getaddrinfo=1 getsockopt=1 ssl_ctx_new=1 ssl_read=yes ssl_write=yes stuck=0")
 
     def test_callers_other_than_paho_get_the_originals(self):
         with self.online() as p:
