@@ -56,25 +56,31 @@ int tg_db_append(struct tg_db *db, const struct tg_row *row)
 	(void) sqlite3_bind_int64(st, 8, tg_row_crc(row, key_crc));
 	(void) sqlite3_bind_blob(st, 9, row->bytes, (int) row->len, SQLITE_STATIC);
 	r = tg_db_run(db, st);
-	if (r == 0 && sqlite3_changes(db->h) == 1)
+	if (r == 0 && sqlite3_changes(db->h) == 1) {
 		db->now.appended++;
+		db->now.gaps += row->gap > 0;
+		db->counters_changed |= row->gap > 0;
+	}
 	return r;
 }
 
 int tg_db_remove(struct tg_db *db, uint64_t seq)
 {
 	sqlite3_stmt *st;
+	int64_t gap = 0;
 	int r = tg_db_prepare(db, S_REMOVE, &st);
 
 	if (r < 0)
 		return r;
 	(void) sqlite3_bind_int64(st, 1, (sqlite3_int64) seq);
-	r = tg_db_run(db, st);
-	if (r == 0 && sqlite3_changes(db->h) > 0) {
-		db->now.removed++;
-		db->counters_changed = true;
-	}
-	return r;
+	r = tg_db_step_int(db, st, &gap);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	db->now.removed++;
+	if (gap > 0 && db->now.gaps > 0)
+		db->now.gaps--;
+	db->counters_changed = true;
+	return 0;
 }
 
 int tg_db_set_aside(struct tg_db *db, uint64_t seq)
@@ -105,10 +111,26 @@ int tg_db_add_dropped(struct tg_db *db, uint64_t dropped)
 	return 0;
 }
 
-int tg_db_carry_counts(struct tg_db *db, uint64_t dropped, uint64_t set_aside)
+int tg_db_add_events_lost(struct tg_db *db, uint64_t lost)
 {
-	db->now.dropped += dropped;
-	db->now.set_aside += set_aside;
+	db->now.events_lost += lost;
+	db->counters_changed = db->counters_changed || lost > 0;
+	return 0;
+}
+
+int tg_db_set_dropped_told(struct tg_db *db, uint64_t told)
+{
+	db->now.dropped_told = told;
+	db->counters_changed = true;
+	return 0;
+}
+
+int tg_db_carry_counts(struct tg_db *db, const struct tg_db_counts *old)
+{
+	db->now.dropped += old->dropped;
+	db->now.set_aside += old->set_aside;
+	db->now.dropped_told += old->dropped_told;
+	db->now.events_lost += old->events_lost;
 	db->counters_changed = true;
 	return 0;
 }
@@ -179,8 +201,11 @@ struct tg_db_counts tg_db_counts(const struct tg_db *db)
 {
 	return (struct tg_db_counts){
 		.rows = db->now.appended - db->now.removed,
+		.gaps = db->now.gaps,
 		.dropped = db->now.dropped,
 		.set_aside = db->now.set_aside,
+		.dropped_told = db->now.dropped_told,
+		.events_lost = db->now.events_lost,
 	};
 }
 

@@ -29,7 +29,9 @@ struct tg_db;
 
 /* Not 1: SQLite stores that without a byte of its own, which a test of newer versions could change.
  */
-#define TG_DB_SCHEMA 2
+#define TG_DB_SCHEMA 3
+/* The oldest that is understood: it has no events, and is brought up to date when it is opened. */
+#define TG_DB_SCHEMA_MIN 2
 
 struct tg_db_options {
 	uint64_t max_bytes; /* of the file, without its log */
@@ -72,8 +74,25 @@ int tg_db_remove(struct tg_db *db, uint64_t seq) TG_CHECKED;
 /* In a transaction: moves the row to the table of packs that cannot be published, which keeps the
  * last 256. */
 int tg_db_set_aside(struct tg_db *db, uint64_t seq) TG_CHECKED;
-/* In a transaction: counts packs that are lost. */
+/* In a transaction: counts packs that are lost, events that are, and how many lost packs have been told. */
 int tg_db_add_dropped(struct tg_db *db, uint64_t dropped) TG_CHECKED;
+int tg_db_add_events_lost(struct tg_db *db, uint64_t lost) TG_CHECKED;
+int tg_db_set_dropped_told(struct tg_db *db, uint64_t told) TG_CHECKED;
+
+/*
+ * Events for the cloud: texts with numbers, few and small. In a transaction; a number that is there already gets the new
+ * text, one that is not there is no failure.
+ */
+int tg_db_event_append(struct tg_db *db, uint64_t number, const char *text) TG_CHECKED;
+int tg_db_event_remove(struct tg_db *db, uint64_t number) TG_CHECKED;
+/*
+ * All of them, by rising number. @fn gets views that are valid during the call, @text NULL where the checksum fails; it
+ * returns 0 to go on, 1 to stop, or -errno, which is returned. Returns the number of events seen.
+ */
+#define TG_DB_EVENT_MAX   8192 /* bytes of a text */
+#define TG_DB_EVENTS_READ 256  /* more than are ever kept: the rest of a damaged file is not looked at */
+typedef int (*tg_db_event_fn)(void *user, uint64_t number, const char *text);
+int tg_db_event_read(struct tg_db *db, tg_db_event_fn fn, void *user) TG_CHECKED;
 
 /*
  * Rows with @lo <= seq <= @hi, at most @limit, in rising order or (@down) falling. @fn gets views
@@ -86,11 +105,15 @@ int tg_db_read(struct tg_db *db, uint64_t lo, uint64_t hi, bool down, unsigned l
 
 struct tg_db_counts {
 	uint64_t rows;
-	uint64_t dropped, set_aside; /* since the spool was made */
+	uint64_t gaps; /* rows that are gap records */
+	/* since the spool was made: */
+	uint64_t dropped, set_aside;
+	uint64_t dropped_told; /* the part of `dropped` that an event has told the cloud of */
+	uint64_t events_lost;
 };
 struct tg_db_counts tg_db_counts(const struct tg_db *db);
-/* For a file made anew: what the old one had counted. In a transaction. */
-int tg_db_carry_counts(struct tg_db *db, uint64_t dropped, uint64_t set_aside) TG_CHECKED;
+/* For a file made anew: what the old one had counted since it was made. In a transaction. */
+int tg_db_carry_counts(struct tg_db *db, const struct tg_db_counts *old) TG_CHECKED;
 /* Counts the rows again, by reading them all. */
 int tg_db_recount(struct tg_db *db) TG_CHECKED;
 /* Bytes in use, bytes of the file. */

@@ -2,6 +2,7 @@
 #include "agent/spool/db_private.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,16 +15,18 @@
 /* As text, since the schema of a file that is opened is compared with it: a file with anything else
  * in it is not ours. */
 static const struct table {
+	int since; /* schema */
 	const char *name, *sql;
 } tables[] = {
-	{ "pack", "CREATE TABLE pack(seq INTEGER PRIMARY KEY, ord INTEGER NOT NULL, device TEXT "
+	{ 1, "pack", "CREATE TABLE pack(seq INTEGER PRIMARY KEY, ord INTEGER NOT NULL, device TEXT "
 		  "NOT NULL,"
 		  " made INTEGER NOT NULL, gap INTEGER NOT NULL, gap_first INTEGER NOT NULL,"
 		  " key_crc INTEGER NOT NULL, crc INTEGER NOT NULL, bytes BLOB NOT NULL)" },
-	{ "aside", "CREATE TABLE aside(seq INTEGER PRIMARY KEY, device TEXT, made INTEGER, bytes "
+	{ 1, "aside", "CREATE TABLE aside(seq INTEGER PRIMARY KEY, device TEXT, made INTEGER, bytes "
 		   "BLOB)" },
-	{ "counter", "CREATE TABLE counter(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT "
-		     "ROWID" },
+	{ 1, "counter", "CREATE TABLE counter(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT "
+			"ROWID" },
+	{ 3, "event", "CREATE TABLE event(number INTEGER PRIMARY KEY, crc INTEGER NOT NULL, bytes BLOB NOT NULL)" },
 };
 
 static int pragma_int(struct tg_db *db, const char *sql, int64_t *ret)
@@ -46,6 +49,7 @@ static int on_progress(void *user)
 }
 
 struct schema_check {
+	int version;
 	size_t seen;
 	bool foreign;
 };
@@ -59,7 +63,7 @@ static int on_schema(void *user, int n, char **values, char **names)
 	/* The automatic index of a key has no text; ours have none of those, but sqlite_stat1 and
 	 * the like are not ours. */
 	for (size_t i = 0; values[0] && values[1] && i < TG_ARRAY_SIZE(tables); i++)
-		if (strcmp(values[0], tables[i].name) == 0 &&
+		if (tables[i].since <= c->version && strcmp(values[0], tables[i].name) == 0 &&
 		    strcmp(values[1], tables[i].sql) == 0) {
 			c->seen++;
 			return 0;
@@ -70,12 +74,15 @@ static int on_schema(void *user, int n, char **values, char **names)
 
 static int check_schema(struct tg_db *db)
 {
-	struct schema_check c = { 0 };
+	struct schema_check c = { .version = db->version };
 	int rc = sqlite3_exec(db->h, "SELECT name, sql FROM sqlite_schema", on_schema, &c, NULL);
+	size_t wanted = 0;
 
+	for (size_t i = 0; i < TG_ARRAY_SIZE(tables); i++)
+		wanted += tables[i].since <= db->version;
 	if (rc != SQLITE_OK)
 		return tg_db_result(db, rc);
-	return c.foreign || c.seen != TG_ARRAY_SIZE(tables) ? -EUCLEAN : 0;
+	return c.foreign || c.seen != wanted ? -EUCLEAN : 0;
 }
 
 static int check_version(struct tg_db *db, struct tg_fault *reterr)
@@ -91,13 +98,14 @@ static int check_version(struct tg_db *db, struct tg_fault *reterr)
 		r = tg_db_get_counter(db, "schema", &again);
 	if (r < 0)
 		return r;
-	if (id != APPLICATION_ID || version < 1 || version > SCHEMA_MAX ||
+	if (id != APPLICATION_ID || version < TG_DB_SCHEMA_MIN || version > SCHEMA_MAX ||
 	    (uint64_t) version != again)
 		return -EUCLEAN;
 	if (version > TG_DB_SCHEMA)
 		return tg_fault_set(reterr, -EPROTONOSUPPORT,
 				    "schema %d is newer than this program's %d", (int) version,
 				    TG_DB_SCHEMA);
+	db->version = (int) version;
 	return check_schema(db);
 }
 
@@ -142,11 +150,26 @@ static int count_rows(struct tg_db *db)
 	return 0;
 }
 
+static int count_gaps(struct tg_db *db)
+{
+	sqlite3_stmt *st;
+	int64_t n = 0;
+	int r = tg_db_prepare(db, S_COUNT_GAPS, &st);
+
+	if (r == 0)
+		r = tg_db_step_int(db, st, &n);
+	if (r == 0)
+		db->now.gaps = (uint64_t) n;
+	return r;
+}
+
 int tg_db_recount(struct tg_db *db)
 {
 	uint64_t rows = 0, ord = 0;
 	int r = count_with(db, S_RECOUNT, &rows, &ord);
 
+	if (r == 0)
+		r = count_gaps(db);
 	if (r < 0)
 		return r;
 	db->now.appended = ord > rows ? ord : rows;
@@ -213,6 +236,39 @@ static int start_log(struct tg_db *db)
 						 "PRAGMA journal_size_limit=1048576");
 }
 
+/* Says which schema the file has, in both places. In a transaction. */
+static int mark_version(struct tg_db *db)
+{
+	char sql[48];
+	int r;
+
+	(void) snprintf(sql, sizeof(sql), "PRAGMA user_version=%d", TG_DB_SCHEMA);
+	r = tg_db_exec(db, sql);
+	if (r == 0)
+		r = tg_db_set_counter(db, "schema", TG_DB_SCHEMA);
+	if (r == 0)
+		db->version = TG_DB_SCHEMA;
+	return r;
+}
+
+/* In one transaction: a cut leaves the old schema, or the new one. */
+static int upgrade(struct tg_db *db)
+{
+	int was = db->version, r = tg_db_begin(db);
+
+	for (size_t i = 0; i < TG_ARRAY_SIZE(tables) && r == 0; i++)
+		if (tables[i].since > was)
+			r = tg_db_exec(db, tables[i].sql);
+	if (r == 0)
+		r = count_gaps(db);
+	/* What was dropped in the old one's time is history. */
+	db->now.dropped_told = db->now.dropped;
+	db->counters_changed = true;
+	if (r == 0)
+		r = mark_version(db);
+	return r < 0 ? r : tg_db_commit(db);
+}
+
 static int open_existing(struct tg_db *db, const char *path, struct tg_fault *reterr)
 {
 	int r = check_version(db, reterr);
@@ -223,6 +279,8 @@ static int open_existing(struct tg_db *db, const char *path, struct tg_fault *re
 		r = start_log(db);
 	if (r == 0)
 		r = tg_db_read_counters(db);
+	if (r == 0 && db->version < TG_DB_SCHEMA)
+		r = upgrade(db);
 	if (r == 0)
 		r = count_rows(db);
 	if (r == 0)
@@ -240,9 +298,9 @@ static int open_new(struct tg_db *db)
 	for (size_t i = 0; i < TG_ARRAY_SIZE(tables) && r == 0; i++)
 		r = tg_db_exec(db, tables[i].sql);
 	if (r == 0)
-		r = tg_db_exec(db, "PRAGMA application_id=1952936816; PRAGMA user_version=2");
+		r = tg_db_exec(db, "PRAGMA application_id=1952936816");
 	if (r == 0)
-		r = tg_db_set_counter(db, "schema", TG_DB_SCHEMA);
+		r = mark_version(db);
 	db->counters_changed = true;
 	return r;
 }
@@ -250,7 +308,8 @@ static int open_new(struct tg_db *db)
 /* Only a table of packs that is ours can be read; counts are taken if they can be had. */
 static int open_salvage(struct tg_db *db)
 {
-	struct schema_check c = { 0 };
+	struct schema_check c = { .version = TG_DB_SCHEMA };
+	uint64_t version = 0;
 	int rc = sqlite3_exec(db->h,
 			      "SELECT name, sql FROM sqlite_schema WHERE name = 'pack' AND type = "
 			      "'table'",
@@ -260,6 +319,9 @@ static int open_salvage(struct tg_db *db)
 		return tg_db_result(db, rc);
 	if (c.foreign || c.seen != 1)
 		return -EUCLEAN;
+	if (tg_db_get_counter(db, "schema", &version) < 0 || version > TG_DB_SCHEMA)
+		version = TG_DB_SCHEMA;
+	db->version = (int) version;
 	if (tg_db_read_counters(db) < 0 || count_rows(db) < 0)
 		db->now = (struct tg_db_counters){ 0 };
 	return 0;

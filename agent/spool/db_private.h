@@ -28,6 +28,10 @@ enum tg_db_stmt {
 	S_RECOUNT,
 	S_PAGES,
 	S_FREE_PAGES,
+	S_COUNT_GAPS,
+	S_EVENT_APPEND,
+	S_EVENT_REMOVE,
+	S_EVENT_READ,
 	S_COUNT_
 };
 
@@ -38,6 +42,8 @@ enum tg_db_stmt {
  */
 struct tg_db_counters {
 	uint64_t appended, removed, dropped, set_aside;
+	/* since schema 3 */
+	uint64_t gaps, dropped_told, events_lost;
 };
 
 struct tg_db {
@@ -46,6 +52,7 @@ struct tg_db {
 	struct tg_db_counters now, committed;
 	bool counters_changed; /* in this transaction, beyond `appended` */
 	struct tg_db_options options;
+	int version; /* of the schema that the file has */
 };
 
 /* The -errno of SQLite's result @rc: the one converter. */
@@ -56,11 +63,11 @@ int tg_db_prepare(struct tg_db *db, enum tg_db_stmt s, sqlite3_stmt **ret) TG_CH
 /* Steps a statement that yields nothing, and makes it ready for the next time. */
 int tg_db_run(struct tg_db *db, sqlite3_stmt *st) TG_CHECKED;
 int tg_db_run_plain(struct tg_db *db, enum tg_db_stmt s) TG_CHECKED;
-/* The first column of the first row; -ENOENT when there is none. */
+/* The first column of the first row; -ENOENT when there is none. A statement that writes has done so then. */
 int tg_db_step_int(struct tg_db *db, sqlite3_stmt *st, int64_t *ret) TG_CHECKED;
 /* A value of the counter table; -EUCLEAN when it is not there or negative. */
 int tg_db_get_counter(struct tg_db *db, const char *name, uint64_t *ret) TG_CHECKED;
 int tg_db_set_counter(struct tg_db *db, const char *name, uint64_t value) TG_CHECKED;
-/* All of db->now, from and to the file. */
+/* All of db->now, from and to the file; what an older schema did not count is 0. */
 int tg_db_read_counters(struct tg_db *db) TG_CHECKED;
 int tg_db_write_counters(struct tg_db *db) TG_CHECKED;

@@ -11,7 +11,7 @@ static const char *const statements[S_COUNT_] = {
 	[S_APPEND] = "INSERT OR IGNORE INTO pack(seq, ord, device, made, gap, gap_first, key_crc, "
 		     "crc, bytes)"
 		     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-	[S_REMOVE] = "DELETE FROM pack WHERE seq = ?1",
+	[S_REMOVE] = "DELETE FROM pack WHERE seq = ?1 RETURNING gap",
 	[S_ASIDE_COPY] = "INSERT OR IGNORE INTO aside SELECT seq, device, made, bytes FROM pack "
 			 "WHERE seq = ?1",
 	[S_ASIDE_TRIM] = "DELETE FROM aside WHERE seq <= (SELECT seq FROM aside ORDER BY seq DESC "
@@ -27,16 +27,24 @@ static const char *const statements[S_COUNT_] = {
 	[S_RECOUNT] = "SELECT count(*), max(ord) FROM pack",
 	[S_PAGES] = "PRAGMA page_count",
 	[S_FREE_PAGES] = "PRAGMA freelist_count",
+	[S_COUNT_GAPS] = "SELECT count(*) FROM pack WHERE gap > 0",
+	[S_EVENT_APPEND] = "REPLACE INTO event(number, crc, bytes) VALUES (?1, ?2, ?3)",
+	[S_EVENT_REMOVE] = "DELETE FROM event WHERE number = ?1",
+	[S_EVENT_READ] = "SELECT number, crc, bytes FROM event ORDER BY number",
 };
 
 static const struct counter {
 	const char *name;
 	size_t offset;
+	int since; /* schema */
 } counters[] = {
-	{ "appended", offsetof(struct tg_db_counters, appended) },
-	{ "removed", offsetof(struct tg_db_counters, removed) },
-	{ "dropped", offsetof(struct tg_db_counters, dropped) },
-	{ "set_aside", offsetof(struct tg_db_counters, set_aside) },
+	{ "appended", offsetof(struct tg_db_counters, appended), 1 },
+	{ "removed", offsetof(struct tg_db_counters, removed), 1 },
+	{ "dropped", offsetof(struct tg_db_counters, dropped), 1 },
+	{ "set_aside", offsetof(struct tg_db_counters, set_aside), 1 },
+	{ "gaps", offsetof(struct tg_db_counters, gaps), 3 },
+	{ "dropped_told", offsetof(struct tg_db_counters, dropped_told), 3 },
+	{ "events_lost", offsetof(struct tg_db_counters, events_lost), 3 },
 };
 
 static int errno_of(sqlite3 *h, int rc)
@@ -186,7 +194,8 @@ int tg_db_read_counters(struct tg_db *db)
 		char *base = (char *) &db->now;
 		uint64_t v = 0;
 
-		r = tg_db_get_counter(db, counters[i].name, &v);
+		if (counters[i].since <= db->version)
+			r = tg_db_get_counter(db, counters[i].name, &v);
 		memcpy(base + counters[i].offset, &v, sizeof(v));
 	}
 	return r;

@@ -97,6 +97,7 @@ static void refuse(struct tg_disk *d, int r, const char *text)
 			d->retry_delay_us * 2 < RETRY_MAX_US ? d->retry_delay_us * 2 : RETRY_MAX_US;
 	} else {
 		d->retry_delay_us = RETRY_MIN_US;
+		d->error_since_us = d->now_us;
 		tell_failure(d);
 	}
 	d->error = r;
@@ -133,6 +134,8 @@ static void repair(struct tg_disk *d, const char *why)
 	}
 	d->repaired_us = d->now_us;
 	r = tg_store_repair(d->store, &done, &fault);
+	if (r == 0)
+		r = tg_shelf_load(&d->shelf, tg_disk_db(d));
 	if (r < 0) {
 		refuse(d, r, fault.text);
 		return;
@@ -142,6 +145,8 @@ static void repair(struct tg_disk *d, const char *why)
 		 "The spool was damaged: what could be read is in a new one, the old file is set "
 		 "aside",
 		 TG_F_REASON, why, TG_F_COUNT, count, NULL);
+	d->repairs++;
+	d->repaired = done;
 	tg_log(LOG_NOTICE, "spool", "kept as %s; %" PRIu64 " packs rescued, %" PRIu64 " lost",
 	       done.aside, done.rescued, done.lost);
 	recovered(d);
@@ -171,7 +176,7 @@ static int probe(struct tg_disk *d)
 	int r = tg_db_begin(tg_disk_db(d));
 
 	if (r == 0)
-		r = tg_db_carry_counts(tg_disk_db(d), 0, 0);
+		r = tg_db_carry_counts(tg_disk_db(d), &(struct tg_db_counts){ 0 });
 	if (r == 0)
 		r = tg_db_commit(tg_disk_db(d));
 	return r;
@@ -181,6 +186,13 @@ static int open_store(struct tg_disk *d, struct tg_fault *reterr)
 {
 	int r = tg_store_open(d->store, d->verify, reterr);
 
+	if (r == 0) {
+		r = tg_shelf_load(&d->shelf, tg_disk_db(d));
+		if (r < 0) {
+			(void) tg_fault_set(reterr, r, "%s", tg_db_error_text(tg_disk_db(d)));
+			tg_store_abandon(d->store);
+		}
+	}
 	if (r == 0) {
 		d->verify = false;
 		d->unreadable = 0;
@@ -264,14 +276,14 @@ static void tell_dropped(struct tg_disk *d, uint64_t dropped, const char *why)
 {
 	char count[32];
 
-	d->dropped_told += dropped;
-	if (d->dropped_told == 0 || !tg_log_allowed(&d->drop_log, d->now_us, 1, LOG_PAUSE_US))
+	d->dropped_logged += dropped;
+	if (d->dropped_logged == 0 || !tg_log_allowed(&d->drop_log, d->now_us, 1, LOG_PAUSE_US))
 		return;
-	(void) snprintf(count, sizeof(count), "%" PRIu64, d->dropped_told);
+	(void) snprintf(count, sizeof(count), "%" PRIu64, d->dropped_logged);
 	tg_event(TG_EV_SPOOL_DROPPED, LOG_WARNING,
 		 "Readings were dropped; gap records tell the receiver", TG_F_REASON, why,
 		 TG_F_COUNT, count, NULL);
-	d->dropped_told = 0;
+	d->dropped_logged = 0;
 }
 
 int tg_disk_drop_oldest(struct tg_disk *d, struct tg_drop *drop, const char *why)
@@ -409,6 +421,7 @@ int tg_disk_init(struct tg_disk *d, const char *state_dir, const struct tg_disk_
 		/* To be repaired by the first turn: that may take long, and must not hold up the
 		 * start. */
 		d->error = r;
+		d->error_since_us = d->now_us;
 		say(d, fault.text);
 		tg_queue_set_disk(q, TG_QUEUE_DISK_FAILING);
 		return 0;
@@ -420,6 +433,7 @@ int tg_disk_init(struct tg_disk *d, const char *state_dir, const struct tg_disk_
 void tg_disk_done(struct tg_disk *d)
 {
 	d->store = tg_store_free(d->store);
+	tg_shelf_done(&d->shelf);
 	d->latest = tg_parcel_unref(d->latest);
 }
 
@@ -454,6 +468,11 @@ void tg_disk_turn(struct tg_disk *d, uint64_t now_us)
 		come_back(d);
 	if (tg_disk_db(d) && tg_queue_flush_us(d->queue, now_us) <= now_us)
 		flush(d);
+	if (tg_disk_db(d) && d->queue->disk != TG_QUEUE_DISK_FAILING) {
+		r = tg_disk_events(d);
+		if (r < 0)
+			fail(d, r, "events");
+	}
 	tg_queue_settle(d->queue);
 	if (tg_disk_db(d) && tg_queue_wants_page(d->queue))
 		read_page(d);
@@ -467,7 +486,7 @@ void tg_disk_turn(struct tg_disk *d, uint64_t now_us)
 
 uint64_t tg_disk_due_us(const struct tg_disk *d)
 {
-	return d->queue->disk == TG_QUEUE_DISK_FAILING ? d->retry_us : TG_US_FOREVER;
+	return d->queue->disk == TG_QUEUE_DISK_FAILING ? d->retry_us : tg_disk_events_due_us(d);
 }
 
 int tg_disk_finish(struct tg_disk *d, uint64_t now_us)
@@ -479,6 +498,9 @@ int tg_disk_finish(struct tg_disk *d, uint64_t now_us)
 		come_back(d);
 	if (tg_disk_db(d) && (d->queue->dirty > 0 || d->queue->done > 0))
 		flush(d);
+	d->events_us = 0;
+	if (tg_disk_db(d) && d->queue->disk != TG_QUEUE_DISK_FAILING && tg_disk_events(d) < 0)
+		tg_log(LOG_ERR, "spool", "events for the cloud are lost with this process");
 	tg_store_close(d->store);
 	if (d->queue->dirty == 0)
 		return 0;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "agent/spool/queue.h"
+#include "agent/spool/shelf.h"
 #include "agent/spool/store.h"
 
 #include <tidegate/log.h>
@@ -32,6 +33,7 @@ struct tg_disk {
 	void *tick_user;
 
 	int error; /* 0, or -errno of the medium */
+	uint64_t error_since_us;
 	char error_text[160];
 	bool verify; /* the file has failed: the next open must look at all of it */
 	unsigned unreadable; /* such opens that ended in errors of the medium */
@@ -41,7 +43,13 @@ struct tg_disk {
 	bool log_dirty; /* written since the last checkpoint of ours */
 	struct tg_log_limit drop_log, fail_log;
 	bool fail_told; /* the last failure was logged, so its end is, too */
-	uint64_t dropped_told;
+	uint64_t dropped_logged; /* but for these, which the log has not heard of yet */
+
+	struct tg_shelf shelf;
+	uint64_t dropped_told; /* to the cloud; may be ahead of the file's count */
+	uint64_t events_us;    /* not to be written before */
+	uint64_t repairs;      /* since start, and of the last one: */
+	struct tg_store_repair repaired;
 
 	uint64_t now_us; /* of the call under way */
 	struct tg_parcel
@@ -65,7 +73,7 @@ void tg_disk_configure(struct tg_disk *d, const struct tg_disk_limits *limits);
 /* The pack that came last; takes a reference. */
 void tg_disk_latest(struct tg_disk *d, struct tg_parcel *p);
 
-/* Everything that is due: reopen, commit, drop, read, upkeep. */
+/* Everything that is due: reopen, commit, drop, read, upkeep, events. */
 void tg_disk_turn(struct tg_disk *d, uint64_t now_us);
 /* When the next turn is due on the disk's account, TG_US_FOREVER: none. */
 uint64_t tg_disk_due_us(const struct tg_disk *d);

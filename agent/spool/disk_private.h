@@ -15,5 +15,9 @@ void tg_disk_look(struct tg_disk *d);
 int tg_disk_make_room(struct tg_disk *d) TG_CHECKED;
 /* @drop says what; @why goes to the log. */
 int tg_disk_drop_oldest(struct tg_disk *d, struct tg_drop *drop, const char *why) TG_CHECKED;
+/* Events that are not in the file, and counts that go with them. */
+int tg_disk_events(struct tg_disk *d) TG_CHECKED;
+/* When that is due: TG_US_FOREVER: there are none. */
+uint64_t tg_disk_events_due_us(const struct tg_disk *d);
 /* Once a second: age, the log, the rows that the queue does not see, the size of the file. */
 int tg_disk_upkeep(struct tg_disk *d) TG_CHECKED;

@@ -85,6 +85,16 @@ static bool read_range(struct rescue *x, struct range *range)
 	return range->lo > range->hi;
 }
 
+static int on_event(void *user, uint64_t number, const char *text)
+{
+	struct rescue *x = user;
+	int r = text ? tg_db_event_append(x->to, number, text) : tg_db_add_events_lost(x->to, 1);
+
+	if (r < 0)
+		x->error = r;
+	return r;
+}
+
 int tg_rescue(struct tg_db *from, struct tg_db *to, uint64_t *ret_rescued, uint64_t *ret_lost)
 {
 	struct rescue x = { .from = from, .to = to };
@@ -102,6 +112,9 @@ int tg_rescue(struct tg_db *from, struct tg_db *to, uint64_t *ret_rescued, uint6
 		todo[n++] = (struct range){ mid + 1, range.hi };
 		todo[n++] = (struct range){ range.lo, mid };
 	}
+	/* As far as it goes; an older file has none. */
+	if (!x.error)
+		(void) !tg_db_event_read(from, on_event, &x);
 	if (x.error)
 		return x.error;
 	if (expected > x.rescued + x.lost && expected <= TG_ROW_SEQ_MAX)

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 /*
@@ -26,7 +27,21 @@
 #define OUT_RETRY_US  (20 * TG_US_PER_MS) /* the link's mailbox was full */
 #define FREE_STOP_US  (5 * TG_US_PER_S)
 
-enum msg_type { MSG_PUT, MSG_CONFIGURE, MSG_UP, MSG_DOWN, MSG_ACK, MSG_REFUSE, MSG_STOP };
+_Static_assert(TG_SPOOL_EVENTS == TG_SHELF_EVENTS && TG_SPOOL_EVENT_MAX == TG_DB_EVENT_MAX, "one bound");
+
+enum msg_type {
+	MSG_PUT,
+	MSG_CONFIGURE,
+	MSG_UP,
+	MSG_DOWN,
+	MSG_ACK,
+	MSG_REFUSE,
+	MSG_EVENTS_TO,
+	MSG_EVENT,
+	MSG_EVENT_DONE,
+	MSG_DROPPED_TOLD,
+	MSG_STOP
+};
 
 struct limits {
 	struct tg_queue_limits queue;
@@ -36,9 +51,9 @@ struct limits {
 struct msg {
 	enum msg_type type;
 	unsigned session, window;
-	uint64_t number; /* PUT: when, CLOCK_BOOTTIME; ACK and REFUSE: sequence number */
-	void *owned; /* PUT: parcel; CONFIGURE: struct limits; UP: the link's mailbox, which is not
-			owned */
+	bool delivered;  /* EVENT_DONE */
+	uint64_t number; /* PUT: when, CLOCK_BOOTTIME; ACK and REFUSE: sequence number; the event's; how many */
+	void *owned;     /* PUT: parcel; CONFIGURE: struct limits; EVENT: text; UP, EVENTS_TO: the link's mailbox, not owned */
 };
 
 struct tg_spool {
@@ -54,6 +69,7 @@ struct tg_spool {
 	struct tg_queue queue;
 	struct tg_disk disk;
 	struct tg_mailbox *out; /* NULL: link down */
+	struct tg_mailbox *events; /* NULL: nobody publishes them yet */
 	unsigned session;
 	uint64_t out_retry_us;
 	bool running, stopping;
@@ -68,8 +84,15 @@ static void drop_msg(void *message)
 
 	if (m->type == MSG_PUT)
 		tg_parcel_unref(m->owned);
-	else if (m->type == MSG_CONFIGURE)
+	else if (m->type == MSG_CONFIGURE || m->type == MSG_EVENT)
 		free(m->owned);
+}
+
+void tg_spool_drop_event(void *event)
+{
+	struct tg_spool_event *e = event;
+
+	free(e->json);
 }
 
 static struct limits limits_of(const struct tg_config *cfg)
@@ -102,15 +125,27 @@ static void report(struct tg_spool *s, uint64_t now_us)
 		.in_flight = s->queue.in_flight,
 		.oldest_wall_us = s->disk.oldest_wall_us,
 		.dropped = s->disk.counts.dropped + s->queue.dropped,
+		.dropped_told = s->disk.dropped_told > s->disk.counts.dropped_told
+					? s->disk.dropped_told
+					: s->disk.counts.dropped_told,
 		.set_aside = s->disk.counts.set_aside,
+		.gaps = s->disk.counts.gaps + s->queue.gaps,
+		.events = tg_shelf_waiting(&s->disk.shelf),
+		.events_stored = tg_shelf_stored(&s->disk.shelf),
+		.events_lost = s->disk.counts.events_lost + s->disk.shelf.lost,
+		.repairs = s->disk.repairs,
+		.rescued = s->disk.repaired.rescued,
+		.lost = s->disk.repaired.lost,
 		.acknowledged = s->queue.acknowledged,
 		.error = s->disk.error,
+		.error_since_us = s->disk.error ? s->disk.error_since_us : 0,
 		.progress_us = now_us,
 	};
 
 	s->report_us = tg_us_add(now_us, REPORT_US);
 	(void) snprintf(st.error_text, sizeof(st.error_text), "%s",
 			s->disk.error ? s->disk.error_text : "");
+	memcpy(st.aside, s->disk.repaired.aside, sizeof(st.aside));
 	if (s->changed)
 		s->changed(s->user, &st);
 }
@@ -178,6 +213,19 @@ static void on_message(struct tg_spool *s, struct msg *m, uint64_t now_us)
 		if (s->out && m->session == s->session)
 			(void) tg_queue_refuse(&s->queue, m->number, now_us);
 		break;
+	case MSG_EVENTS_TO:
+		s->events = m->owned;
+		break;
+	case MSG_EVENT:
+		tg_shelf_put(&s->disk.shelf, m->number, m->owned);
+		break;
+	case MSG_EVENT_DONE:
+		tg_shelf_finish(&s->disk.shelf, m->number, m->delivered);
+		break;
+	case MSG_DROPPED_TOLD:
+		if (m->number > s->disk.dropped_told)
+			s->disk.dropped_told = m->number;
+		break;
 	case MSG_STOP:
 		s->stopping = true;
 		break;
@@ -209,6 +257,22 @@ static uint64_t hand_out(struct tg_spool *s, uint64_t now_us)
 	return again;
 }
 
+/* Those that an earlier run has left, once each. What finds no room goes the next time round. */
+static void hand_out_events(struct tg_spool *s)
+{
+	struct tg_shelf_item *i;
+
+	while (s->events && (i = tg_shelf_next(&s->disk.shelf))) {
+		struct tg_spool_event e = { .number = i->number, .json = strdup(i->text) };
+
+		if (!e.json || tg_mailbox_post(s->events, &e) < 0) {
+			free(e.json);
+			return;
+		}
+		i->given = true;
+	}
+}
+
 static uint64_t earlier(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
@@ -229,6 +293,7 @@ static void turn(struct tg_spool *s)
 		return;
 
 	tg_disk_turn(&s->disk, now);
+	hand_out_events(s);
 	again = hand_out(s, now);
 	/* The backlog's next page is wanted as soon as the last one has gone. */
 	if (tg_store_db(s->disk.store) && tg_queue_wants_page(&s->queue))
@@ -251,7 +316,7 @@ static void *run(void *user)
 	s->running = true;
 	while (!s->stopping)
 		turn(s);
-	s->out = NULL;
+	s->out = s->events = NULL;
 	r = tg_disk_finish(&s->disk, tg_clock_boot_us());
 	report(s, tg_clock_boot_us());
 	/* It has room: nobody else posts there. */
@@ -365,6 +430,39 @@ int tg_spool_refuse(struct tg_spool *s, unsigned session, uint64_t seq)
 {
 	return tg_mailbox_post(
 		s->mail, &(struct msg){ .type = MSG_REFUSE, .session = session, .number = seq });
+}
+
+int tg_spool_events_to(struct tg_spool *s, struct tg_mailbox *out)
+{
+	return tg_mailbox_post(s->mail, &(struct msg){ .type = MSG_EVENTS_TO, .owned = out });
+}
+
+int tg_spool_event_put(struct tg_spool *s, uint64_t number, const char *json)
+{
+	struct msg m = { .type = MSG_EVENT, .number = number };
+	int r;
+
+	if (strlen(json) > TG_SPOOL_EVENT_MAX)
+		return -EMSGSIZE;
+	m.owned = strdup(json);
+	if (!m.owned)
+		return -ENOMEM;
+	r = tg_mailbox_post(s->mail, &m);
+	if (r < 0)
+		free(m.owned);
+	return r;
+}
+
+int tg_spool_event_done(struct tg_spool *s, uint64_t number, bool delivered)
+{
+	return tg_mailbox_post(s->mail, &(struct msg){ .type = MSG_EVENT_DONE,
+						       .number = number,
+						       .delivered = delivered });
+}
+
+int tg_spool_dropped_told(struct tg_spool *s, uint64_t total)
+{
+	return tg_mailbox_post(s->mail, &(struct msg){ .type = MSG_DROPPED_TOLD, .number = total });
 }
 
 int tg_spool_stop(struct tg_spool *s, uint64_t timeout_us)

@@ -38,8 +38,16 @@ struct tg_spool_state {
 	uint64_t in_flight;
 	int64_t oldest_wall_us;		     /* when the oldest pack on disk was made; 0: none */
 	uint64_t dropped, set_aside;	     /* since the spool was made (kept in the file) */
+	uint64_t dropped_told;		     /* the part of it that the cloud knows of */
+	uint64_t gaps;			     /* gap records that wait */
+	uint64_t events, events_stored;	     /* that wait for their PUBACK; the part of them that is in the file */
+	uint64_t events_lost;		     /* since the spool was made: too many waited, or nobody took them */
+	uint64_t repairs;		     /* of a damaged file, since start; of the last one: */
+	uint64_t rescued, lost;		     /* packs that are in the new file, and that are not */
+	char aside[64];			     /* under which name the old one is kept */
 	uint64_t acknowledged;		     /* since start */
 	int error;			     /* 0, or -errno of the medium: packs stay in memory */
+	uint64_t error_since_us;	     /* CLOCK_BOOTTIME; 0: there is none */
 	char error_text[160];
 	uint64_t progress_us;		     /* CLOCK_BOOTTIME of the thread's last turn, for the watchdog */
 };
@@ -54,7 +62,7 @@ typedef void (*tg_spool_state_fn)(void *user, const struct tg_spool_state *state
 int tg_spool_new(const char *state_dir, const struct tg_config *cfg, tg_spool_state_fn changed, void *user,
 		 struct tg_spool **ret, struct tg_fault *reterr) TG_CHECKED;
 /*
- * The highest sequence number in the file as _new found it, so that no new one repeats it; 0 when there was none, or none
+ * The highest number of a pack or an event in the file as _new found it, so that no new one repeats it; 0 when there was none, or none
  * could be read. Does not change; any thread.
  */
 uint64_t tg_spool_last_seq(const struct tg_spool *s);
@@ -73,6 +81,25 @@ int tg_spool_link_down(struct tg_spool *s, unsigned session) TG_CHECKED;
 int tg_spool_ack(struct tg_spool *s, unsigned session, uint64_t seq) TG_CHECKED;
 /* The pack cannot be published at all (too large, refused): set it aside and tell. */
 int tg_spool_refuse(struct tg_spool *s, unsigned session, uint64_t seq) TG_CHECKED;
+/*
+ * Events for the cloud, which outlive a restart: who publishes them puts them here with numbers that rise and are above
+ * tg_spool_last_seq(), and says when each is @delivered or given up. They are written at once; while the medium refuses they
+ * are in memory. Of more than TG_SPOOL_EVENTS that wait the oldest goes. _put copies @json: 0, -EAGAIN, -ENOMEM, -EMSGSIZE.
+ */
+#define TG_SPOOL_EVENTS    64u
+#define TG_SPOOL_EVENT_MAX 8192u /* bytes */
+int tg_spool_event_put(struct tg_spool *s, uint64_t number, const char *json) TG_CHECKED;
+int tg_spool_event_done(struct tg_spool *s, uint64_t number, bool delivered) TG_CHECKED;
+/* Where those go that earlier runs have left (struct tg_spool_event, @json changes hands), by number; @out as above. */
+struct tg_spool_event {
+	uint64_t number;
+	char *json;
+};
+int tg_spool_events_to(struct tg_spool *s, struct tg_mailbox *out) TG_CHECKED;
+/* For tg_mailbox_new(). */
+void tg_spool_drop_event(void *event);
+/* The cloud knows of so many of the dropped packs; kept in the file. */
+int tg_spool_dropped_told(struct tg_spool *s, uint64_t total) TG_CHECKED;
 /*
  * Commits what is not acknowledged, closes, ends the thread. Waits at most @timeout_us; returns 0 when all is on stable
  * storage, -ETIMEDOUT or the medium's -errno otherwise.

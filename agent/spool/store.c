@@ -310,6 +310,15 @@ static int keep_seq(void *user, const struct tg_row *row, enum tg_row_state stat
 	return 1;
 }
 
+static int keep_event(void *user, uint64_t number, const char *text)
+{
+	uint64_t *last = user;
+
+	if (text && number > *last)
+		*last = number;
+	return 0;
+}
+
 uint64_t tg_store_last_seq(struct tg_store *s)
 {
 	tg_cleanup(tg_db_abandonp) struct tg_db *salvage = NULL;
@@ -319,6 +328,7 @@ uint64_t tg_store_last_seq(struct tg_store *s)
 		return 0;
 	/* Of a file that breaks on the way, what was seen before counts. */
 	(void) !tg_db_read(s->db ? s->db : salvage, 1, TG_ROW_SEQ_MAX, true, LAST_SCANNED, keep_seq, &last);
+	(void) !tg_db_event_read(s->db ? s->db : salvage, keep_event, &last);
 	return last;
 }
 
@@ -342,7 +352,9 @@ static int refill(struct tg_store *s, int dirfd, struct tg_store_repair *repair,
 		old = tg_db_counts(from);
 	}
 	if (r == 0)
-		r = tg_db_carry_counts(to, old.dropped + repair->lost, old.set_aside);
+		r = tg_db_carry_counts(to, &old);
+	if (r == 0)
+		r = tg_db_add_dropped(to, repair->lost);
 	if (r == 0)
 		r = tg_db_commit(to);
 	if (r < 0)

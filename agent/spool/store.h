@@ -41,7 +41,7 @@ void tg_store_configure(struct tg_store *s, const struct tg_db_options *o);
  * newer, left alone.
  */
 int tg_store_open(struct tg_store *s, bool verify, struct tg_fault *reterr) TG_CHECKED;
-/* The highest number that a row of the file names, as far as it can be read, be it open or damaged; 0: none. */
+/* The highest number that a row or an event of the file has, as far as it can be read, be it open or damaged; 0: none. */
 uint64_t tg_store_last_seq(struct tg_store *s);
 /* Moves what can be read into a new file, sets the old one aside, opens the new one. On failure
  * nothing has changed. */
