@@ -186,6 +186,7 @@ static int start_data_path(struct tg_agent *a, struct tg_fault *reterr)
 	if (r == 0)
 		r = tg_link_new(&(struct tg_link_options){ .state_dir = a->o->state_dir,
 							   .spool = a->spool,
+							   .epoch = epoch,
 							   .clock = tg_timekeeping_now,
 							   .believed_s = tg_timekeeping_believed_s,
 							   .clock_user = a->time,

@@ -29,6 +29,7 @@ struct order {
 	enum order_type type;
 	struct tg_link_setup *setup; /* owned */
 	char *json;                  /* owned */
+	uint64_t number;             /* the event's; 0: it is not in the spool */
 	bool away;
 };
 
@@ -110,7 +111,7 @@ static void on_order(struct tg_link *l, struct order *o)
 		tg_link_advance(l, TG_LINK_EV_CHANGED);
 		return;
 	case ORDER_EVENT:
-		tg_link_note(l, tg_take(o->json), false);
+		tg_link_add_note(l, &(struct tg_link_note){ .json = tg_take(o->json), .number = o->number, .kept = true });
 		return;
 	case ORDER_STOP:
 		tg_link_advance(l, TG_LINK_EV_STOP);
@@ -190,6 +191,7 @@ static void turn(struct tg_link *l)
 		on_order(l, &order);
 		drop_order(&order);
 	}
+	tg_link_take_notes(l);
 	while (tg_mailbox_take(l->events, &event)) {
 		tg_link_on_event(l, &event);
 		tg_mqtt_event_done(&event);
@@ -211,6 +213,7 @@ static void *run(void *arg)
 {
 	struct tg_link *l = arg;
 
+	tg_link_ask_for_notes(l);
 	while (l->report.state != TG_LINK_ENDED) {
 		/* A held pack waits for a PUBACK, so the out box is not looked at meanwhile. */
 		struct pollfd p[] = {
@@ -218,6 +221,7 @@ static void *run(void *arg)
 			{ .fd = tg_mailbox_fd(l->events), .events = POLLIN },
 			{ .fd = l->held.parcel ? -1 : tg_mailbox_fd(l->out), .events = POLLIN },
 			{ .fd = tg_mailbox_fd(l->results_in), .events = POLLIN },
+			{ .fd = tg_mailbox_fd(l->notes_in), .events = POLLIN },
 		};
 
 		turn(l);
@@ -270,7 +274,16 @@ int tg_link_suspend(struct tg_link *l, bool away)
 
 int tg_link_event(struct tg_link *l, char *json)
 {
-	return order(l, &(struct order){ .type = ORDER_EVENT, .json = json });
+	struct order o = { .type = ORDER_EVENT, .json = json, .number = tg_link_note_number(l) };
+	int r;
+
+	/* To the spool first: the link's thread may be held up by a library while the power goes. */
+	if (tg_spool_event_put(l->o.spool, o.number, json) < 0)
+		o.number = 0;
+	r = order(l, &o);
+	if (r < 0 && o.number)
+		(void) !tg_spool_event_done(l->o.spool, o.number, true);
+	return r;
 }
 
 uint64_t tg_link_patience_us(void)
@@ -292,6 +305,9 @@ static int make_boxes(struct tg_link *l)
 	if (r == 0)
 		r = tg_mailbox_new(TG_LINK_RESULTS, sizeof(struct tg_link_result),
 				   tg_link_drop_result, &l->results_in);
+	if (r == 0)
+		r = tg_mailbox_new(TG_LINK_EVENTS, sizeof(struct tg_spool_event), tg_spool_drop_event,
+				   &l->notes_in);
 	return r;
 }
 
@@ -301,6 +317,7 @@ static void release(struct tg_link *l)
 	l->events = tg_mailbox_free(l->events);
 	l->out = tg_mailbox_free(l->out);
 	l->results_in = tg_mailbox_free(l->results_in);
+	l->notes_in = tg_mailbox_free(l->notes_in);
 	tg_config_unref(l->setup.cfg);
 	tg_message_done(&l->message);
 	tg_link_notes_done(l);

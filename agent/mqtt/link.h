@@ -54,6 +54,7 @@ struct tg_link_report {
 	uint64_t commands_ignored; /* retained, or of no device */
 	unsigned results_waiting;
 	uint64_t results_dropped;
+	unsigned events_waiting;
 	int64_t peer_not_before; /* latest notBefore of a broker whose certificate proved it; 0: none */
 	enum tg_mqtt_cause cause; /* of the last failure */
 	char error[TG_FAULT_MAX]; /* "" after a good session has begun */
@@ -72,6 +73,7 @@ struct tg_link_setup {
 struct tg_link_options {
 	const char *state_dir;
 	struct tg_spool *spool;
+	uint32_t epoch; /* of this start: events are numbered by it, as packs are */
 	tg_pipeline_clock_fn clock;
 	/* The time at which brokers' certificates are judged, in seconds since 1970. Called on the link's thread. */
 	int64_t (*believed_s)(void *clock_user);
@@ -108,9 +110,10 @@ int tg_link_status(struct tg_link *l, char *json) TG_CHECKED;
 int tg_link_suspend(struct tg_link *l, bool away) TG_CHECKED;
 /*
  * Published once at status-topic + "/events", QoS 1, not retained: kept until the broker has acknowledged it, over
- * sessions, among at most TG_LINK_EVENTS others (the oldest goes). Takes over @json on success.
+ * sessions and starts of the agent (it is in the spool before this returns to the loop's next step), among at most
+ * TG_LINK_EVENTS others (the oldest goes). Takes over @json on success.
  */
-#define TG_LINK_EVENTS 16
+#define TG_LINK_EVENTS TG_SPOOL_EVENTS
 int tg_link_event(struct tg_link *l, char *json) TG_CHECKED;
 /*
  * The result of a command, as JSON, published at the command topic of @device + "/result", QoS 1, not retained: kept until

@@ -36,8 +36,10 @@ enum { TG_COOKIE_STATUS = 1, TG_COOKIE_NEWS, TG_COOKIE_GOODBYE, TG_COOKIE_NOTE, 
 /* An event for the cloud that waits for its PUBACK. */
 struct tg_link_note {
 	char *json; /* owned */
+	uint64_t number; /* in the spool; 0: it is in memory alone */
+	bool kept;	 /* the spool has been given it */
 	unsigned tries;
-	bool retires; /* with its delivery the previous identity goes */
+	bool retires; /* with its delivery the previous identity goes; made again after a restart, so not in the spool */
 };
 
 /* A result that waits for its PUBACK. */
@@ -53,6 +55,8 @@ struct tg_link {
 	/* fixed at birth */
 	struct tg_link_options o;
 	struct tg_mailbox *orders, *events, *out, *results_in;
+	struct tg_mailbox *notes_in; /* events of earlier runs, from the spool */
+	_Atomic unsigned note_number; /* the last one given, of this epoch; any thread */
 	pthread_t thread;
 	_Atomic bool ended;
 
@@ -122,6 +126,14 @@ void tg_link_publish_status(struct tg_link *l);
 void tg_link_publish_packs(struct tg_link *l);
 /* Queues an event; owns @json (NULL: out of memory, nothing happens). @retires: see struct tg_link_note. */
 void tg_link_note(struct tg_link *l, char *json, bool retires);
+/* The number for another event. Any thread. */
+uint64_t tg_link_note_number(struct tg_link *l);
+/* Queues one that has its number, and owns @n->json; @n->kept says whether it is in the spool. */
+void tg_link_add_note(struct tg_link *l, const struct tg_link_note *n);
+/* Asks the spool for what earlier runs have left; waits until it takes the order. */
+void tg_link_ask_for_notes(struct tg_link *l);
+/* Takes in what has come of it. */
+void tg_link_take_notes(struct tg_link *l);
 /* Publishes the first that waits, if it is not out already. */
 void tg_link_publish_notes(struct tg_link *l);
 void tg_link_note_acked(struct tg_link *l);
