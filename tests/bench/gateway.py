@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a whole gateway costs: memory, CPU time, and the way of a reading from the device to a subscriber.
 
-    gateway.py [--devices N] [--every MILLISECONDS] [--seconds N] [--memory] [--latency] [--outage]
+    gateway.py [--devices N] [--every MILLISECONDS] [--seconds N] [--memory] [--latency] [--outage] [--drain PACKS]
 
 One tidegated with its identity in a TPM (swtpm), enrolled with the AWS IoT stand-in, reads N Modbus TCP devices of 100
 points each (float32, two requests a poll) and publishes SenML over mutually authenticated TLS to mosquitto.
 
 --memory samples smaps_rollup every ten seconds and says what the memory is. --latency subscribes with a certificate of
 its own and takes, for every reading, the time from its acquisition (bt + t in the payload) to its arrival; all clocks are
-this machine's. --outage stops the broker for the window and starts it again. CPU time is the process's own CPU clock, in
+this machine's. --outage stops the broker for the window and starts it again. --drain fills the spool of the stopped agent
+with so many packs of 60 readings and takes the time until the last of them is acknowledged, without a rate limit. CPU time is the process's own CPU clock, in
 nanoseconds, over the same window.
 
 The programs are those of $TIDEGATE_BUILD; figures of anything but an optimised build mean nothing.
@@ -22,6 +23,7 @@ import os
 import re
 import shutil
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -36,6 +38,8 @@ from mqtt_client import Client  # noqa: E402
 
 POINTS = 100
 FIRST = 1000                # where the Modbus server has moving float32 values
+BACKLOG_READINGS = 60       # of a pack that waits
+DRAIN_MIN = 50000           # readings/s
 SAMPLE_EVERY = 10
 SETTLE = 3                  # seconds after going online before a window begins
 
@@ -65,7 +69,7 @@ def configuration(bench, devices, every):
             "endpoint": "localhost", "port": cloud.port, "ca": cloud.path("server-ca.pem"),
             "claim-certificate": cloud.path("claim.pem"), "claim-key": cloud.path("claim.key"),
             "template": "tidegate-fleet"},
-        "mqtt": {"endpoint": "localhost", "port": broker.port, "ca": broker.ca, "rate-limit": "100000/s"},
+        "mqtt": {"endpoint": "localhost", "port": broker.port, "ca": broker.ca, "rate-limit": "none", "in-flight": "256"},
         "bus plant": {"type": "modbus-tcp", "host": "127.0.0.1", "port": bench["modbus"].port},
     }
     for d in range(devices):
@@ -220,6 +224,28 @@ def measure_outage(bench, pid, seconds):
     return True
 
 
+def fill(state, packs):
+    subprocess.run([parts.BUILD + "/tests/integration/fill-spool", state, str(packs), "10", str(BACKLOG_READINGS)],
+                   stdout=subprocess.DEVNULL, check=True)
+
+
+def measure_drain(bench, packs):
+    agent = bench["agent"]
+    agent.stop()
+    fill(agent.state, packs)
+    agent.start()
+    parts.wait_for("the first packs", lambda: agent.status()["spool"]["acknowledged"] > 0, 60)
+    pid, size = agent.process.pid, sample(agent.process.pid)
+    start, begin, first = time.monotonic(), cpu_seconds(pid), agent.status()["spool"]["acknowledged"]
+    parts.wait_for("the spool to drain", lambda: spooled(bench) <= 2 * len(agent.status()["devices"]), 600)
+    took, cpu = time.monotonic() - start, cpu_seconds(pid) - begin
+    n = (agent.status()["spool"]["acknowledged"] - first) * BACKLOG_READINGS
+    print(f"   {n} readings in {took:.2f} s: {n / took:.0f} readings/s, {n / BACKLOG_READINGS / took:.0f} messages/s")
+    print(f"   CPU {cpu:.3f} s: {100 * cpu / took:.0f} % of a core, {cpu / n * 1e4:.4f} s per 10,000 readings")
+    print(f"   RSS {mb(size['rss']).strip()} MB at first, {mb(sample(pid)['rss']).strip()} MB at the end")
+    return n / took >= DRAIN_MIN
+
+
 def online(bench):
     status = bench["agent"].status()
     return status["link"]["state"] == "online" and status["identity"]["state"] == "current"
@@ -248,6 +274,8 @@ def run(options, bench, directory):
         good &= measure_memory(bench, agent.process.pid, options.seconds)
     if options.latency:
         good &= measure_latency(bench, agent.process.pid, options.seconds, rate)
+    if options.drain:
+        good &= measure_drain(bench, options.drain)
     if options.outage:
         good &= measure_outage(bench, agent.process.pid, options.seconds)
     return good
@@ -261,6 +289,7 @@ def main():
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--latency", action="store_true")
     parser.add_argument("--outage", action="store_true")
+    parser.add_argument("--drain", type=int)
     options = parser.parse_args()
     directory, bench = tempfile.mkdtemp(prefix="tg-bench-"), {}
     try:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# tests/bench/run.sh [--build DIR] [--seconds N] [handshake] [memory] [latency] [fast] [outage]
+# tests/bench/run.sh [--build DIR] [--seconds N] [handshake] [memory] [latency] [fast] [outage] [drain]
 #
 # Measurements, to be run by hand on a machine that does nothing else; doc/performance.md has figures and what they mean.
 #
@@ -10,9 +10,10 @@
 #   latency    100 points every 100 ms: CPU time, and the time from the device to a subscriber
 #   fast       the same with 1000 points every 100 ms
 #   outage     1000 points every 100 ms while the broker is away for a minute: memory before, during, after
+#   drain      20,000 messages of 60 readings that wait, without a rate limit (at least 50,000 readings/s)
 #
 # Without names all of them, with the release preset's build. Run as root: installs what is missing with apt, starts no
-# service of the machine, uses loopback and free ports. Exits 1 when a limit is passed.
+# service of the machine, uses loopback and free ports. Exits 1 when a limit is passed or missed.
 
 # shellcheck disable=SC2317 # functions are called by name
 set -u
@@ -23,12 +24,12 @@ while [ $# -gt 0 ]; do
 	case $1 in
 	--build) build=$2 built=yes && shift ;;
 	--seconds) seconds=$2 && shift ;;
-	handshake | memory | latency | fast | outage) wanted+=("$1") ;;
-	*) sed -n '4,16s/^# \{0,1\}//p' "$0" && exit 2 ;;
+	handshake | memory | latency | fast | outage | drain) wanted+=("$1") ;;
+	*) sed -n '4,17s/^# \{0,1\}//p' "$0" && exit 2 ;;
 	esac
 	shift
 done
-[ ${#wanted[@]} -gt 0 ] || wanted=(handshake memory latency fast outage)
+[ ${#wanted[@]} -gt 0 ] || wanted=(handshake memory latency fast outage drain)
 
 work=$(mktemp -d /tmp/tidegate-bench.XXXXXX) || exit 1
 logs=$work/log
@@ -56,6 +57,7 @@ gateway() { TIDEGATE_BUILD=$build /usr/bin/python3 "$top/tests/bench/gateway.py"
 bench_memory() { gateway --memory --every 1000ms; }
 bench_latency() { gateway --latency --every 100ms; }
 bench_fast() { gateway --latency --every 100ms --devices 10; }
+bench_drain() { gateway --drain 20000 --every 1000ms; }
 bench_outage() { gateway --outage --every 100ms --devices 10; }
 
 step "packages" install_packages "${build_packages[@]}" "${bench_packages[@]}" || exit 1

@@ -5,14 +5,14 @@
  *
  * Makes the spool of an agent that has been offline for long, by the spool's own code: PACKS packs of READINGS readings each
  * (60 unless said otherwise), of DEVICES devices (1) in turn. The state directory is made if it is not there; what its spool
- * holds already stays, and numbers go on behind it. No agent may run on it.
+ * holds already stays, and each run is an epoch of its own. No agent may run on it.
  *
  * Pack N of a run is of device filled-(N mod DEVICES), and its first reading, `number`, is N, so that whoever receives it
  * can tell what is missing. The first of them was made so long ago as packs are many, ten a second.
  *
  * Prints "first SEQ last SEQ bytes LENGTH-OF-THE-FILE".
  */
-#include "agent/pack/parcel.h"
+#include "agent/pipeline/pipeline.h"
 #include "agent/spool/store.h"
 #include "base/clock.h"
 #include "base/parse.h"
@@ -111,6 +111,7 @@ static int run(const char *dir, struct filling *f)
 	tg_cleanup(tg_store_freep) struct tg_store *store = NULL;
 	struct tg_fault why = { .text = "" };
 	uint64_t used = 0, file = 0, last = 0;
+	uint32_t epoch;
 	int r;
 
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
@@ -120,8 +121,11 @@ static int run(const char *dir, struct filling *f)
 		r = tg_store_open(store, false, &why);
 	if (r == 0) {
 		last = tg_store_last_seq(store);
-		/* The agent's epochs begin at 1. */
-		f->first = last ? last + 1 : (UINT64_C(1) << 32) + 1;
+		/* As an agent that starts: no number of any other start is repeated. */
+		r = tg_epoch_raise(dir, (uint32_t) (last >> 32), &epoch, &why);
+	}
+	if (r == 0) {
+		f->first = ((uint64_t) epoch << 32) + 1;
 		f->db = tg_store_db(store);
 		r = fill(f);
 	}
