@@ -10,7 +10,7 @@
 
 #define ORDERS_SLOTS 64
 #define EVENTS_SLOTS (TG_LINK_WINDOW_MAX + TG_LINK_OWN_PUBLISHES + TG_MQTT_MAILBOX_EXTRA)
-/* So many without one PUBACK while packs wait for theirs: the session is of no use. */
+/* So many without one PUBACK while packs wait for theirs, or without that of one that was passed over: the session is of no use. */
 #define ACK_KEEP_ALIVES 3
 #define REPORT_US       TG_US_PER_S
 #define BACKOFF_BASE_US TG_US_PER_S
@@ -129,19 +129,23 @@ static bool ready(const struct tg_link *l)
 /* A broker, or something on the way, that answers pings and acknowledges nothing: only a new session helps. */
 static bool is_ignored(const struct tg_link *l, uint64_t now)
 {
-	return l->report.state == TG_LINK_ONLINE && l->session_packs > l->session_acks &&
-	       now >= l->moved_us + ACK_KEEP_ALIVES * l->setup.cfg->mqtt.keep_alive_us;
+	return l->report.state == TG_LINK_ONLINE &&
+	       tg_flight_is_overdue(&l->flight, now, ACK_KEEP_ALIVES * l->setup.cfg->mqtt.keep_alive_us);
+}
+
+static const char *why_given_up(const struct tg_link *l)
+{
+	if (l->echo && l->status_acked && !l->subscriptions && !l->echoed)
+		return "the broker acknowledges our status, but does not return it: look at its access list or policy";
+	if (l->overdue && l->flight.passed)
+		return "the broker does not answer to a message, but to later ones";
+	return "the broker does not answer";
 }
 
 static void give_up(struct tg_link *l)
 {
-	bool echo = l->echo && l->status_acked && !l->subscriptions && !l->echoed;
-
 	l->facts.silent = true;
-	tg_link_note_failure(l, TG_MQTT_CAUSE_TCP,
-			     echo ? "the broker acknowledges our status, but does not return it: "
-				    "look at its access list or policy"
-				  : "the broker does not answer");
+	tg_link_note_failure(l, TG_MQTT_CAUSE_TCP, why_given_up(l));
 	tg_link_advance(l, TG_LINK_EV_FAILED);
 }
 
@@ -155,7 +159,8 @@ static void on_time(struct tg_link *l, uint64_t now)
 	case TG_LINK_CONNECTING:
 	case TG_LINK_GREETING:
 	case TG_LINK_ONLINE:
-		if (now >= l->deadline_us || is_ignored(l, now))
+		l->overdue = is_ignored(l, now);
+		if (now >= l->deadline_us || l->overdue)
 			give_up(l);
 		else if (l->report.state == TG_LINK_ONLINE && tg_link_is_outdated(l, now))
 			tg_link_advance(l, TG_LINK_EV_CHANGED);

@@ -137,6 +137,7 @@ void tg_link_publish_notes(struct tg_link *l)
 	r = tg_mqtt_publish(l->mqtt, topic, n->json, strlen(n->json), false, TG_COOKIE_NOTE, &why);
 	if (r == 0) {
 		l->note_in_flight = true;
+		tg_flight_sent(&l->flight, TG_COOKIE_NOTE, tg_clock_boot_us());
 		if (n->retires)
 			tg_link_commit(l);
 		return;
@@ -169,6 +170,11 @@ bool tg_link_note_lost(struct tg_link *l)
 	       l->status_topic);
 	finish_head(l, false);
 	return true;
+}
+
+bool tg_link_note_on_trial(const struct tg_link *l)
+{
+	return l->note_in_flight && l->notes[0].tries > 0;
 }
 
 bool tg_link_notes_retire(const struct tg_link *l)

@@ -4,6 +4,7 @@
 #include "agent/mqtt/link.h"
 
 #include "agent/command/command.h"
+#include "agent/mqtt/flight.h"
 #include "agent/mqtt/message.h"
 #include "agent/mqtt/trial.h"
 #include "base/backoff.h"
@@ -89,7 +90,9 @@ struct tg_link {
 	unsigned results_sent;     /* in it */
 	uint64_t connect_us, deadline_us, due_us, reported_us;
 	uint64_t session_acks, session_packs; /* acknowledged, published */
-	uint64_t moved_us; /* when the window was empty or one of it was acknowledged */
+	struct tg_flight flight; /* packs, event and results that wait for their PUBACK */
+	bool overdue; /* the session is given up because they wait for too long */
+	bool blamed;  /* and that, or its end by the broker, may be for the packs in flight */
 	struct tg_backoff backoff;
 	struct tg_trial trial;
 	struct tg_trial_facts facts; /* of this session's end */
@@ -144,6 +147,13 @@ void tg_link_notes_done(struct tg_link *l);
 bool tg_link_notes_retire(const struct tg_link *l);
 /* The previous identity stays after all: drops what says otherwise. */
 void tg_link_notes_stay(struct tg_link *l);
+
+/*
+ * Whether an event or a result is in flight that was so when a session ended: packs wait, so that its end, should it come
+ * again, has one reason.
+ */
+bool tg_link_note_on_trial(const struct tg_link *l);
+bool tg_link_results_on_trial(const struct tg_link *l);
 
 /* Takes in results that were posted, whatever the state. */
 void tg_link_take_results(struct tg_link *l);

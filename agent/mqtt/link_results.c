@@ -129,6 +129,7 @@ static int publish(struct tg_link *l, struct tg_link_result *r, struct tg_fault 
 	if (e < 0)
 		return e;
 	r->cookie = ++l->result_cookie;
+	tg_flight_sent(&l->flight, r->cookie, tg_clock_boot_us());
 	l->results_sent++;
 	return 0;
 }
@@ -204,6 +205,14 @@ bool tg_link_results_lost(struct tg_link *l, bool ended)
 		i++;
 	}
 	return any && ended;
+}
+
+bool tg_link_results_on_trial(const struct tg_link *l)
+{
+	for (size_t i = 0; i < l->n_results; i++)
+		if (l->results[i].cookie && l->results[i].tries > 0)
+			return true;
+	return false;
 }
 
 void tg_link_results_done(struct tg_link *l)

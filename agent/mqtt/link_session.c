@@ -106,6 +106,8 @@ static int connect_now(struct tg_link *l)
 	l->farewell = l->leaving = l->disconnected = false;
 	l->facts = (struct tg_trial_facts){ .word = TG_MQTT_WORD_NONE };
 	l->session_acks = l->session_packs = 0;
+	l->overdue = l->blamed = false;
+	tg_flight_begin(&l->flight);
 	r = open_session(l, &why);
 	l->missing = r == -EAGAIN || r == -ENOENT;
 	if (l->missing)
@@ -180,7 +182,7 @@ static int start(struct tg_link *l)
 /* Repeated until it is taken: without it the spool would wait for acknowledgements for ever. */
 static void silence_spool(struct tg_link *l)
 {
-	while (tg_spool_link_down(l->o.spool, l->session) == -EAGAIN)
+	while (tg_spool_link_down(l->o.spool, l->session, l->blamed) == -EAGAIN)
 		(void) poll(NULL, 0, 10);
 }
 
@@ -252,7 +254,8 @@ static bool judge_end(struct tg_link *l, enum tg_link_state from)
 	l->facts.connected = from != TG_LINK_CONNECTING;
 	l->facts.proved = l->proved;
 	l->facts.excused = tg_link_note_lost(l);
-	l->facts.excused |= tg_link_results_lost(l, l->facts.by_peer);
+	l->facts.excused |= tg_link_results_lost(l, l->facts.by_peer || l->overdue);
+	l->blamed = l->proved && (l->facts.by_peer || l->overdue) && !l->facts.excused;
 	return tg_link_judge(l, tg_trial_classify(&l->facts));
 }
 

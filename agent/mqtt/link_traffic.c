@@ -75,6 +75,7 @@ static void on_published(struct tg_link *l, uint64_t cookie)
 	}
 	if (cookie == TG_COOKIE_NEWS)
 		return;
+	tg_flight_acked(&l->flight, cookie, tg_clock_boot_us());
 	if (cookie == TG_COOKIE_NOTE) {
 		tg_link_note_acked(l);
 		return;
@@ -90,7 +91,6 @@ static void on_published(struct tg_link *l, uint64_t cookie)
 	}
 	l->report.acknowledged++;
 	l->session_acks++;
-	l->moved_us = tg_clock_boot_us();
 	/* A lost notice only means that the pack is sent once more. */
 	(void) !tg_spool_ack(l->o.spool, l->session, cookie);
 	tg_link_leave_if_settled(l);
@@ -237,8 +237,8 @@ static bool publish_pack(struct tg_link *l, const struct tg_spool_out *out)
 	l->report.published++;
 	if (l->proved)
 		l->report.error[0] = '\0';
-	if (l->session_packs++ == l->session_acks)
-		l->moved_us = tg_clock_boot_us();
+	l->session_packs++;
+	tg_flight_sent(&l->flight, out->parcel->seq, tg_clock_boot_us());
 	return true;
 }
 
@@ -246,6 +246,8 @@ void tg_link_publish_packs(struct tg_link *l)
 {
 	while (l->report.state == TG_LINK_ONLINE) {
 		if (!l->held.parcel && !tg_mailbox_take(l->out, &l->held))
+			return;
+		if (tg_link_note_on_trial(l) || tg_link_results_on_trial(l))
 			return;
 		if (l->held.session == l->session && !publish_pack(l, &l->held))
 			return;

@@ -3,12 +3,20 @@
 
 #include "base/clock.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
+static_assert(TG_SUSPECT_SEEN >= TG_QUEUE_WINDOW_MAX, "all that is in flight can be suspect");
+
 void tg_queue_init(struct tg_queue *q, const struct tg_queue_limits *limits, uint64_t now_us)
 {
-	*q = (struct tg_queue){ .limits = *limits, .disk = TG_QUEUE_DISK_OK, .drained = true };
+	*q = (struct tg_queue){
+		.limits = *limits,
+		.disk = TG_QUEUE_DISK_OK,
+		.drained = true,
+		.suspect = TG_SUSPECT_INIT,
+	};
 	tg_rate_set(&q->rate, limits->rate, now_us);
 }
 
@@ -35,8 +43,10 @@ static void forget_live(struct tg_queue *q, struct tg_item *i)
 		q->in_flight--;
 }
 
+/* Its row stays. */
 static void remove_live(struct tg_queue *q, struct tg_item *i)
 {
+	tg_suspect_replays(&q->suspect, i->seq);
 	forget_live(q, i);
 	tg_ring_remove(&q->live, i);
 }
@@ -88,7 +98,7 @@ void tg_queue_leave_to_disk(struct tg_queue *q, struct tg_item *i)
 void tg_queue_link_up(struct tg_queue *q, unsigned window)
 {
 	if (q->up)
-		tg_queue_link_down(q);
+		tg_queue_link_down(q, false);
 
 	q->up = true;
 	q->window = window < TG_QUEUE_WINDOW_MAX ? window : TG_QUEUE_WINDOW_MAX;
@@ -100,8 +110,26 @@ void tg_queue_link_up(struct tg_queue *q, unsigned window)
 	q->drained = false;
 }
 
-void tg_queue_link_down(struct tg_queue *q)
+static size_t list_out(const struct tg_ring *r, uint64_t *seqs, size_t n)
 {
+	for (struct tg_item *i = tg_ring_first(r); i && n < TG_QUEUE_WINDOW_MAX; i = tg_ring_after(r, i))
+		if (i->state == TG_ITEM_OUT)
+			seqs[n++] = i->seq;
+	return n;
+}
+
+static void blame(struct tg_queue *q)
+{
+	uint64_t seqs[TG_QUEUE_WINDOW_MAX];
+
+	tg_suspect_ended(&q->suspect, seqs, list_out(&q->replay, seqs, list_out(&q->live, seqs, 0)));
+}
+
+void tg_queue_link_down(struct tg_queue *q, bool blamed)
+{
+	if (blamed)
+		blame(q);
+	q->later_us = 0;
 	q->up = false;
 	q->in_flight = 0;
 	for (struct tg_item *i = tg_ring_first(&q->live); i; i = tg_ring_after(&q->live, i)) {
@@ -142,8 +170,18 @@ bool tg_queue_ack(struct tg_queue *q, uint64_t seq, uint64_t now_us)
 	if (!i)
 		return false;
 	tg_queue_finish(q, ring, i, now_us);
+	tg_suspect_acked(&q->suspect, seq);
 	q->acknowledged++;
 	return true;
+}
+
+/* Written if it is not, then moved, both in the next transaction. */
+static void set_aside(struct tg_queue *q, struct tg_item *i, uint64_t now_us)
+{
+	i->state = TG_ITEM_ASIDE;
+	tg_suspect_gone(&q->suspect, i->seq);
+	if (q->done++ == 0)
+		q->done_since_us = now_us;
 }
 
 bool tg_queue_refuse(struct tg_queue *q, uint64_t seq, uint64_t now_us)
@@ -153,11 +191,8 @@ bool tg_queue_refuse(struct tg_queue *q, uint64_t seq, uint64_t now_us)
 
 	if (!i)
 		return false;
-	/* Written if it is not, then moved, both in the next transaction. */
-	i->state = TG_ITEM_ASIDE;
 	q->in_flight--;
-	if (q->done++ == 0)
-		q->done_since_us = now_us;
+	set_aside(q, i, now_us);
 	return true;
 }
 
@@ -198,6 +233,13 @@ int tg_queue_page_row(struct tg_queue *q, struct tg_parcel *p, uint64_t gap, uin
 void tg_queue_page_end(struct tg_queue *q)
 {
 	q->drained = true;
+	/* What the disk has not any more was dropped there. */
+	for (size_t i = q->suspect.n_held; i > 0; i--) {
+		uint64_t seq = q->suspect.held[i - 1].pack.seq;
+
+		if (!tg_queue_holds(q, seq))
+			tg_suspect_gone(&q->suspect, seq);
+	}
 }
 
 bool tg_queue_holds(const struct tg_queue *q, uint64_t seq)
@@ -214,18 +256,40 @@ void tg_queue_row_added(struct tg_queue *q, uint64_t seq)
 
 /* --- out --- */
 
-static struct tg_item *first_fresh(const struct tg_ring *r)
+/* A pack that waits to be handed out goes aside. */
+static void condemn(struct tg_queue *q, struct tg_ring *r, struct tg_item *i, uint64_t now_us)
 {
-	struct tg_item *i = tg_ring_first(r);
-
-	while (i && i->state != TG_ITEM_FRESH)
-		i = tg_ring_after(r, i);
-	return i;
+	if (r == &q->replay)
+		q->replay_fresh--;
+	else if (tg_queue_is_open_gap(i))
+		q->gaps--;
+	set_aside(q, i, now_us);
 }
 
-static struct tg_item *next_live(const struct tg_queue *q)
+/* The first that may go, or with @later also the first that should not yet. Sets condemned ones aside on the way. */
+static struct tg_item *first_fresh(struct tg_queue *q, struct tg_ring *r, bool later, uint64_t now_us)
 {
-	struct tg_item *i = first_fresh(&q->live);
+	enum tg_stream stream = r == &q->live ? TG_STREAM_LIVE : TG_STREAM_REPLAY;
+
+	for (struct tg_item *i = tg_ring_first(r); i; i = tg_ring_after(r, i)) {
+		enum tg_suspect_view view;
+
+		if (i->state != TG_ITEM_FRESH)
+			continue;
+		if (q->suspect.n_held == 0)
+			return i;
+		view = tg_suspect_look(&q->suspect, stream, i->seq, tg_parcel_device(i->parcel));
+		if (view == TG_SUSPECT_GO || (later && view == TG_SUSPECT_LATER))
+			return i;
+		if (view == TG_SUSPECT_ASIDE)
+			condemn(q, r, i, now_us);
+	}
+	return NULL;
+}
+
+static struct tg_item *next_live(struct tg_queue *q, bool later, uint64_t now_us)
+{
+	struct tg_item *i = first_fresh(q, &q->live, later, now_us);
 
 	/* With commit-interval = 0 the disk comes first, unless it fails: then to publish is the
 	 * best that can be done. */
@@ -234,9 +298,9 @@ static struct tg_item *next_live(const struct tg_queue *q)
 	return i;
 }
 
-static struct tg_item *next_replay(const struct tg_queue *q)
+static struct tg_item *next_replay(struct tg_queue *q, bool later, uint64_t now_us)
 {
-	struct tg_item *i = first_fresh(&q->replay), *out;
+	struct tg_item *i = first_fresh(q, &q->replay, later, now_us), *out;
 
 	if (!i)
 		return NULL;
@@ -247,18 +311,38 @@ static struct tg_item *next_replay(const struct tg_queue *q)
 	return i;
 }
 
+struct candidates {
+	struct tg_item *live, *replay;
+};
+
+static struct candidates look_for_next(struct tg_queue *q, uint64_t now_us, uint64_t *ret_again_us)
+{
+	struct candidates c = { next_live(q, false, now_us), next_replay(q, false, now_us) };
+
+	if (c.live || c.replay || q->suspect.n_held == 0) {
+		q->later_us = 0;
+		return c;
+	}
+	if (q->later_us == 0)
+		q->later_us = tg_us_add(now_us, TG_QUEUE_LATER_US);
+	if (now_us < q->later_us) {
+		*ret_again_us = q->later_us;
+		return c;
+	}
+	return (struct candidates){ next_live(q, true, now_us), next_replay(q, true, now_us) };
+}
+
 bool tg_queue_pick(struct tg_queue *q, uint64_t now_us, struct tg_queue_pick *ret,
 		   uint64_t *ret_again_us)
 {
-	struct tg_item *live, *replay;
+	struct candidates c;
 	uint64_t at;
 
 	*ret_again_us = TG_US_FOREVER;
-	if (!q->up || q->in_flight >= q->window)
+	if (!q->up || q->in_flight >= tg_suspect_window(&q->suspect, q->window))
 		return false;
-	live = next_live(q);
-	replay = next_replay(q);
-	if (!live && !replay)
+	c = look_for_next(q, now_us, ret_again_us);
+	if (!c.live && !c.replay)
 		return false;
 	at = tg_rate_next_us(&q->rate, now_us);
 	if (at > now_us) {
@@ -266,11 +350,11 @@ bool tg_queue_pick(struct tg_queue *q, uint64_t now_us, struct tg_queue_pick *re
 		return false;
 	}
 
-	if (live && (!replay || q->turn == 0))
-		*ret = (struct tg_queue_pick){ .stream = TG_STREAM_LIVE, .item = live };
+	if (c.live && (!c.replay || q->turn == 0))
+		*ret = (struct tg_queue_pick){ .stream = TG_STREAM_LIVE, .item = c.live };
 	else
-		*ret = (struct tg_queue_pick){ .stream = TG_STREAM_REPLAY, .item = replay };
-	ret->contested = live && replay;
+		*ret = (struct tg_queue_pick){ .stream = TG_STREAM_REPLAY, .item = c.replay };
+	ret->contested = c.live && c.replay;
 	return true;
 }
 
@@ -278,6 +362,7 @@ void tg_queue_handed(struct tg_queue *q, const struct tg_queue_pick *pick)
 {
 	struct tg_item *i = pick->item;
 
+	tg_suspect_handed(&q->suspect, pick->stream, i->seq, tg_parcel_device(i->parcel));
 	if (pick->contested)
 		q->turn = (q->turn + 1) % TG_QUEUE_LIVE_TURN;
 	if (pick->stream == TG_STREAM_REPLAY) {

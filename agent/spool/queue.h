@@ -3,6 +3,7 @@
 
 #include "agent/spool/rate.h"
 #include "agent/spool/ring.h"
+#include "agent/spool/suspect.h"
 
 #include <tidegate/sample.h>
 
@@ -21,6 +22,8 @@
  * Order, per device and stream: `live` is handed out in order of sequence
  * numbers and packs leave it oldest first; a replay pack waits while an older live
  * one is in flight, as that one would have to be replayed after it if the session broke.
+ *
+ * Packs for which the broker ends its sessions: suspect.h.
  */
 #define TG_QUEUE_WINDOW_MAX 512u          /* in flight; more than any broker allows */
 #define TG_QUEUE_PAGE       64u           /* rows of one read from the disk, and */
@@ -29,6 +32,7 @@
 #define TG_QUEUE_DONE_MAX                                                                          \
 	2048u                 /* with as many undeleted no more is read: a crash sends them again */
 #define TG_QUEUE_LIVE_TURN 5u /* when both wait, one in five is live: 20 % */
+#define TG_QUEUE_LATER_US  UINT64_C(10000000) /* another pack is waited for, before one that may break the order of one held */
 
 struct tg_queue_limits {
 	uint64_t memory;             /* bytes of the live ring */
@@ -49,6 +53,8 @@ struct tg_queue {
 	struct tg_queue_limits limits;
 	struct tg_ring live, replay;
 	struct tg_rate rate;
+	struct tg_suspect suspect;
+	uint64_t later_us; /* since when nothing else could go; 0: something could */
 	enum tg_queue_disk disk;
 	bool up;
 	bool urgent;  /* commit at once: the link went down, or memory is short */
@@ -74,8 +80,8 @@ void tg_queue_configure(struct tg_queue *q, const struct tg_queue_limits *limits
 /* Takes over one reference on success. 0, -EEXIST (a number must never repeat), -ENOMEM. */
 int tg_queue_put(struct tg_queue *q, struct tg_parcel *p, uint64_t put_us) TG_CHECKED;
 void tg_queue_link_up(struct tg_queue *q, unsigned window);
-/* Everything that was handed out counts as not sent. */
-void tg_queue_link_down(struct tg_queue *q);
+/* Everything that was handed out counts as not sent. @blamed: the broker ended the session, or did not answer to packs. */
+void tg_queue_link_down(struct tg_queue *q, bool blamed);
 /* Of a pack that is in flight; others are ignored. Returns whether there was one. */
 bool tg_queue_ack(struct tg_queue *q, uint64_t seq, uint64_t now_us);
 bool tg_queue_refuse(struct tg_queue *q, uint64_t seq, uint64_t now_us);

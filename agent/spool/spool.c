@@ -7,6 +7,7 @@
 #include <tidegate/log.h>
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -52,6 +53,7 @@ struct msg {
 	enum msg_type type;
 	unsigned session, window;
 	bool delivered;  /* EVENT_DONE */
+	bool blamed;     /* DOWN */
 	uint64_t number; /* PUT: when, CLOCK_BOOTTIME; ACK and REFUSE: sequence number; the event's; how many */
 	void *owned;     /* PUT: parcel; CONFIGURE: struct limits; EVENT: text; UP, EVENTS_TO: the link's mailbox, not owned */
 };
@@ -123,6 +125,7 @@ static void report(struct tg_spool *s, uint64_t now_us)
 		.disk_packs = s->disk.counts.rows,
 		.disk_bytes = s->disk.file_bytes,
 		.in_flight = s->queue.in_flight,
+		.held = (unsigned) s->queue.suspect.n_held,
 		.oldest_wall_us = s->disk.oldest_wall_us,
 		.dropped = s->disk.counts.dropped + s->queue.dropped,
 		.dropped_told = s->disk.dropped_told > s->disk.counts.dropped_told
@@ -176,10 +179,31 @@ static void on_put(struct tg_spool *s, const struct msg *m)
 	}
 }
 
-static void on_down(struct tg_spool *s)
+static void tell_suspicion(const struct tg_suspect *s, bool was_careful, bool was_refused, size_t were_held)
 {
+	const struct tg_suspect_pack *last = s->n_held ? &s->held[s->n_held - 1].pack : NULL;
+
+	if (s->careful && !was_careful)
+		tg_log(LOG_WARNING, "spool",
+		       "the session has ended %u times with the same packs in flight: they go out one at a time",
+		       TG_SUSPECT_ENDS);
+	if (s->n_held > were_held)
+		tg_log(LOG_WARNING, "spool",
+		       "pack %" PRIu64 " of %s waits: the session ends whenever it is sent; others are tried", last->seq,
+		       last->device);
+	if (s->refused && !was_refused)
+		tg_log(LOG_WARNING, "spool", "the session ends whatever is sent: no pack is to blame, all are kept");
+}
+
+static void on_down(struct tg_spool *s, bool blamed)
+{
+	const struct tg_suspect *q = &s->queue.suspect;
+	bool careful = q->careful, refused = q->refused;
+	size_t held = q->n_held;
+
 	s->out = NULL;
-	tg_queue_link_down(&s->queue);
+	tg_queue_link_down(&s->queue, blamed);
+	tell_suspicion(q, careful, refused, held);
 }
 
 static void on_message(struct tg_spool *s, struct msg *m, uint64_t now_us)
@@ -203,7 +227,7 @@ static void on_message(struct tg_spool *s, struct msg *m, uint64_t now_us)
 		break;
 	case MSG_DOWN:
 		if (s->out && m->session == s->session)
-			on_down(s);
+			on_down(s, m->blamed);
 		break;
 	case MSG_ACK:
 		if (s->out && m->session == s->session)
@@ -415,9 +439,10 @@ int tg_spool_link_up(struct tg_spool *s, unsigned session, unsigned window, stru
 						       .owned = out });
 }
 
-int tg_spool_link_down(struct tg_spool *s, unsigned session)
+int tg_spool_link_down(struct tg_spool *s, unsigned session, bool blamed)
 {
-	return tg_mailbox_post(s->mail, &(struct msg){ .type = MSG_DOWN, .session = session });
+	return tg_mailbox_post(
+		s->mail, &(struct msg){ .type = MSG_DOWN, .session = session, .blamed = blamed });
 }
 
 int tg_spool_ack(struct tg_spool *s, unsigned session, uint64_t seq)

@@ -36,6 +36,7 @@ struct tg_spool_state {
 	uint64_t memory_packs, memory_bytes; /* in the ring */
 	uint64_t disk_packs, disk_bytes;     /* in the database file: rows, and its size */
 	uint64_t in_flight;
+	unsigned held; /* packs that are passed over, as the broker ended sessions with each of them alone in flight */
 	int64_t oldest_wall_us;		     /* when the oldest pack on disk was made; 0: none */
 	uint64_t dropped, set_aside;	     /* since the spool was made (kept in the file) */
 	uint64_t dropped_told;		     /* the part of it that the cloud knows of */
@@ -76,7 +77,11 @@ int tg_spool_put(struct tg_spool *s, struct tg_parcel *p) TG_CHECKED;
 int tg_spool_configure(struct tg_spool *s, const struct tg_config *cfg) TG_CHECKED;
 /* A session is up: hand out packs to @out (struct tg_spool_out) from now. @out must outlive the session and _stop. */
 int tg_spool_link_up(struct tg_spool *s, unsigned session, unsigned window, struct tg_mailbox *out) TG_CHECKED;
-int tg_spool_link_down(struct tg_spool *s, unsigned session) TG_CHECKED;
+/*
+ * The session is over. @blamed: it had proved itself, and then the broker ended it, or left packs without an answer for
+ * too long: one of those in flight may be why.
+ */
+int tg_spool_link_down(struct tg_spool *s, unsigned session, bool blamed) TG_CHECKED;
 /* The broker acknowledged @seq. Unknown ones are ignored. */
 int tg_spool_ack(struct tg_spool *s, unsigned session, uint64_t seq) TG_CHECKED;
 /* The pack cannot be published at all (too large, refused): set it aside and tell. */

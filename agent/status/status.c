@@ -100,6 +100,7 @@ static json_t *spool(const struct tg_picture *p)
 	tg_member_put(o, "disk_packs", tg_member_number(s->disk_packs));
 	tg_member_put(o, "disk_bytes", tg_member_number(s->disk_bytes));
 	tg_member_put(o, "in_flight", tg_member_number(s->in_flight));
+	tg_member_put(o, "held", tg_member_number(s->held));
 	tg_member_put(o, "oldest", tg_member_date(s->oldest_wall_us / (int64_t) TG_US_PER_S));
 	tg_member_put(o, "dropped", tg_member_number(s->dropped));
 	tg_member_put(o, "set_aside", tg_member_number(s->set_aside));

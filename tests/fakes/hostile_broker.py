@@ -59,7 +59,10 @@ class Closed(Exception):
 
 
 class HostileBroker(threading.Thread):
-    """Serves one client at a time until stop(). bytes_seen counts what came after the handshake."""
+    """Serves one client at a time until stop(). bytes_seen counts what came after the handshake.
+
+    verdict(topic, payload), for any mode: "kill" ends the connection for this publish, "mute" leaves it without a PUBACK.
+    """
 
     def __init__(self, mode, certificate, ca=None, port=0, tweak=None, bind="127.0.0.1"):
         super().__init__(daemon=True)
@@ -77,6 +80,8 @@ class HostileBroker(threading.Thread):
         family = socket.AF_INET6 if ":" in bind else socket.AF_INET
         self.listener = socket.create_server((bind, port), family=family)
         self.port = self.listener.getsockname()[1]
+        self.verdict = lambda topic, payload: None
+        self.acked = []  # (topic, payload) in order
         self.bytes_seen, self.packets, self.handshakes, self.alpn = 0, [], 0, None
         self.publishes = self.pushed = 0
         self.stopping = False
@@ -182,6 +187,13 @@ class HostileBroker(threading.Thread):
                 other = (int.from_bytes(body[at:at + 2], "big") + 1000) % 65536
                 tls.sendall(packet(PUBACK, 0, other.to_bytes(2, "big")))
             self.publishes += 1
+            topic, payload = body[2:at].decode(), body[at + 2:]
+            verdict = self.verdict(topic, payload)
+            if verdict == "kill":
+                raise Closed
+            if verdict == "mute":
+                return
+            self.acked.append((topic, payload))
             if self.mode != "nopuback" or self.publishes <= self.number:
                 tls.sendall(packet(PUBACK, 0, body[at:at + 2]))
         elif kind == PINGREQ:

@@ -149,7 +149,7 @@ static void drain(struct bench *b)
 			assert_true(tg_queue_ack(&b->q, seq, b->now));
 		}
 	}
-	tg_queue_link_down(&b->q);
+	tg_queue_link_down(&b->q, false);
 	assert_int_equal(b->disk.counts.rows, 0);
 }
 

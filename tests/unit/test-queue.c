@@ -30,6 +30,10 @@ struct world {
 	struct tg_queue q;
 	uint64_t now, seq;
 	bool disk_fails, may_crash;
+	uint64_t bad_every, bad_run; /* packs for which the broker ends the session; 0: none */
+	bool takes_none;	     /* it does so for every pack */
+	bool killed;		     /* it has */
+	unsigned kills;
 	size_t bound; /* rows that the disk takes; 0: all */
 
 	struct row disk[PACKS]; /* sorted by seq */
@@ -48,7 +52,7 @@ struct world {
 
 	enum fate fate[PACKS];
 	uint8_t device[PACKS];
-	bool arrived[PACKS], gap_arrived[PACKS];
+	bool arrived[PACKS], gap_arrived[PACKS], refused[PACKS];
 	uint64_t dropped, told_dropped; /* packs that gap records speak of */
 	unsigned commits;
 };
@@ -120,10 +124,17 @@ static int on_remove(void *user, uint64_t seq)
 	return 0;
 }
 
+static bool is_bad(const struct world *w, uint64_t seq)
+{
+	return w->bad_every && seq % w->bad_every < w->bad_run;
+}
+
 static int on_aside(void *user, uint64_t seq)
 {
 	struct world *w = user;
 
+	/* No innocent one. */
+	assert_true(w->refused[seq] || is_bad(w, seq));
 	w->fate[seq] = ASIDE;
 	return on_remove(user, seq);
 }
@@ -228,6 +239,10 @@ static void hand_out(struct world *w)
 		/* What the broker will have received of it when the session ends is decided by
 		 * arrive(). */
 		w->sent[w->n_sent++] = s;
+		if (w->takes_none || (is_bad(w, s.seq) && !p.item->gap)) {
+			w->killed = true;
+			return;
+		}
 		if (w->n_arrived == w->n_sent - 1 && pick(w, 8) != 0) {
 			arrive(w, &s, parcel);
 			w->n_arrived++;
@@ -274,6 +289,13 @@ static void bound(struct world *w)
 		tg_queue_drop_dirty(&w->q);
 }
 
+static void link_down(struct world *w)
+{
+	tg_queue_link_down(&w->q, w->killed);
+	w->killed = false;
+	w->n_sent = w->n_arrived = 0;
+}
+
 static void turn(struct world *w)
 {
 	if (w->q.disk == TG_QUEUE_DISK_FAILING && !w->disk_fails)
@@ -286,6 +308,10 @@ static void turn(struct world *w)
 		read_page(w);
 	hand_out(w);
 	check_promise(w);
+	if (w->killed) {
+		w->kills++;
+		link_down(w);
+	}
 }
 
 static void put_one(struct world *w, size_t d, uint64_t seq)
@@ -341,15 +367,10 @@ static void refuse(struct world *w)
 	if (item->gap)
 		return;
 	assert_true(tg_queue_refuse(&w->q, w->sent[i].seq, w->now));
+	w->refused[w->sent[i].seq] = true;
 	if (w->fate[w->sent[i].seq] == PUT)
 		w->fate[w->sent[i].seq] = ASIDE;
 	w->n_sent--;
-}
-
-static void link_down(struct world *w)
-{
-	tg_queue_link_down(&w->q);
-	w->n_sent = w->n_arrived = 0;
 }
 
 static void link_up(struct world *w)
@@ -434,7 +455,7 @@ static void drain(struct world *w)
 			ack(w);
 		/* The broker received the rest after all, but its answer never came: the session
 		 * ends. */
-		if (w->n_sent > 0)
+		if (w->n_sent > 0 || !w->q.up)
 			link_up(w);
 	}
 	assert_int_equal(w->rows, 0);
@@ -444,19 +465,22 @@ static void drain(struct world *w)
 	assert_int_equal(w->q.gaps, 0);
 }
 
-static void run_history(uint64_t seed, const struct tg_queue_limits *limits, bool may_crash)
+static struct world *begin_history(uint64_t seed, const struct tg_queue_limits *limits)
 {
 	struct world *w = calloc(1, sizeof(*w));
-	size_t wrong = 0;
 
 	assert_non_null(w);
 	w->random.state = seed;
 	w->now = 100 * SECOND;
-	w->may_crash = may_crash;
 	w->bound = limits->drop_newest ? 40 : 0;
 	tg_queue_init(&w->q, limits, w->now);
-	for (int i = 0; i < 3000; i++)
-		step(w);
+	return w;
+}
+
+static void end_history(struct world *w, uint64_t seed)
+{
+	size_t wrong = 0;
+
 	drain(w);
 	for (uint64_t s = 1; s <= w->seq; s++) {
 		/* A pack that was delivered, unknown to us, and then dropped, is told twice: that
@@ -469,10 +493,20 @@ static void run_history(uint64_t seed, const struct tg_queue_limits *limits, boo
 		}
 	}
 	assert_int_equal(wrong, 0);
-	if (!may_crash)
+	if (!w->may_crash)
 		assert_int_equal(w->told_dropped, w->dropped + w->q.dropped);
 	tg_queue_done(&w->q);
 	free(w);
+}
+
+static void run_history(uint64_t seed, const struct tg_queue_limits *limits, bool may_crash)
+{
+	struct world *w = begin_history(seed, limits);
+
+	w->may_crash = may_crash;
+	for (int i = 0; i < 3000; i++)
+		step(w);
+	end_history(w, seed);
 }
 
 static void keeps_every_promise_in_random_histories(void **state)
@@ -505,6 +539,50 @@ static void keeps_what_is_on_the_disk_through_crashes(void **state)
 	}
 }
 
+/* Single packs and runs for which the broker ends each session: those, and no others, are set aside. */
+static void sets_aside_what_kills_the_session_and_nothing_else(void **state)
+{
+	(void) state;
+	for (uint64_t seed = 2001; seed <= 2030; seed++) {
+		const struct tg_queue_limits limits = {
+			.memory = seed % 3 ? 1 << 20 : 6000,
+			.commit_interval_us = seed % 5 ? INTERVAL : 0,
+			.rate = 0,
+			.drop_newest = seed % 4 == 0,
+		};
+		struct world *w = begin_history(seed, &limits);
+
+		w->bad_every = 150 + 50 * (seed % 4);
+		w->bad_run = 1 + seed % 5;
+		w->may_crash = seed % 2;
+		for (int i = 0; i < 3000; i++)
+			step(w);
+		end_history(w, seed);
+	}
+}
+
+/* A broker that ends the session for every pack, for a while: it costs none. */
+static void loses_nothing_to_a_broker_that_takes_nothing(void **state)
+{
+	(void) state;
+	for (uint64_t seed = 3001; seed <= 3030; seed++) {
+		const struct tg_queue_limits limits = {
+			.memory = 1 << 20,
+			.commit_interval_us = INTERVAL,
+			.rate = 0,
+		};
+		struct world *w = begin_history(seed, &limits);
+
+		for (int i = 0; i < 3000; i++) {
+			/* Any time, in any state that this leads to. */
+			w->takes_none = i > 300 && i < 310 + (int) (seed - 3000) * 80;
+			step(w);
+		}
+		assert_true(w->kills > 0);
+		end_history(w, seed);
+	}
+}
+
 /* A world without chance. */
 static struct world *calm(uint64_t memory, uint64_t rate, bool drop_newest)
 {
@@ -533,6 +611,33 @@ static void put_next(struct world *w)
 	w->seq++;
 	w->fate[w->seq] = PUT;
 	assert_int_equal(tg_queue_put(&w->q, spool_bench_parcel("boiler", w->seq, 8), w->now), 0);
+}
+
+static void a_bad_pack_costs_few_sessions(void **state)
+{
+	struct world *w = calm(1 << 20, 0, false);
+
+	(void) state;
+	w->bad_every = 60;
+	w->bad_run = 1;
+	for (int i = 0; i < 100; i++)
+		put_next(w);
+	turn(w);
+	for (int i = 0; i < 5000 && w->rows > 0; i++) {
+		if (!w->q.up)
+			tg_queue_link_up(&w->q, 32);
+		w->now += SECOND / 20;
+		turn(w);
+		for (; w->n_sent > 0; w->n_sent--)
+			assert_true(tg_queue_ack(&w->q, w->sent[w->n_sent - 1].seq, w->now));
+		w->n_arrived = 0;
+	}
+	assert_int_equal(w->rows, 0);
+	assert_int_equal(w->fate[60], ASIDE);
+	/* No other device, and nothing live: a later pack of its own stream is what shows that it is the pack. */
+	assert_int_equal(w->kills, TG_SUSPECT_ENDS + TG_SUSPECT_ALONE);
+	print_message("one bad pack among 100: %u sessions ended, 99 delivered\n", w->kills);
+	end(w);
 }
 
 static void gives_live_packs_a_fifth_of_the_rate_while_both_wait(void **state)
@@ -738,6 +843,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keeps_every_promise_in_random_histories),
 		cmocka_unit_test(keeps_what_is_on_the_disk_through_crashes),
+		cmocka_unit_test(sets_aside_what_kills_the_session_and_nothing_else),
+		cmocka_unit_test(loses_nothing_to_a_broker_that_takes_nothing),
+		cmocka_unit_test(a_bad_pack_costs_few_sessions),
 		cmocka_unit_test(gives_live_packs_a_fifth_of_the_rate_while_both_wait),
 		cmocka_unit_test(writes_nothing_while_acknowledgements_come_in_time),
 		cmocka_unit_test(commits_once_an_interval_while_the_link_is_down),

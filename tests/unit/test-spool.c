@@ -215,7 +215,7 @@ static void restarts_a_lost_session_at_its_oldest_unacknowledged_pack(void **sta
 	}
 	ack(b, 1, 1);
 	ack(b, 1, 3);
-	assert_int_equal(tg_spool_link_down(b->spool, 1), 0);
+	assert_int_equal(tg_spool_link_down(b->spool, 1, false), 0);
 	/* Of a session that is over: ignored. */
 	ack(b, 1, 2);
 	while (next_state(b).memory_packs != 0)

@@ -1,0 +1,117 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Packs for which the broker ends the connection, and brokers that end it for every pack."""
+
+import sqlite3
+import sys
+
+from gateway_bench import FAKES, Modbus, Pack, Scenario, main
+
+import faults
+
+sys.path.insert(0, FAKES)
+from hostile_broker import HostileBroker  # noqa: E402
+
+
+def is_reading(topic):
+    return not topic.endswith(("/status", "/status/events"))
+
+
+class Poison(Scenario):
+    """The broker here decides by what is in a message. `tidegate reload` stands for patience: it ends a pause."""
+
+    EVERY = "100ms"
+
+    def setUp(self):
+        super().setUp()
+        certificate = self.broker.authority.issue("hostile.pem", "localhost", sans=["localhost"], server=True)
+        self.hostile = HostileBroker("suback-1", certificate)
+        self.addCleanup(self.hostile.stop)
+        self.config["mqtt"].update({"port": self.hostile.port, "keep-alive": "5s"})
+        self.killed = []
+        self.tried = {}
+
+    def add_devices(self):
+        super().add_devices()
+        self.other = self.part(Modbus(self.dir, "other"))
+        self.add_device("meter", self.other, {"ramp": "holding 3 int16"})
+
+    def packs(self):
+        return [Pack(topic, payload.decode()) for topic, payload in list(self.hostile.acked) if is_reading(topic)]
+
+    def kills_if(self, condition, verdict="kill"):
+        def judge(topic, payload):
+            if not is_reading(topic):
+                return None
+            pack = Pack(topic, payload.decode())
+            self.tried[pack.seq] = self.tried.get(pack.seq, 0) + 1
+            if condition(pack):
+                self.killed.append(pack.seq)
+                return verdict
+            return None
+        self.hostile.verdict = judge
+
+    def go_on(self):
+        """Ends the pause, if there is one."""
+        if self.agent.status()["link"]["state"] == "offline":
+            self.assertEqual(self.agent.ctl("reload")[0], 0)
+
+    def spool(self):
+        return self.agent.status()["spool"]
+
+    def wait_patiently(self, what, condition, seconds=60):
+        def step():
+            self.go_on()
+            return condition()
+        return self.wait(what, step, seconds)
+
+    def aside(self):
+        """The numbers of what was set aside, once the agent has ended."""
+        with sqlite3.connect(f"file:{self.agent.state}/spool.db?mode=ro", uri=True) as db:
+            return {seq for seq, in db.execute("SELECT seq FROM aside")}
+
+    def start_with_backlog(self, packs=60):
+        """So many packs wait before the broker is there for the first time."""
+        self.config["mqtt"]["endpoint"] = ""
+        self.write_config()
+        self.agent.start()
+        self.wait("an identity", lambda: self.agent.status()["enrolment"]["state"] == "settled", 60)
+        self.wait("a backlog", lambda: self.spool()["disk_packs"] >= packs)
+        self.config["mqtt"]["endpoint"] = "localhost"
+        self.write_config()
+        self.assertEqual(self.agent.ctl("reload")[0], 0)
+
+    def missing(self):
+        return {epoch << 32 | n for epoch, n in self.holes({p.seq for p in self.packs()})}
+
+    def stop_and_judge(self, bad):
+        """All but the bad ones arrive, in order, and those are kept aside. Returns the numbers of all that have come."""
+        polls = sum(d["polls"] for d in self.agent.status()["devices"])
+        self.wait_patiently("the rest", lambda: len({p.seq for p in self.packs()}) >= polls - len(bad)
+                            and self.missing() <= bad)
+        self.assertEqual(self.agent.stop(), 0)
+        self.assert_in_order(self.packs())
+        self.assertEqual(self.missing(), bad)
+        self.assertEqual(self.aside(), bad)
+        return {p.seq for p in self.packs()}
+
+    def test_one_pack_that_kills_the_connection_is_set_aside_and_all_others_arrive(self):
+        bad = set()
+
+        def is_the_one(pack):
+            if not bad and pack.device == "boiler" and pack.number > 20:
+                bad.add(pack.seq)
+            return pack.seq in bad
+
+        self.kills_if(is_the_one)
+        self.start_with_backlog()
+        self.wait_patiently("the pack to be set aside", lambda: self.spool()["set_aside"] == 1)
+        self.wait_patiently("a session", lambda: self.agent.status()["link"]["state"] == "online")
+        numbers = self.stop_and_judge(bad)
+        self.assertLessEqual(len(self.killed), 8)
+        faults.told("F45", f"one pack of {len(numbers) + 1} ended {len(self.killed)} sessions, then it was set aside; "
+                           "all others arrived in order")
+
+
+if __name__ == "__main__":
+    main()
