@@ -201,7 +201,8 @@ class Judge:
         self.judge_loss(promised)
         self.judge_duplicates()
         self.judge_end()
-        total = sum(map(len, self.read.values()))
+        until = self.ending[0] if self.ending else float("inf")
+        total = sum(time <= until for readings in self.read.values() for time, _ in readings.values())
         if len(promised) < PROMISED_MIN * total or not promised:
             self.complain("too little was promised", f"{len(promised)} of {total} readings")
         self.figures = {"read": total, "promised": len(promised), "arrived": len({p.seq for p in self.packs}),
