@@ -4,6 +4,7 @@
 #include <tidegate/log.h>
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +13,8 @@
 #define EVENTS_SLOTS (TG_LINK_WINDOW_MAX + TG_LINK_OWN_PUBLISHES + TG_MQTT_MAILBOX_EXTRA)
 /* So many without one PUBACK while packs wait for theirs, or without that of one that was passed over: the session is of no use. */
 #define ACK_KEEP_ALIVES 3
+/* A broker that lives answers a ping once a keep-alive: half of one more, but at least so much, is for the way. */
+#define ANSWER_MIN_US   (5 * TG_US_PER_S)
 #define REPORT_US       TG_US_PER_S
 #define BACKOFF_BASE_US TG_US_PER_S
 #define BACKOFF_CAP_US  (300 * TG_US_PER_S)
@@ -142,15 +145,40 @@ static const char *why_given_up(const struct tg_link *l)
 	return "the broker does not answer";
 }
 
-static void give_up(struct tg_link *l)
+static uint64_t silence_max_us(const struct tg_link *l)
 {
+	uint64_t keep_alive_us = l->setup.cfg->mqtt.keep_alive_us;
+
+	return keep_alive_us + (keep_alive_us / 2 > ANSWER_MIN_US ? keep_alive_us / 2 : ANSWER_MIN_US);
+}
+
+/*
+ * Not a byte for so long: the connection is half open, whatever TCP thinks of it. Paho notices only a keep-alive and a half
+ * after its ping, and never while something trickles in or while it cannot write.
+ */
+static bool is_silent(const struct tg_link *l, uint64_t now)
+{
+	bool stands = l->report.state == TG_LINK_GREETING || l->report.state == TG_LINK_ONLINE;
+	uint64_t heard_us = stands ? tg_mqtt_heard_us(l->mqtt) : 0;
+
+	return heard_us && now >= heard_us + silence_max_us(l);
+}
+
+static void give_up(struct tg_link *l, bool silent)
+{
+	char text[96];
+
 	l->facts.silent = true;
-	tg_link_note_failure(l, TG_MQTT_CAUSE_TCP, why_given_up(l));
+	(void) snprintf(text, sizeof(text), "nothing came from the broker for %" PRIu64 " s: the connection is dead",
+			silence_max_us(l) / TG_US_PER_S);
+	tg_link_note_failure(l, TG_MQTT_CAUSE_TCP, silent ? text : why_given_up(l));
 	tg_link_advance(l, TG_LINK_EV_FAILED);
 }
 
 static void on_time(struct tg_link *l, uint64_t now)
 {
+	bool silent = is_silent(l, now);
+
 	switch (l->report.state) {
 	case TG_LINK_OFFLINE:
 		if (ready(l) && now >= l->due_us && !tg_link_paused(l, now))
@@ -159,9 +187,10 @@ static void on_time(struct tg_link *l, uint64_t now)
 	case TG_LINK_CONNECTING:
 	case TG_LINK_GREETING:
 	case TG_LINK_ONLINE:
-		l->overdue = is_ignored(l, now);
-		if (now >= l->deadline_us || l->overdue)
-			give_up(l);
+		/* Silence is the line's; packs are to blame only where all else is answered. */
+		l->overdue = !silent && is_ignored(l, now);
+		if (now >= l->deadline_us || l->overdue || silent)
+			give_up(l, silent);
 		else if (l->report.state == TG_LINK_ONLINE && tg_link_is_outdated(l, now))
 			tg_link_advance(l, TG_LINK_EV_CHANGED);
 		return;

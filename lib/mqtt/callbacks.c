@@ -158,6 +158,10 @@ void tg_mqtt_on_lost(void *context, char *cause)
 	else if (m->attempt.peer.alerted)
 		(void) snprintf(why, sizeof(why), "the broker ended TLS: %s (alert %u)",
 				tg_tls_alert_text(m->attempt.peer.alert), m->attempt.peer.alert);
+	else if (m->attempt.ended_by_peer)
+		(void) snprintf(why, sizeof(why), "the connection ended: closed at the other end");
+	else if (m->attempt.end_errno)
+		(void) snprintf(why, sizeof(why), "the connection ended: %s", strerror(m->attempt.end_errno));
 	say(&e, m, why);
 	e.by_peer = m->attempt.ended_by_peer;
 	tg_mqtt_attempt_release(&m->attempt);

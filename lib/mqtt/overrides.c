@@ -390,6 +390,16 @@ static bool is_peers_end(SSL *ssl, int r, int error)
 	}
 }
 
+/* The first one is why; what follows is how it feels. */
+static void note_broken(int fd, int error)
+{
+	(void) pthread_mutex_lock(&registry_lock);
+	for (struct tg_mqtt_attempt *a = registry; a; a = a->next)
+		if (a->fd == fd && !a->end_errno)
+			a->end_errno = error;
+	(void) pthread_mutex_unlock(&registry_lock);
+}
+
 static void note_end(SSL *ssl, int r)
 {
 	int error = errno, fd = SSL_get_fd(ssl);
@@ -401,6 +411,8 @@ static void note_end(SSL *ssl, int r)
 			if (a->fd == fd)
 				a->ended_by_peer = true;
 		(void) pthread_mutex_unlock(&registry_lock);
+	} else if (SSL_get_error(ssl, r) == SSL_ERROR_SYSCALL) {
+		note_broken(fd, error);
 	}
 	errno = error;
 }

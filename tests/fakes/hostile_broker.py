@@ -23,6 +23,7 @@ Modes, in the order of how far a client gets:
     huge-N          accepts, then announces a message of N bytes and sends them, as long as they are taken
     endless         accepts, then sends a packet whose length has no end
     strange-N       accepts, then sends a packet whose first byte is N, and another PINGRESP
+    loris           accepts, acknowledges 4 publishes, then sends a message of 100,000 bytes, one a second, and nothing else
     early           publishes before it has answered CONNECT
 """
 
@@ -31,6 +32,7 @@ import socket
 import ssl
 import sys
 import threading
+import time
 
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, PINGREQ, PINGRESP, DISCONNECT = 1, 2, 3, 4, 8, 9, 12, 13, 14
 
@@ -194,6 +196,9 @@ class HostileBroker(threading.Thread):
             if verdict == "mute":
                 return
             self.acked.append((topic, payload))
+            if self.mode == "loris" and self.publishes == 4:
+                tls.sendall(packet(PUBACK, 0, body[at:at + 2]))
+                self.trickle(tls)
             if self.mode != "nopuback" or self.publishes <= self.number:
                 tls.sendall(packet(PUBACK, 0, body[at:at + 2]))
         elif kind == PINGREQ:
@@ -213,6 +218,13 @@ class HostileBroker(threading.Thread):
             tls.sendall(b"\x30\xff\xff\xff\xff\x01" + b"x" * 64)
         if self.mode == "strange":
             tls.sendall(bytes([self.number, 0]) + packet(PINGRESP, 0, b""))
+
+    def trickle(self, tls):
+        tls.sendall(bytes([PUBLISH << 4]) + remaining(100000) + b"\x00\x05loris")
+        while not self.stopping:
+            tls.sendall(b"x")
+            time.sleep(1)
+        raise Closed
 
     def push(self, tls):
         """Counts in `pushed` what the other side has let in, sockets included."""

@@ -202,14 +202,16 @@ class Broker:
     """mosquitto that demands client certificates. What it owes to the subscriber outlives its own death.
 
     @cloud: whoever enrols, with device_anchors(). Its own certificate is that of self.server, read at each start.
+    @address: where it listens; @wrap: what its command is put behind, as a program that enters a namespace.
     """
 
-    def __init__(self, directory, cloud):
+    def __init__(self, directory, cloud, address="127.0.0.1", wrap=(), names=("localhost",)):
         self.dir = os.path.join(directory, "broker")
         os.makedirs(self.dir)
         self.authority = Authority(self.dir, "broker CA")
         self.ca = self.authority.file
-        self.server = self.authority.issue("server.pem", "localhost", sans=["localhost"], server=True)
+        self.address, self.wrap, self.name = address, wrap, names[0]
+        self.server = self.authority.issue("server.pem", "localhost", sans=names, server=True)
         self.log = self.dir + "/log"
         self.port = quiet_port()
         self.cloud = cloud
@@ -220,21 +222,21 @@ class Broker:
         with open(self.dir + "/clients.pem", "w", encoding="ascii") as out:
             out.write(read_text(self.authority.file) + (self.cloud.device_anchors() if knows_devices else ""))
         with open(self.dir + "/conf", "w", encoding="ascii") as out:
-            out.write(f"listener {self.port} 127.0.0.1\ncafile {self.dir}/clients.pem\n"
+            out.write(f"listener {self.port} {self.address}\ncafile {self.dir}/clients.pem\n"
                       f"certfile {self.server}\nkeyfile {self.server}\nrequire_certificate true\n"
                       "use_subject_as_username true\nallow_anonymous true\nlog_type all\nuser root\n"
                       f"log_dest file {self.log}\nmax_queued_messages 0\nset_tcp_nodelay true\n"
                       # The subscriber's session is kept over a kill -9, so that it misses nothing.
                       f"persistence true\npersistence_location {self.dir}/\nautosave_on_changes true\n"
                       "autosave_interval 1\n")
-        self.process = Process(self.dir + "/output", "/usr/sbin/mosquitto", "-c", self.dir + "/conf")
+        self.process = Process(self.dir + "/output", *self.wrap, "/usr/sbin/mosquitto", "-c", self.dir + "/conf")
         wait_for("mosquitto", self.listens)
         if self.subscriber:
             self.subscriber.start()
 
     def listens(self):
         try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
+            socket.create_connection((self.address, self.port), 1).close()
             return True
         except OSError:
             return False
@@ -286,7 +288,7 @@ class Subscriber:
         """Again after each start of the broker: mosquitto_sub gives up when it loses the connection."""
         before = read_text(self.broker.log).count("Sending SUBACK to subscriber")
         self.end()
-        self.process = Process(self.log, "mosquitto_sub", "-h", "localhost", "-p", str(self.broker.port), "--cafile",
+        self.process = Process(self.log, *self.broker.wrap, "mosquitto_sub", "-h", self.broker.name, "-p", str(self.broker.port), "--cafile",
                                self.broker.ca, "--cert", self.pem, "--key", self.pem, "-i", "subscriber", "-c", "-q",
                                "1", "-F", "%r %t %p", "-t", "tidegate/#")
         wait_for("the subscriber",
