@@ -408,7 +408,8 @@ static void note_end(SSL *ssl, int r)
 	if (is_peers_end(ssl, r, error)) {
 		(void) pthread_mutex_lock(&registry_lock);
 		for (a = registry; a; a = a->next)
-			if (a->fd == fd)
+			/* A connection that has timed out reads as ended from then on. */
+			if (a->fd == fd && !a->end_errno)
 				a->ended_by_peer = true;
 		(void) pthread_mutex_unlock(&registry_lock);
 	} else if (SSL_get_error(ssl, r) == SSL_ERROR_SYSCALL) {

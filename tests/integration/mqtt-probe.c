@@ -89,6 +89,8 @@ static int set_option(struct probe *p, const char *arg)
 		p->o.port = (uint16_t) number(v);
 	else if (value_of(arg, "timeout-ms", &v))
 		p->o.connect_timeout_us = number(v) * TG_US_PER_MS;
+	else if (value_of(arg, "keep-alive-ms", &v))
+		p->o.keep_alive_us = number(v) * TG_US_PER_MS;
 	else if (value_of(arg, "in-flight", &v))
 		p->o.in_flight = (unsigned) number(v);
 	else if (value_of(arg, "version", &v))
