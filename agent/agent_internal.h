@@ -7,6 +7,7 @@
 #include "agent/control/verbs.h"
 #include "agent/identity/expiry.h"
 #include "agent/fleet.h"
+#include "agent/status/spool_news.h"
 #include "agent/status/textfile.h"
 #include "config/specifier.h"
 
@@ -49,6 +50,7 @@ struct tg_agent {
 	/* the newest of what was told */
 	struct tg_link_report link_report;
 	struct tg_spool_state spool_state;
+	struct tg_spool_news spool_news;
 	struct tg_tpm_report tpm_report;
 	uint64_t tpm_asked_us; /* out of turn */
 	const char *stuck;

@@ -148,6 +148,29 @@ static void on_link(struct tg_agent *a, const struct tg_link_report *r)
 		tg_agent_publish_status(a);
 }
 
+/* What an operator far away has to know of the spool. What finds no room is told with the next report. */
+static void tell_cloud(struct tg_agent *a)
+{
+	const struct tg_spool_state *s = &a->spool_state;
+	uint64_t now = tg_clock_boot_us();
+	tg_autofree char *json = NULL;
+	struct tg_cloud_event e;
+
+	if (!tg_spool_news_next(&a->spool_news, s, a->link_report.state == TG_LINK_ONLINE, now, &e))
+		return;
+	e.gateway = a->spec.id;
+	if (tg_timekeeping_now(a->time).trust != TG_CLOCK_SUSPECT)
+		e.wall_us = tg_clock_wall_us();
+	json = tg_cloud_event_json(&e);
+	if (!json || tg_link_event(a->link, json) < 0)
+		return;
+	json = NULL;
+	tg_spool_news_told(&a->spool_news, &e, s, now);
+	/* Lost, it is told once more after a restart. */
+	if (e.news == TG_CLOUD_READINGS_DROPPED)
+		(void) !tg_spool_dropped_told(a->spool, e.total);
+}
+
 static void on_news(struct tg_agent *a, const struct tg_news *n)
 {
 	switch (n->type) {
@@ -160,6 +183,7 @@ static void on_news(struct tg_agent *a, const struct tg_news *n)
 	case TG_NEWS_SPOOL:
 		a->status_due |= (n->spool.error != 0) != (a->spool_state.error != 0);
 		a->spool_state = n->spool;
+		tell_cloud(a);
 		return;
 	case TG_NEWS_LINK:
 		on_link(a, &n->link);

@@ -197,6 +197,30 @@ int tg_db_read(struct tg_db *db, uint64_t lo, uint64_t hi, bool down, unsigned l
 	return r < 0 ? r : seen;
 }
 
+int tg_db_aside_read(struct tg_db *db, tg_db_row_fn fn, void *user)
+{
+	sqlite3_stmt *st;
+	int rc = SQLITE_DONE, seen = 0, r = tg_db_prepare(db, S_ASIDE_READ, &st);
+
+	if (r < 0)
+		return r;
+	while (r == 0 && seen < ASIDE_KEEP && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+		const struct tg_row row = {
+			.seq = (uint64_t) sqlite3_column_int64(st, 0),
+			.device = text_of(st, 1) ? text_of(st, 1) : "",
+			.made_wall_us = sqlite3_column_int64(st, 2),
+			.len = (size_t) sqlite3_column_int64(st, 3),
+		};
+
+		seen++;
+		r = fn(user, &row, TG_ROW_BAD_BYTES);
+	}
+	if (r == 0)
+		r = tg_db_result(db, rc);
+	(void) sqlite3_reset(st);
+	return r < 0 ? r : seen;
+}
+
 struct tg_db_counts tg_db_counts(const struct tg_db *db)
 {
 	return (struct tg_db_counts){

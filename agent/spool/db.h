@@ -63,6 +63,9 @@ void tg_db_set_max_bytes(struct tg_db *db, uint64_t max_bytes);
 /* Of the last failure, for people. Valid until the next call. */
 const char *tg_db_error_text(struct tg_db *db);
 
+/* Returns 0 to go on, 1 to stop, or -errno. */
+typedef int (*tg_db_row_fn)(void *user, const struct tg_row *row, enum tg_row_state state);
+
 int tg_db_begin(struct tg_db *db) TG_CHECKED;
 int tg_db_commit(struct tg_db *db) TG_CHECKED;
 void tg_db_rollback(struct tg_db *db);
@@ -74,6 +77,9 @@ int tg_db_remove(struct tg_db *db, uint64_t seq) TG_CHECKED;
 /* In a transaction: moves the row to the table of packs that cannot be published, which keeps the
  * last 256. */
 int tg_db_set_aside(struct tg_db *db, uint64_t seq) TG_CHECKED;
+/* What was set aside, by falling number. @fn gets views as of tg_db_read(), with seq, device, made_wall_us and len
+ * alone. */
+int tg_db_aside_read(struct tg_db *db, tg_db_row_fn fn, void *user) TG_CHECKED;
 /* In a transaction: counts packs that are lost, events that are, and how many lost packs have been told. */
 int tg_db_add_dropped(struct tg_db *db, uint64_t dropped) TG_CHECKED;
 int tg_db_add_events_lost(struct tg_db *db, uint64_t lost) TG_CHECKED;
@@ -99,7 +105,6 @@ int tg_db_event_read(struct tg_db *db, tg_db_event_fn fn, void *user) TG_CHECKED
  * that are valid during the call, and returns 0 to go on, 1 to stop, or -errno, which is returned.
  * Returns the number of rows seen. A file that yields rows out of order is damaged.
  */
-typedef int (*tg_db_row_fn)(void *user, const struct tg_row *row, enum tg_row_state state);
 int tg_db_read(struct tg_db *db, uint64_t lo, uint64_t hi, bool down, unsigned limit,
 	       tg_db_row_fn fn, void *user) TG_CHECKED;
 

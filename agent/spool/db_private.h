@@ -20,6 +20,7 @@ enum tg_db_stmt {
 	S_REMOVE,
 	S_ASIDE_COPY,
 	S_ASIDE_TRIM,
+	S_ASIDE_READ,
 	S_READ_UP,
 	S_READ_DOWN,
 	S_COUNTER,

@@ -16,6 +16,7 @@ static const char *const statements[S_COUNT_] = {
 			 "WHERE seq = ?1",
 	[S_ASIDE_TRIM] = "DELETE FROM aside WHERE seq <= (SELECT seq FROM aside ORDER BY seq DESC "
 			 "LIMIT 1 OFFSET ?1)",
+	[S_ASIDE_READ] = "SELECT seq, device, made, length(bytes) FROM aside ORDER BY seq DESC",
 	[S_READ_UP] = "SELECT seq, device, made, gap, gap_first, key_crc, crc, bytes FROM pack"
 		      " WHERE seq >= ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3",
 	[S_READ_DOWN] = "SELECT seq, device, made, gap, gap_first, key_crc, crc, bytes FROM pack"

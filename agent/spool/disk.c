@@ -262,6 +262,7 @@ static int sink_aside(void *user, uint64_t seq)
 {
 	struct tg_disk *d = user;
 
+	d->aside_seq = seq;
 	return tg_db_set_aside(tg_disk_db(d), seq);
 }
 
@@ -372,8 +373,11 @@ static void flush(struct tg_disk *d)
 	tell_dropped(d, dropped, "the spool is full");
 	tg_disk_look(d);
 	if (d->counts.set_aside > aside)
+		tg_disk_name_aside(d);
+	if (d->counts.set_aside > aside)
 		tg_event(TG_EV_PACK_SET_ASIDE, LOG_WARNING,
-			 "A pack that cannot be published was set aside in the spool", NULL);
+			 "A pack that cannot be published was set aside in the spool", TG_F_DEVICE,
+			 d->aside_device, NULL);
 }
 
 static void read_page(struct tg_disk *d)

@@ -48,6 +48,8 @@ struct tg_disk {
 	struct tg_shelf shelf;
 	uint64_t dropped_told; /* to the cloud; may be ahead of the file's count */
 	uint64_t events_us;    /* not to be written before */
+	uint64_t aside_seq;    /* of the pack that was set aside last, */
+	char aside_device[TG_NAME_MAX + 1]; /* and its device; "": none since start */
 	uint64_t repairs;      /* since start, and of the last one: */
 	struct tg_store_repair repaired;
 

@@ -4,10 +4,11 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <string.h>
 
 /*
- * What the file keeps beside the packs: events for the cloud, and how much of what was dropped has been told. Written at
- * once, as it is rare.
+ * What the file keeps beside the packs: events for the cloud, and how much of what was dropped has been told, which are
+ * written at once, as that is rare; and what was set aside.
  */
 #define AGAIN_US (10 * TG_US_PER_S) /* for what found no room */
 
@@ -55,4 +56,21 @@ int tg_disk_events(struct tg_disk *d)
 uint64_t tg_disk_events_due_us(const struct tg_disk *d)
 {
 	return is_dirty(d) ? d->events_us : TG_US_FOREVER;
+}
+
+static int on_aside(void *user, const struct tg_row *row, enum tg_row_state state)
+{
+	struct tg_disk *d = user;
+
+	(void) state;
+	if (row->seq != d->aside_seq)
+		return 0;
+	(void) tg_printable(d->aside_device, sizeof(d->aside_device), row->device, strlen(row->device));
+	return 1;
+}
+
+void tg_disk_name_aside(struct tg_disk *d)
+{
+	d->aside_device[0] = '\0';
+	(void) !tg_db_aside_read(tg_disk_db(d), on_aside, d);
 }

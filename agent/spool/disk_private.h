@@ -19,5 +19,7 @@ int tg_disk_drop_oldest(struct tg_disk *d, struct tg_drop *drop, const char *why
 int tg_disk_events(struct tg_disk *d) TG_CHECKED;
 /* When that is due: TG_US_FOREVER: there are none. */
 uint64_t tg_disk_events_due_us(const struct tg_disk *d);
+/* Finds out which device has made the pack that was set aside last. Never fails. */
+void tg_disk_name_aside(struct tg_disk *d);
 /* Once a second: age, the log, the rows that the queue does not see, the size of the file. */
 int tg_disk_upkeep(struct tg_disk *d) TG_CHECKED;

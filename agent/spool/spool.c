@@ -132,6 +132,7 @@ static void report(struct tg_spool *s, uint64_t now_us)
 					? s->disk.dropped_told
 					: s->disk.counts.dropped_told,
 		.set_aside = s->disk.counts.set_aside,
+		.aside_seq = s->disk.aside_seq,
 		.gaps = s->disk.counts.gaps + s->queue.gaps,
 		.events = tg_shelf_waiting(&s->disk.shelf),
 		.events_stored = tg_shelf_stored(&s->disk.shelf),
@@ -148,6 +149,7 @@ static void report(struct tg_spool *s, uint64_t now_us)
 	s->report_us = tg_us_add(now_us, REPORT_US);
 	(void) snprintf(st.error_text, sizeof(st.error_text), "%s",
 			s->disk.error ? s->disk.error_text : "");
+	memcpy(st.aside_device, s->disk.aside_device, sizeof(st.aside_device));
 	memcpy(st.aside, s->disk.repaired.aside, sizeof(st.aside));
 	if (s->changed)
 		s->changed(s->user, &st);

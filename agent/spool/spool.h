@@ -39,6 +39,8 @@ struct tg_spool_state {
 	unsigned held; /* packs that are passed over, as the broker ended sessions with each of them alone in flight */
 	int64_t oldest_wall_us;		     /* when the oldest pack on disk was made; 0: none */
 	uint64_t dropped, set_aside;	     /* since the spool was made (kept in the file) */
+	char aside_device[TG_NAME_MAX + 1];  /* of the pack that was set aside last, and its number; "": none since start */
+	uint64_t aside_seq;
 	uint64_t dropped_told;		     /* the part of it that the cloud knows of */
 	uint64_t gaps;			     /* gap records that wait */
 	uint64_t events, events_stored;	     /* that wait for their PUBACK; the part of them that is in the file */
