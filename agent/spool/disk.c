@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/spool/disk_private.h"
 
+#include "agent/pack/stored.h"
 #include "agent/spool/page.h"
 #include "base/clock.h"
 
@@ -244,18 +245,20 @@ static int64_t made_wall_us(const struct tg_disk *d, const struct tg_parcel *p)
 
 static int sink_append(void *user, const struct tg_item *i)
 {
+	tg_cleanup(tg_buffer_done) struct tg_buffer stored = TG_BUFFER_INIT(TG_STORED_MAX);
 	struct tg_disk *d = user;
+	int r = tg_stored_write(&stored, i->parcel);
 	const struct tg_row row = {
 		.seq = i->seq,
 		.device = tg_parcel_device(i->parcel),
 		.made_wall_us = made_wall_us(d, i->parcel),
 		.gap = i->gap,
 		.gap_first = i->gap_first,
-		.bytes = i->parcel->bytes,
-		.len = i->parcel->len,
+		.bytes = (const uint8_t *) stored.data,
+		.len = stored.len,
 	};
 
-	return tg_db_append(tg_disk_db(d), &row);
+	return r < 0 ? r : tg_db_append(tg_disk_db(d), &row);
 }
 
 static int sink_aside(void *user, uint64_t seq)

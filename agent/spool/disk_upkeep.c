@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/spool/disk_private.h"
 
+#include "agent/pack/stored.h"
 #include "base/clock.h"
 
 #include <string.h>
@@ -64,7 +65,7 @@ static bool expired(void *user, const struct tg_row *row)
 	int64_t age = (int64_t) a->d->now_us;
 	struct tg_pack then;
 
-	if (!row->bytes || tg_parcel_from_bytes(row->bytes, row->len, &p) < 0 || !dated(p, &then))
+	if (!row->bytes || tg_stored_read(row->bytes, row->len, &p) < 0 || !dated(p, &then))
 		return false;
 	age -= (int64_t) p->boot_us;
 	if (memcmp(then.boot_id, a->now.boot_id, sizeof(then.boot_id)) != 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/spool/drop.h"
 
+#include "agent/pack/stored.h"
 #include "agent/spool/gap.h"
 
 #include <errno.h>
@@ -57,7 +58,7 @@ static int add_loss(struct dropping *x, const struct tg_row *row, enum tg_row_st
 	l->last = row->seq;
 	l->made_wall_us = row->made_wall_us;
 	l->pack = tg_parcel_unref(l->pack);
-	if (state == TG_ROW_GOOD && tg_parcel_from_bytes(row->bytes, row->len, &l->pack) < 0)
+	if (state == TG_ROW_GOOD && tg_stored_read(row->bytes, row->len, &l->pack) < 0)
 		l->pack = NULL;
 	return 0;
 }

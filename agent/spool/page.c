@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/spool/page.h"
 
+#include "agent/pack/stored.h"
 #include "agent/spool/gap.h"
 
 #include <errno.h>
@@ -40,7 +41,7 @@ static int page_row(void *user, const struct tg_row *row, enum tg_row_state stat
 	int r = 0;
 
 	if (state == TG_ROW_GOOD) {
-		r = tg_parcel_from_bytes(row->bytes, row->len, &p);
+		r = tg_stored_read(row->bytes, row->len, &p);
 		if (r == 0 && p->seq != row->seq) {
 			p = tg_parcel_unref(p);
 			r = -EBADMSG;
@@ -51,11 +52,11 @@ static int page_row(void *user, const struct tg_row *row, enum tg_row_state stat
 	if (state != TG_ROW_GOOD) {
 		r = page_gap(page, row, state);
 	} else if (r == 0) {
+		page->bytes += p->len;
 		r = tg_queue_page_row(page->queue, p, row->gap, row->gap_first);
 		if (r < 0)
 			tg_parcel_unref(p);
 	}
-	page->bytes += row->len;
 	page->cut = page->bytes >= TG_QUEUE_PAGE_BYTES;
 	return r < 0 ? r : page->cut;
 }

@@ -12,6 +12,7 @@
  *
  * Prints "first SEQ last SEQ bytes LENGTH-OF-THE-FILE".
  */
+#include "agent/pack/stored.h"
 #include "agent/pipeline/pipeline.h"
 #include "agent/spool/store.h"
 #include "base/clock.h"
@@ -71,17 +72,20 @@ static int make(const struct filling *f, uint64_t n, struct tg_parcel **ret)
 static int append(const struct filling *f, uint64_t n)
 {
 	tg_cleanup(tg_parcel_unrefp) struct tg_parcel *p = NULL;
+	tg_cleanup(tg_buffer_done) struct tg_buffer stored = TG_BUFFER_INIT(TG_STORED_MAX);
 	struct tg_row row;
 	int r = make(f, n, &p);
 
+	if (r == 0)
+		r = tg_stored_write(&stored, p);
 	if (r < 0)
 		return r;
 	row = (struct tg_row){
 		.seq = p->seq,
 		.device = tg_parcel_device(p),
 		.made_wall_us = f->wall_offset_us + (int64_t) p->boot_us,
-		.bytes = p->bytes,
-		.len = p->len,
+		.bytes = (const uint8_t *) stored.data,
+		.len = stored.len,
 	};
 	return tg_db_append(f->db, &row);
 }
