@@ -10,6 +10,9 @@
 #define APPLICATION_ID 0x74677370 /* "tgsp" */
 #define SCHEMA_MAX     1000       /* a larger version is damage, not the future */
 #define TICK_OPS       20000      /* SQLite's virtual machine steps between two ticks */
+#define LOG_SHARE      14         /* of the file: half of what disk.c leaves to the log */
+#define LOG_PAGES_MIN  8
+#define LOG_PAGES_MAX  256
 #define COUNT_TAIL     256 /* rows among which the last appended one is looked for; see db_private.h */
 
 /* As text, since the schema of a file that is opened is compared with it: a file with anything else
@@ -229,11 +232,9 @@ static int start_log(struct tg_db *db)
 	if (r < 0)
 		return r;
 	return tg_db_exec(db, db->options.full ? "PRAGMA synchronous=FULL; PRAGMA "
-						 "wal_autocheckpoint=256;"
-						 "PRAGMA journal_size_limit=1048576"
+						 "journal_size_limit=1048576"
 					       : "PRAGMA synchronous=NORMAL; PRAGMA "
-						 "wal_autocheckpoint=256;"
-						 "PRAGMA journal_size_limit=1048576");
+						 "journal_size_limit=1048576");
 }
 
 /* Says which schema the file has, in both places. In a transaction. */
@@ -387,6 +388,16 @@ struct tg_db *tg_db_abandon(struct tg_db *db)
 	return let_go(db, false);
 }
 
+/* After how many pages the log is folded in: it must not grow out of its share beside a small file. */
+static int log_pages(uint64_t max_bytes)
+{
+	uint64_t pages = max_bytes / TG_DB_PAGE / LOG_SHARE;
+
+	if (pages > LOG_PAGES_MAX)
+		return LOG_PAGES_MAX;
+	return pages < LOG_PAGES_MIN ? LOG_PAGES_MIN : (int) pages;
+}
+
 void tg_db_set_max_bytes(struct tg_db *db, uint64_t max_bytes)
 {
 	char *sql = sqlite3_mprintf("PRAGMA max_page_count=%lld",
@@ -396,6 +407,7 @@ void tg_db_set_max_bytes(struct tg_db *db, uint64_t max_bytes)
 	if (sql)
 		(void) sqlite3_exec(db->h, sql, NULL, NULL, NULL);
 	sqlite3_free(sql);
+	(void) sqlite3_wal_autocheckpoint(db->h, log_pages(max_bytes));
 }
 
 const char *tg_db_error_text(struct tg_db *db)
