@@ -165,7 +165,9 @@ static void bad_name(int dirfd, char out[static 64])
 		(void) snprintf(out, 64, BAD_PREFIX "%s.%03u", stamp, i);
 }
 
-/* The old file and its log, under one name. The log alone would be taken for that of the new file.
+/*
+ * The old file and its log, under one name. The log alone would be taken for that of the new file; the file
+ * alone, without its log, for a whole one: it goes first, for good.
  */
 static int set_aside(const struct tg_store *s, int dirfd, char out[static 64])
 {
@@ -177,6 +179,8 @@ static int set_aside(const struct tg_store *s, int dirfd, char out[static 64])
 	(void) snprintf(wal, sizeof(wal), "%s-wal", out);
 	r = move(dirfd, NAME, out);
 	if (r == 0)
+		r = sync_dir(dirfd);
+	if (r == 0)
 		r = move(dirfd, NAME "-wal", wal);
 	if (r == 0)
 		r = discard(dirfd, NAME "-journal");
@@ -185,10 +189,13 @@ static int set_aside(const struct tg_store *s, int dirfd, char out[static 64])
 	return r;
 }
 
+/* A file in the making whose journal went first would pass for a complete one. */
 static int discard_new(int dirfd)
 {
 	int r = discard(dirfd, NAME_NEW);
 
+	if (r == 0)
+		r = sync_dir(dirfd);
 	return r < 0 ? r : discard(dirfd, NAME_NEW "-journal");
 }
 
@@ -378,7 +385,10 @@ int tg_store_repair(struct tg_store *s, struct tg_store_repair *ret, struct tg_f
 		(void) discard_new(dirfd);
 		return r;
 	}
-	r = set_aside(s, dirfd, repair.aside);
+	/* That the new file has no journal left says that it is complete: before the old one goes, that must be so for good. */
+	r = sync_dir(dirfd);
+	if (r == 0)
+		r = set_aside(s, dirfd, repair.aside);
 	if (r == 0)
 		r = adopt(dirfd);
 	if (r < 0)
