@@ -69,6 +69,8 @@ struct tg_link {
 	struct tg_mqtt *past; /* has said its DISCONNECT, freed once the next one is connected */
 	unsigned session;
 	unsigned pick; /* of the broker's addresses: the next one after a TCP failure */
+	/* Where the broker of that name was when it last proved itself; "": nowhere yet. */
+	char last_host[256], last_address[64];
 	struct tg_message message;
 	uint8_t boot_id[16];
 	struct tg_spool_out held; /* could not be published yet; parcel NULL: none */

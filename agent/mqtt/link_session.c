@@ -60,6 +60,7 @@ static int open_session(struct tg_link *l, struct tg_fault *reterr)
 		.session = ++l->session,
 		.pick = l->pick,
 		.host = cfg->mqtt.endpoint,
+		.last_address = strcmp(l->last_host, cfg->mqtt.endpoint) == 0 ? l->last_address : NULL,
 		.port = cfg->mqtt.port,
 		.alpn = cfg->mqtt.alpn,
 		.client_id = l->report.client_id,

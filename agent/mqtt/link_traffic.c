@@ -4,6 +4,7 @@
 #include <tidegate/log.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 /*
@@ -40,6 +41,8 @@ static void check_proof(struct tg_link *l)
 	if (l->report.state != TG_LINK_GREETING || l->subscriptions || !l->status_acked || (l->echo && !l->echoed))
 		return;
 	l->proved = true;
+	(void) snprintf(l->last_host, sizeof(l->last_host), "%s", l->setup.cfg->mqtt.endpoint);
+	(void) snprintf(l->last_address, sizeof(l->last_address), "%s", tg_mqtt_address(l->mqtt));
 	l->deadline_us = TG_US_FOREVER;
 	l->report.error[0] = '\0';
 	l->report.cause = TG_MQTT_CAUSE_NONE;

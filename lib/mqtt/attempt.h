@@ -31,6 +31,7 @@ struct tg_mqtt_attempt {
 	char host[254]; /* name or address, without brackets; RFC 1035 allows 253 */
 	uint16_t port;
 	char address[INET6_ADDRSTRLEN]; /* what the name was resolved to */
+	bool remembered;                /* it was not: it is where the broker was last */
 	uint8_t alpn[256];              /* as on the wire: a length, then the name */
 	unsigned alpn_len;
 	unsigned timeout_ms;     /* TCP_USER_TIMEOUT */

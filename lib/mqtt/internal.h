@@ -36,6 +36,7 @@ struct tg_mqtt {
 	unsigned session, pick;
 	char *ca_file, *anchors_pem;  /* one may be NULL */
 	char *chain_file, *key_file;  /* key_file: NULL when the chain's file has it */
+	char last_address[INET6_ADDRSTRLEN]; /* "": not known */
 	char *will_topic;
 	void *will_payload;
 	size_t will_len;

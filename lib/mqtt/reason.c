@@ -99,10 +99,11 @@ static enum tg_mqtt_cause say_refused(const struct tg_mqtt_attempt *a, int code,
 
 static enum tg_mqtt_cause say_tcp(const struct tg_mqtt_attempt *a, char *text, size_t size)
 {
-	char where[INET6_ADDRSTRLEN + 4] = "";
+	char where[INET6_ADDRSTRLEN + 80] = "";
 
 	if (strcmp(a->address, a->host) != 0)
-		(void) snprintf(where, sizeof(where), " (%s)", a->address);
+		(void) snprintf(where, sizeof(where), " (%s%s)", a->address,
+				a->remembered ? ", where it was last: DNS does not resolve the name" : "");
 	if (a->tcp_errno)
 		say(a, text, size, "no TCP connection%s: %s", where, strerror(a->tcp_errno));
 	else

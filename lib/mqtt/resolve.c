@@ -75,15 +75,27 @@ static void keep_address(struct lookup *l, const struct addrinfo *ai)
 		l->n++;
 }
 
+/*
+ * At first for families of which this machine has an address: there are name servers that never answer to the other's. A
+ * loopback address is none to the resolver, though: on a machine with IPv6 only it then finds no 127.0.0.1 in /etc/hosts.
+ */
+static int look_up(const char *host, struct addrinfo **ret)
+{
+	struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG };
+	int error = getaddrinfo(host, NULL, &hints, ret);
+
+	if (error != EAI_NONAME && error != EAI_NODATA && error != EAI_ADDRFAMILY)
+		return error;
+	hints.ai_flags = 0;
+	return getaddrinfo(host, NULL, &hints, ret);
+}
+
 static void *lookup_run(void *arg)
 {
-	static const struct addrinfo hints = { .ai_family = AF_UNSPEC,
-					       .ai_socktype = SOCK_STREAM,
-					       .ai_flags = AI_ADDRCONFIG };
 	struct addrinfo *found = NULL;
 	struct lookup *l = arg;
 	bool abandoned;
-	int error = getaddrinfo(l->host, NULL, &hints, &found);
+	int error = look_up(l->host, &found);
 
 	(void) pthread_mutex_lock(&l->lock);
 	l->error = error;

@@ -116,6 +116,8 @@ static int copy_options(struct tg_mqtt *m, const struct tg_mqtt_options *o)
 	uint64_t keep_alive_s = o->keep_alive_us / TG_US_PER_S;
 
 	m->session = o->session;
+	if (o->last_address)
+		(void) snprintf(m->last_address, sizeof(m->last_address), "%s", o->last_address);
 	m->pick = o->pick;
 	m->connect_timeout_us = o->connect_timeout_us;
 	m->keep_alive_s = keep_alive_s < 1 ? 1 : keep_alive_s > 65535 ? 65535 : (int) keep_alive_s;
@@ -257,6 +259,23 @@ static int start_connect(struct tg_mqtt *m, uint64_t timeout_us, struct tg_fault
 	return 0;
 }
 
+/* Whom the name leads to is judged by the certificate: an address that is out of date can do no harm. */
+static int find_address(struct tg_mqtt *m, struct tg_fault *fault)
+{
+	uint64_t patience_us = m->connect_timeout_us;
+	int r;
+
+	if (m->last_address[0] && patience_us > TG_MQTT_DNS_US)
+		patience_us = TG_MQTT_DNS_US;
+	r = tg_mqtt_resolve(m->attempt.host, patience_us, m->pick, m->attempt.address, fault);
+	if (r == 0 || !m->last_address[0])
+		return r;
+	tg_log(LOG_NOTICE, AREA, "%s; trying %s, where the broker was last", fault->text, m->last_address);
+	memcpy(m->attempt.address, m->last_address, sizeof(m->attempt.address));
+	m->attempt.remembered = true;
+	return 0;
+}
+
 int tg_mqtt_connect(struct tg_mqtt *m, struct tg_fault *reterr)
 {
 	uint64_t begun = tg_clock_boot_us(), left;
@@ -276,8 +295,7 @@ int tg_mqtt_connect(struct tg_mqtt *m, struct tg_fault *reterr)
 		tg_mqtt_fail_early(m, tpm ? TG_MQTT_CAUSE_TPM : TG_MQTT_CAUSE_LOCAL, &fault);
 		return 0;
 	}
-	r = tg_mqtt_resolve(m->attempt.host, m->connect_timeout_us, m->pick, m->attempt.address,
-			    &fault);
+	r = find_address(m, &fault);
 	if (r < 0) {
 		tg_mqtt_fail_early(m, TG_MQTT_CAUSE_DNS, &fault);
 		return 0;
@@ -286,6 +304,11 @@ int tg_mqtt_connect(struct tg_mqtt *m, struct tg_fault *reterr)
 	left = left < m->connect_timeout_us ? m->connect_timeout_us - left : 1;
 	tg_mqtt_attempt_begin(&m->attempt);
 	return start_connect(m, left, reterr);
+}
+
+const char *tg_mqtt_address(const struct tg_mqtt *m)
+{
+	return m->attempt.address;
 }
 
 /* --- using -------------------------------------------------------------------------------- */

@@ -94,6 +94,8 @@ struct tg_mqtt_options {
 	/* Which of the name's addresses is tried, of as many as there are: count it up after a TCP failure. */
 	unsigned pick;
 	const char *host; /* verified against the server's certificate, sent as SNI */
+	/* Where it was last, as an address, for when the name cannot be resolved; NULL or "": not known. */
+	const char *last_address;
 	uint16_t port;
 	const char *alpn; /* NULL or "": none */
 	const char *client_id;
@@ -134,11 +136,14 @@ int tg_mqtt_new(const struct tg_mqtt_options *o, struct tg_mailbox *events, stru
 		struct tg_fault *reterr) TG_CHECKED;
 /*
  * Looks at the files, resolves the name (bounded by the connect time-out, on a thread of its own,
- * so that Paho never sits in DNS), then connects. Returns 0: CONNECTED or CONNECT_FAILED follows,
+ * so that Paho never sits in DNS; where last_address is known that is tried instead after TG_MQTT_DNS_US), then connects. Returns 0: CONNECTED or CONNECT_FAILED follows,
  * the latter also for bad files and names (so that every cause comes the same way). <0 only for a
  * second call or when memory is short. The time-out is kept to about 4 s.
  */
+#define TG_MQTT_DNS_US (UINT64_C(5) * 1000 * 1000)
 int tg_mqtt_connect(struct tg_mqtt *m, struct tg_fault *reterr) TG_CHECKED;
+/* The address that is tried, as text; "" before the name is resolved. The session's; constant once it is connected. */
+const char *tg_mqtt_address(const struct tg_mqtt *m);
 /* QoS 1. SUBSCRIBED follows. */
 int tg_mqtt_subscribe(struct tg_mqtt *m, const char *filter, struct tg_fault *reterr) TG_CHECKED;
 /*

@@ -63,7 +63,7 @@ static bool value_of(const char *arg, const char *key, const char **ret)
 
 static bool set_text(struct tg_mqtt_options *o, const char *arg)
 {
-	return value_of(arg, "host", &o->host) || value_of(arg, "ca", &o->ca_file) ||
+	return value_of(arg, "host", &o->host) || value_of(arg, "last", &o->last_address) || value_of(arg, "ca", &o->ca_file) ||
 	       value_of(arg, "bundle", &o->bundle_file) || value_of(arg, "chain", &o->chain_file) ||
 	       value_of(arg, "key", &o->key_file) || value_of(arg, "id", &o->client_id) ||
 	       value_of(arg, "alpn", &o->alpn);
@@ -93,6 +93,8 @@ static int set_option(struct probe *p, const char *arg)
 		p->o.keep_alive_us = number(v) * TG_US_PER_MS;
 	else if (value_of(arg, "in-flight", &v))
 		p->o.in_flight = (unsigned) number(v);
+	else if (value_of(arg, "pick", &v))
+		p->o.pick = (unsigned) number(v);
 	else if (value_of(arg, "version", &v))
 		p->o.version = (unsigned) number(v);
 	else if (value_of(arg, "verify-at", &v))
