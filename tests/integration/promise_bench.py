@@ -348,10 +348,11 @@ class Bench:
     def judge(self):
         """(complaints, figures)."""
         judge = Judge(self.terms())
+        # The source's log comes last: what has arrived is in it.
+        arrived = self.listener.arrived(boot() - time.time())
+        judge.take_promise(read_text(self.dir + "/promise.log").splitlines())
         with self.source.lock:
             judge.take_read(list(self.source.log.lines))
-        judge.take_promise(read_text(self.dir + "/promise.log").splitlines())
-        arrived = self.listener.arrived(boot() - time.time())
         with open(self.dir + "/arrived.log", "w", encoding="ascii") as file:
             file.write("\n".join(arrived) + "\n")
         judge.take_arrived(arrived)

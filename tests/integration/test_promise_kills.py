@@ -40,7 +40,8 @@ from test_power_cut import can_cut  # noqa: E402
 SAMPLE, FULL = (40, 10), (1600, 400)        # events, and power cuts, of all workers
 STOP_MAX = 5                # seconds that the agent may take to end
 GROWTH_MAX_KIB = 2048       # of the agent between the first events without a kill and the last
-PAUSE = 0.6                 # between events, on average
+SESSION_WAIT = 4            # seconds for a session after a start; on a broken line there is none
+PAUSE = 0.4                 # between events, on average
 HOUR, DAY = 3600, 86400
 
 
@@ -65,16 +66,31 @@ class Events:
         return self.chance.choice(("up", "down", "both"))
 
     def again(self):
-        if self.chance.random() < 0.6:
+        """Mostly until there is a session: a line that is broken already cannot be broken."""
+        wanted = self.chance.random() < 0.75
+        if wanted:
             self.bench.proxy.pass_on()
         self.bench.start()
+        if wanted:
+            end = time.monotonic() + SESSION_WAIT
+            while time.monotonic() < end and not self.bench.online():
+                time.sleep(0.05)
+
+    def before_death(self):
+        """Often the line has failed shortly before: silently, or so that the agent knows."""
+        how = self.chance.choice(("stall", "swallow", "swallow_down", "refuse", None, None))
+        if how:
+            getattr(self, how)()
+            time.sleep(self.some(1.5))
 
     def kill(self):
+        self.before_death()
         self.bench.kill()
         time.sleep(self.some(0.3))
         self.again()
 
     def term(self):
+        self.before_death()
         status, seconds = self.bench.stop()
         assert status == 0, f"told to end, it ended with {status}"
         self.stops.append(seconds)
@@ -88,6 +104,7 @@ class Events:
         self.again()
 
     def cut(self):
+        self.before_death()
         self.bench.cut()
         self.again()
 
@@ -180,7 +197,7 @@ def random_kills(bench, options):
     """Everything at random."""
     chance = random.Random(options.seed)
     names, quiet = options.names.split(), options.quiet
-    events, rss = Events(bench, chance), []
+    events, rss, begin = Events(bench, chance), [], boot()
     bench.start()
     bench.wait_online()
     for n, name in enumerate(names):
@@ -193,6 +210,8 @@ def random_kills(bench, options):
         if n >= quiet:
             rss.append(bench.gateway.rss_kib())
         time.sleep(min(3, chance.expovariate(1 / PAUSE)))
+        if n % 50 == 49:
+            print(f"{n + 1} of {len(names)} events, {boot() - begin:.0f} s", file=sys.stderr, flush=True)
     bench.finish()
     found, figures = bench.judge()
     rss.append(bench.gateway.rss_kib())
@@ -200,15 +219,15 @@ def random_kills(bench, options):
     if spool["dropped"] or spool["set_aside"]:
         found.append(f"dropped {spool['dropped']}, set aside {spool['set_aside']}")
     bench.stop()
-    begin, end = max(rss[:1 + len(rss) // 4]), rss[-1]
-    if end - begin > GROWTH_MAX_KIB:
-        found.append(f"memory has grown from {begin} to {end} KiB in {len(rss)} events")
+    early, late = max(rss[:1 + len(rss) // 4]), rss[-1]
+    if late - early > GROWTH_MAX_KIB:
+        found.append(f"memory has grown from {early} to {late} KiB in {len(rss)} events")
     if max(events.stops, default=0) > STOP_MAX:
         found.append(f"told to end, it took {max(events.stops):.1f} s")
     lockout = bench.tpm.lockout_counter()
     if lockout:
         found.append(f"the TPM's lockout counter is {lockout}")
-    figures.update(events=dict(collections.Counter(names)), rss_begin_kib=begin, rss_end_kib=end, rss_events=len(rss),
+    figures.update(events=dict(collections.Counter(names)), rss_begin_kib=early, rss_end_kib=late, rss_events=len(rss),
                    slowest_stop_s=round(max(events.stops, default=0), 2), lockout=lockout)
     return found, figures
 
