@@ -6,6 +6,7 @@
 #include "agent/status/history.h"
 #include "agent/status/metrics.h"
 #include "base/clock.h"
+#include "json/json.h"
 
 #include <tidegate/identity.h>
 
@@ -112,6 +113,7 @@ static void do_identity(struct tg_verbs *v, tg_client c, json_t *request)
 static void do_history(struct tg_verbs *v, tg_client c, json_t *request)
 {
 	struct tg_fault why = { .text = "" };
+	unsigned long refused = tg_json_refused();
 	tg_autofree char *json = NULL;
 	json_t *list = NULL;
 
@@ -120,8 +122,7 @@ static void do_history(struct tg_verbs *v, tg_client c, json_t *request)
 		refuse(v, c, TG_EXIT_FAILED, why.text);
 		return;
 	}
-	json = json_dumps(list, JSON_COMPACT);
-	json_decref(list);
+	json = tg_json_print(list, refused);
 	tg_control_answer(tg_agent_control(v->agent), c, json, 0);
 }
 
@@ -138,6 +139,7 @@ static void do_progress(struct tg_verbs *v, tg_client c, json_t *request)
 
 static void do_metrics(struct tg_verbs *v, tg_client c, json_t *request)
 {
+	unsigned long refused = tg_json_refused();
 	tg_autofree char *text = NULL, *json = NULL;
 	struct tg_picture p;
 	json_t *o;
@@ -145,15 +147,15 @@ static void do_metrics(struct tg_verbs *v, tg_client c, json_t *request)
 	(void) request;
 	tg_agent_picture(v->agent, &p);
 	text = tg_metrics_text(&p);
-	o = json_pack("{s:s?}", "text", text);
-	json = json_dumps(o, JSON_COMPACT);
-	json_decref(o);
+	o = text ? json_pack("{s:s}", "text", text) : NULL;
+	json = tg_json_print(o, refused);
 	tg_control_answer(tg_agent_control(v->agent), c, json, 0);
 }
 
 static void do_reload(struct tg_verbs *v, tg_client c, json_t *request)
 {
 	tg_autofree char *text = NULL, *json = NULL;
+	unsigned long refused;
 	json_t *o;
 	int r = tg_agent_reload(v->agent, &text);
 
@@ -163,9 +165,9 @@ static void do_reload(struct tg_verbs *v, tg_client c, json_t *request)
 		       text ? text : strerror(-r));
 		return;
 	}
+	refused = tg_json_refused();
 	o = json_pack("{s:s}", "warnings", text ? text : "");
-	json = json_dumps(o, JSON_COMPACT);
-	json_decref(o);
+	json = tg_json_print(o, refused);
 	tg_control_answer(tg_agent_control(v->agent), c, json, 0);
 }
 
@@ -409,7 +411,8 @@ static const struct {
 void tg_verbs_request(void *user, tg_client client, const char *line, size_t len)
 {
 	struct tg_verbs *v = user;
-	json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
+	json_t *request = NULL;
+	int r = tg_json_object(line, len, TG_CONTROL_REQUEST_MAX, &request, NULL);
 	const char *name = json_string_value(json_object_get(request, "cmd"));
 
 	for (size_t i = 0; name && i < TG_ARRAY_SIZE(verbs); i++) {
@@ -419,8 +422,11 @@ void tg_verbs_request(void *user, tg_client client, const char *line, size_t len
 			return;
 		}
 	}
-	refuse(v, client, TG_EXIT_USAGE,
-	       name ? "unknown command" : "the request is not a JSON object with \"cmd\"");
+	if (r == -ENOMEM)
+		refuse(v, client, TG_EXIT_FAILED, "out of memory");
+	else
+		refuse(v, client, TG_EXIT_USAGE,
+		       name ? "unknown command" : "the request is not a JSON object with \"cmd\"");
 	json_decref(request);
 }
 

@@ -2,6 +2,7 @@
 #include "agent/encode/reading.h"
 
 #include "base/clock.h"
+#include "json/json.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -45,7 +46,8 @@ char *tg_reading_json(const struct tg_parcel *p, const char *point)
 {
 	tg_cleanup(tg_unpacked_done) struct tg_unpacked u = { .samples = NULL };
 	json_t *samples, *o;
-	char iso[32], *text;
+	unsigned long refused = tg_json_refused();
+	char iso[32];
 
 	if (tg_parcel_unpack(p, &u) < 0)
 		return NULL;
@@ -59,7 +61,5 @@ char *tg_reading_json(const struct tg_parcel *p, const char *point)
 		"{s:s, s:s, s:s, s:o}", "device", u.pack.device, "time",
 		tg_clock_iso((int64_t) u.pack.samples[0].boot_us + u.pack.wall_offset_us, iso),
 		"clock", tg_clock_trust_name(u.pack.clock), "samples", samples);
-	text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(12));
-	json_decref(o);
-	return text;
+	return tg_json_print(o, refused);
 }

@@ -2,6 +2,7 @@
 #include "agent/status/clock.h"
 
 #include "base/clock.h"
+#include "json/json.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -45,7 +46,8 @@ char *tg_status_clock_event(const struct tg_time_change *c, const char *id,
 			    const uint8_t boot_id[static 16], uint64_t boot_us)
 {
 	bool repaired = c->was.trust == TG_CLOCK_SUSPECT;
-	char now[32], *text;
+	unsigned long refused = tg_json_refused();
+	char now[32];
 	json_t *o = json_pack(
 		"{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s}", "event",
 		repaired ? "clock-repaired" : "clock-set", "id", id, "time",
@@ -54,7 +56,5 @@ char *tg_status_clock_event(const struct tg_time_change *c, const char *id,
 		"offset_ms", (json_int_t) (c->is.offset_us / US_PER_MS), "step_ms",
 		(json_int_t) (c->step_us / US_PER_MS), "clock", tg_clock_trust_name(c->is.trust));
 
-	text = o ? json_dumps(o, JSON_COMPACT) : NULL;
-	json_decref(o);
-	return text;
+	return tg_json_print(o, refused);
 }

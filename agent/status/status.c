@@ -7,6 +7,7 @@
 #include "agent/status/trust.h"
 #include "base/clock.h"
 #include "config/table.h"
+#include "json/json.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -253,16 +254,9 @@ static size_t count_health(const struct tg_picture *p, enum tg_device_health h)
 	return n;
 }
 
-static char *dump(json_t *o)
-{
-	char *text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(12));
-
-	json_decref(o);
-	return text;
-}
-
 char *tg_status_json(const struct tg_picture *p, bool brief)
 {
+	unsigned long refused = tg_json_refused();
 	json_t *o = json_object();
 
 	tg_member_put(o, "state", json_string(p->link.state == TG_LINK_GREETING ? "online" : link_state(p)));
@@ -287,11 +281,12 @@ char *tg_status_json(const struct tg_picture *p, bool brief)
 	tg_member_put(o, "stuck", tg_member_text(p->stuck));
 	if (!brief)
 		tg_member_put(o, "configuration", json_string(p->config_path));
-	return dump(o);
+	return tg_json_print(o, refused);
 }
 
 char *tg_status_identity_json(const struct tg_picture *p)
 {
+	unsigned long refused = tg_json_refused();
 	json_t *o = json_object();
 
 	tg_member_put(o, "id", tg_member_text(p->spec->id));
@@ -299,17 +294,18 @@ char *tg_status_identity_json(const struct tg_picture *p)
 	tg_member_put(o, "identity", tg_status_identity(p));
 	tg_member_put(o, "enrolment", tg_status_enrolment(p));
 	tg_member_put(o, "trust", tg_status_trust(p, false));
-	return dump(o);
+	return tg_json_print(o, refused);
 }
 
 char *tg_status_progress_json(const struct tg_picture *p)
 {
+	unsigned long refused = tg_json_refused();
 	json_t *o = json_object();
 
 	tg_member_put(o, "enrolment", tg_status_enrolment(p));
 	tg_member_put(o, "rotation", tg_status_rotation(p));
 	tg_member_put(o, "link", link_part(p, true));
-	return dump(o);
+	return tg_json_print(o, refused);
 }
 
 /* The one word that an operator looks for first. */

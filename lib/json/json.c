@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "json/json.h"
 
+#include "json/memory.h"
+
 #include <errno.h>
 #include <jansson.h>
-#include <malloc.h>
+#include <stdlib.h>
 #include <string.h>
 
 unsigned tg_json_depth(const char *text, size_t len)
@@ -34,21 +36,14 @@ unsigned tg_json_depth(const char *text, size_t len)
 int tg_json_object(const char *text, size_t len, size_t max, struct json_t **ret,
 		   struct tg_fault *reterr)
 {
-	json_error_t error;
-	json_t *doc;
+	json_t *doc = NULL;
+	int r;
 
 	if (len > max)
 		return tg_fault_set(reterr, -EFBIG, "longer than %zu bytes", max);
-	if (tg_json_depth(text, len) > TG_JSON_DEPTH)
-		return tg_fault_set(reterr, -EBADMSG, "nested deeper than %d levels",
-				    TG_JSON_DEPTH);
-	doc = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
-	/* The parser's own text quotes what it found, which may be a secret. */
-	if (!doc && json_error_code(&error) == json_error_out_of_memory)
-		return tg_fault_set(reterr, -ENOMEM, "out of memory");
-	if (!doc)
-		return tg_fault_set(reterr, -EBADMSG, "not JSON: line %d, column %d", error.line,
-				    error.column);
+	r = tg_json_load(text, len, JSON_REJECT_DUPLICATES, &doc, reterr);
+	if (r < 0)
+		return r == -ERANGE ? tg_fault_set(reterr, -EBADMSG, "a number is too large") : r;
 	if (!json_is_object(doc)) {
 		json_decref(doc);
 		return tg_fault_set(reterr, -EBADMSG, "not a JSON object");
@@ -219,14 +214,15 @@ int tg_json_member(const struct json_t *object, const char *key, const struct js
 	return 0;
 }
 
-static void clear_and_free(void *p)
+char *tg_json_print(struct json_t *object, unsigned long refused)
 {
-	if (p)
-		explicit_bzero(p, malloc_usable_size(p));
-	free(p);
-}
+	char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(TG_JSON_DIGITS));
 
-void tg_json_clear_memory(void)
-{
-	json_set_alloc_funcs(malloc, clear_and_free);
+	json_decref(object);
+	/* Names of members that do not fit are left out of the text, too. */
+	if (tg_json_refused() != refused) {
+		free(text);
+		return NULL;
+	}
+	return text;
 }

@@ -67,6 +67,19 @@ int tg_json_member(const struct json_t *object, const char *key, const struct js
 const char *tg_json_stranger(const struct json_t *object, const char *const *known);
 
 /*
+ * For those who build documents: members that find no memory are missing from them, and nobody says
+ * so. How many allocations the library was refused on this thread; what is built while that stays
+ * the same is whole. Never fails.
+ */
+unsigned long tg_json_refused(void);
+/*
+ * The text of @object, which is taken over: owned, or NULL when that or anything since
+ * tg_json_refused() gave @refused found no memory. NULL also for an @object that is NULL.
+ */
+char *tg_json_print(struct json_t *object, unsigned long refused);
+#define TG_JSON_DIGITS 12 /* of a real number */
+
+/*
  * From now on memory that a parsed document gives back is cleared first, in the whole process. For
  * programs that parse secrets; once, before the first document.
  */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "json/pointer.h"
 
+#include "json/memory.h"
+
 #include <errno.h>
 #include <jansson.h>
 #include <string.h>
@@ -8,32 +10,18 @@
 #define TOKEN_MAX 256 /* bytes of a member's name that can be asked for */
 #define INDEX_MAX 9   /* digits: more elements do not fit into any document */
 
-static json_t *load(const char *text, size_t len, size_t flags, json_error_t *error)
-{
-	return json_loadb(text, len, flags | JSON_DECODE_ANY | JSON_ALLOW_NUL, error);
-}
-
 int tg_json_document(const char *text, size_t len, size_t max, struct json_t **ret,
 		     struct tg_fault *reterr)
 {
-	json_error_t error;
-	json_t *doc;
+	const size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL;
+	int r;
 
 	if (len > max)
 		return tg_fault_set(reterr, -EFBIG, "longer than %zu bytes", max);
-	if (tg_json_depth(text, len) > TG_JSON_DEPTH)
-		return tg_fault_set(reterr, -EBADMSG, "nested deeper than %d levels",
-				    TG_JSON_DEPTH);
-	doc = load(text, len, 0, &error);
-	if (!doc && json_error_code(&error) == json_error_numeric_overflow)
-		doc = load(text, len, JSON_DECODE_INT_AS_REAL, &error);
-	if (!doc && json_error_code(&error) == json_error_out_of_memory)
-		return tg_fault_set(reterr, -ENOMEM, "out of memory");
-	if (!doc)
-		return tg_fault_set(reterr, -EBADMSG, "not JSON: line %d, column %d", error.line,
-				    error.column);
-	*ret = doc;
-	return 0;
+	r = tg_json_load(text, len, flags, ret, reterr);
+	if (r == -ERANGE)
+		r = tg_json_load(text, len, flags | JSON_DECODE_INT_AS_REAL, ret, reterr);
+	return r == -ERANGE ? tg_fault_set(reterr, -EBADMSG, "a number is too large") : r;
 }
 
 /* The reference token at @s with its escapes undone. Returns its length, or -1 when it is none or too long. */
