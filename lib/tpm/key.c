@@ -4,6 +4,7 @@
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/ec.h>
+#include <openssl/err.h>
 #include <openssl/sha.h>
 #include <tss2/tss2_mu.h>
 
@@ -98,6 +99,14 @@ static int make_name(struct tg_tpm_blob *b)
 	return SHA256(area, len, b->name.name + 2) ? 0 : -ENOMEM;
 }
 
+/* It is the curve's code that says so; everything else that can fail here is memory. */
+static bool is_off_curve(void)
+{
+	unsigned long code = ERR_peek_last_error();
+
+	return ERR_GET_LIB(code) == ERR_LIB_EC && ERR_GET_REASON(code) != ERR_R_MALLOC_FAILURE;
+}
+
 /* Also proves that the point is on the curve. Bound to the default provider, as ours must not be
  * asked for its own keys. */
 static int make_public(struct tg_tpm_key *key, struct tg_fault *reterr)
@@ -111,12 +120,18 @@ static int make_public(struct tg_tpm_key *key, struct tg_fault *reterr)
 		OSSL_PARAM_construct_end(),
 	};
 
+	int r = 0;
+
 	ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", "provider=default");
 	if (!ctx || EVP_PKEY_fromdata_init(ctx) <= 0)
 		return tg_fault_set(reterr, -ENOMEM, "TPM key: OpenSSL has no elliptic curves");
+	ERR_set_mark();
 	if (EVP_PKEY_fromdata(ctx, &key->public, EVP_PKEY_PUBLIC_KEY, params) <= 0)
-		return tg_fault_set(reterr, -EBADMSG, "TPM key: its public point is not on P-256");
-	return 0;
+		r = is_off_curve() ? tg_fault_set(reterr, -EBADMSG,
+						  "TPM key: its public point is not on P-256")
+				   : tg_fault_set(reterr, -ENOMEM, "TPM key: out of memory");
+	ERR_pop_to_mark();
+	return r;
 }
 
 static int complete(struct tg_tpm_key *key, struct tg_fault *reterr)

@@ -55,6 +55,16 @@ static int bad(struct tg_fault *reterr, const char *why)
 	return tg_fault_set(reterr, -EBADMSG, "TSS2 key: %s", why);
 }
 
+/* What OpenSSL could not read is damaged, unless it says that memory was short. */
+static int unread(struct tg_fault *reterr, const char *why)
+{
+	/* The first reason is where it went wrong; each further one says who noticed. */
+	if (ERR_GET_REASON(ERR_peek_error()) == ERR_R_MALLOC_FAILURE ||
+	    ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_MALLOC_FAILURE)
+		return tg_fault_set(reterr, -ENOMEM, "TSS2 key: out of memory");
+	return bad(reterr, why);
+}
+
 static int check_type(const TSS2_KEY *k, struct tg_fault *reterr)
 {
 	char oid[64];
@@ -141,9 +151,9 @@ static int from_der(const uint8_t *der, long len, struct tg_tpm_key **ret, struc
 
 	k = d2i_TSS2_KEY(NULL, &end, len);
 	if (!k)
-		return bad(reterr, "not the ASN.1 of a TPM key");
+		return unread(reterr, "not the ASN.1 of a TPM key");
 	if (end != der + len || !is_exact(k, der, len))
-		return bad(reterr, "something behind the key, or not in DER");
+		return unread(reterr, "something behind the key, or not in DER");
 
 	r = check_type(k, reterr);
 	if (r < 0)
@@ -181,7 +191,7 @@ static int next_block(BIO *in, struct block *b, struct tg_fault *reterr)
 		return 1;
 	if (ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE)
 		return 0;
-	return bad(reterr, "damaged PEM");
+	return unread(reterr, "damaged PEM");
 }
 
 static int take_block(const struct block *b, struct tg_tpm_key **key, struct tg_fault *reterr)

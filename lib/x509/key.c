@@ -19,6 +19,8 @@ int tg_x509_fault(struct tg_fault *reterr, int r, const char *what)
 	/* The oldest entry is where it went wrong; what follows says who noticed. */
 	unsigned long code = ERR_get_error_all(NULL, NULL, NULL, &data, &flags);
 
+	if (code && ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE)
+		r = -ENOMEM;
 	reason = code ? ERR_reason_error_string(code) : NULL;
 	if (!(flags & ERR_TXT_STRING) || !data)
 		data = "";

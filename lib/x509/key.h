@@ -35,6 +35,7 @@ int tg_key_public(const EVP_PKEY *key, EVP_PKEY **ret, struct tg_fault *reterr) 
 
 /*
  * Empties OpenSSL's error queue of this thread into @reterr as "what: reason", the innermost reason
- * first, and returns @r.
+ * first, and returns @r; -ENOMEM when that reason is a failed allocation, so that what could merely not
+ * be read now is not taken for damaged.
  */
 int tg_x509_fault(struct tg_fault *reterr, int r, const char *what);
