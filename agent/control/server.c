@@ -116,14 +116,32 @@ static bool flush(struct client *c)
 	return true;
 }
 
+/* What cannot be queued for want of memory: told without any, where nothing waits before it. */
+static void send_short(struct client *c)
+{
+	static const char text[] = "{\"ok\":false,\"code\":1,\"error\":\"out of memory\"}\n";
+
+	if (c->sent == c->out.len)
+		(void) !send(c->fd, text, sizeof(text) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	drop(c);
+}
+
 static void send_line(struct client *c, struct tg_buffer *line)
 {
+	if (tg_buffer_error(line) == -ENOMEM) {
+		send_short(c);
+		return;
+	}
 	if (tg_buffer_error(line) < 0) {
 		tg_buffer_reset(line);
 		tg_buffer_adds(line, "{\"ok\":false,\"code\":1,\"error\":\"the answer is too "
 				     "large\"}\n");
 	}
 	tg_buffer_add(&c->out, tg_buffer_text(line), line->len);
+	if (tg_buffer_error(&c->out) < 0) {
+		send_short(c);
+		return;
+	}
 	give_time(c);
 	(void) flush(c);
 }
@@ -136,10 +154,11 @@ void tg_control_answer(struct tg_control *ctl, tg_client id, const char *json, i
 	if (!c)
 		return;
 	c->keep = keep && json;
-	if (json)
-		tg_buffer_addf(&line, "{\"ok\":true,\"data\":%s}\n", json);
-	else
-		tg_buffer_adds(&line, "{\"ok\":false,\"code\":1,\"error\":\"out of memory\"}\n");
+	if (!json) {
+		send_short(c);
+		return;
+	}
+	tg_buffer_addf(&line, "{\"ok\":true,\"data\":%s}\n", json);
 	send_line(c, &line);
 }
 
@@ -168,8 +187,12 @@ int tg_control_line(struct tg_control *ctl, tg_client id, const char *json)
 		return -EAGAIN;
 	if (c->sent == c->out.len)
 		give_time(c);
-	tg_buffer_add(&c->out, json, len);
-	tg_buffer_addc(&c->out, '\n');
+	/* All of it or nothing: half a line would spoil the next one. */
+	tg_buffer_addf(&c->out, "%s\n", json);
+	if (tg_buffer_error(&c->out) < 0) {
+		c->out.error = 0;
+		return -EAGAIN;
+	}
 	return flush(c) ? 0 : -ENOTCONN;
 }
 

@@ -40,5 +40,5 @@ void tg_control_answer(struct tg_control *c, tg_client client, const char *json,
 void tg_control_refuse(struct tg_control *c, tg_client client, int code, const char *text);
 /* Whether the client is still there. */
 bool tg_control_has(struct tg_control *c, tg_client client);
-/* One more line for a client that was kept. Returns 0, -EAGAIN when the client reads too slowly (the line is dropped), -ENOTCONN when it has gone. */
+/* One more line for a client that was kept. Returns 0, -EAGAIN when the client reads too slowly or memory is short (the line is dropped), -ENOTCONN when it has gone. */
 int tg_control_line(struct tg_control *c, tg_client client, const char *json);

@@ -84,7 +84,7 @@ void tg_buffer_addf(struct tg_buffer *b, const char *fmt, ...)
 	n = vsnprintf(NULL, 0, fmt, ap);
 	va_end(ap);
 	if (n < 0) {
-		b->error = b->error ? b->error : -EINVAL;
+		b->error = b->error ? b->error : errno == ENOMEM ? -ENOMEM : -EINVAL;
 		return;
 	}
 	if (!reserve(b, (size_t) n))
