@@ -43,7 +43,7 @@ int tg_json_object(const char *text, size_t len, size_t max, struct json_t **ret
 		return tg_fault_set(reterr, -EFBIG, "longer than %zu bytes", max);
 	r = tg_json_load(text, len, JSON_REJECT_DUPLICATES, &doc, reterr);
 	if (r < 0)
-		return r == -ERANGE ? tg_fault_set(reterr, -EBADMSG, "a number is too large") : r;
+		return r == -ERANGE ? tg_fault_set(reterr, -EBADMSG, "not JSON: a number is too large") : r;
 	if (!json_is_object(doc)) {
 		json_decref(doc);
 		return tg_fault_set(reterr, -EBADMSG, "not a JSON object");

@@ -21,7 +21,7 @@ int tg_json_document(const char *text, size_t len, size_t max, struct json_t **r
 	r = tg_json_load(text, len, flags, ret, reterr);
 	if (r == -ERANGE)
 		r = tg_json_load(text, len, flags | JSON_DECODE_INT_AS_REAL, ret, reterr);
-	return r == -ERANGE ? tg_fault_set(reterr, -EBADMSG, "a number is too large") : r;
+	return r == -ERANGE ? tg_fault_set(reterr, -EBADMSG, "not JSON: a number is too large") : r;
 }
 
 /* The reference token at @s with its escapes undone. Returns its length, or -1 when it is none or too long. */

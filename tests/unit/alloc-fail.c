@@ -9,19 +9,19 @@
 #include <stdlib.h>
 
 #define TRIES_MAX 20000ul /* more allocations than any operation makes: it would not end */
-#define AGAIN     8ul     /* one failure in so many is followed by another try without */
+#define AGAIN     16ul     /* one failure in so many is followed by another try without */
 
 /* A sanitizer makes some blocks without asking here (strdup()); it counts for itself. */
 #ifdef SANITIZED
 #define HEAP(name) __interceptor_##name
 #define BALANCED   false
-#define EACH       40ul
-#define STRIDE     13ul
+#define EACH       20ul
+#define STRIDE     31ul
 #else
 #define HEAP(name) __libc_##name
 #define BALANCED   true
-#define EACH       100ul
-#define STRIDE     7ul
+#define EACH       50ul
+#define STRIDE     31ul
 #endif
 
 /* The heap that is really there. */
