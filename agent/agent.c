@@ -41,6 +41,11 @@ struct tg_keeper *tg_agent_keeper(struct tg_agent *a)
 	return a->keeper;
 }
 
+int tg_agent_list_aside(struct tg_agent *a, tg_client client)
+{
+	return tg_spool_list_aside(a->spool, client, tg_agent_on_aside);
+}
+
 struct tg_desk *tg_agent_desk(struct tg_agent *a)
 {
 	return a->desk;

@@ -38,6 +38,8 @@ sd_event *tg_agent_loop(struct tg_agent *a);
 void tg_agent_look_at_tpm(struct tg_agent *a);
 /* Valid until the loop's next turn. */
 void tg_agent_picture(struct tg_agent *a, struct tg_picture *ret);
+/* The list of packs that were set aside is answered to @client. Returns 0, or -EAGAIN. */
+int tg_agent_list_aside(struct tg_agent *a, tg_client client) TG_CHECKED;
 /* Asks for a poll of device @i now. Returns 0, or -errno: -EOPNOTSUPP when its bus does not run, -EAGAIN. */
 int tg_agent_poll_now(struct tg_agent *a, size_t i) TG_CHECKED;
 /* Whether it is polled; else it is only heard. */

@@ -66,8 +66,12 @@ struct tg_agent {
 void tg_agent_on_device_state(void *user, const struct tg_device_state *state);
 void tg_agent_on_bus_state(void *user, const struct tg_bus_state *state);
 void tg_agent_on_spool_state(void *user, const struct tg_spool_state *state);
+void tg_agent_on_aside(void *user, uint64_t client, struct tg_spool_aside *list);
 void tg_agent_on_link_report(void *user, const struct tg_link_report *report);
 void tg_agent_on_tpm_report(void *user, const struct tg_tpm_report *report);
+
+/* For tg_mailbox_new(). */
+void tg_agent_drop_news(void *news);
 
 /* Called by the loop; @user: the struct tg_agent. */
 int tg_agent_on_news_io(sd_event_source *s, int fd, uint32_t events, void *user);

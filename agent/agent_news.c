@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/agent_internal.h"
 
+#include "agent/status/aside.h"
 #include "base/clock.h"
 
+#include <tidegate/identity.h>
 #include <tidegate/log.h>
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void post(struct tg_agent *a, const struct tg_news *n)
@@ -36,6 +39,23 @@ void tg_agent_on_fleet(void *user)
 void tg_agent_on_spool_state(void *user, const struct tg_spool_state *state)
 {
 	post(user, &(struct tg_news){ .type = TG_NEWS_SPOOL, .spool = *state });
+}
+
+void tg_agent_drop_news(void *news)
+{
+	struct tg_news *n = news;
+
+	if (n->type == TG_NEWS_ASIDE)
+		free(n->aside.list);
+}
+
+void tg_agent_on_aside(void *user, uint64_t client, struct tg_spool_aside *list)
+{
+	struct tg_agent *a = user;
+
+	/* Where there is no room the client asks again. */
+	if (tg_mailbox_post(a->news, &(struct tg_news){ .type = TG_NEWS_ASIDE, .aside = { client, list } }) < 0)
+		free(list);
 }
 
 void tg_agent_on_link_report(void *user, const struct tg_link_report *report)
@@ -171,6 +191,18 @@ static void tell_cloud(struct tg_agent *a)
 		(void) !tg_spool_dropped_told(a->spool, e.total);
 }
 
+/* Takes over @list. */
+static void answer_aside(struct tg_agent *a, uint64_t client, struct tg_spool_aside *list)
+{
+	tg_autofree char *json = list ? tg_status_aside_json(list) : NULL;
+
+	if (json)
+		tg_control_answer(a->control, client, json, 0);
+	else
+		tg_control_refuse(a->control, client, TG_EXIT_FAILED, "the spool's file cannot be read now");
+	free(list);
+}
+
 static void on_news(struct tg_agent *a, const struct tg_news *n)
 {
 	switch (n->type) {
@@ -190,6 +222,9 @@ static void on_news(struct tg_agent *a, const struct tg_news *n)
 		return;
 	case TG_NEWS_TPM:
 		on_tpm(a, &n->tpm);
+		return;
+	case TG_NEWS_ASIDE:
+		answer_aside(a, n->aside.client, n->aside.list);
 		return;
 	}
 }

@@ -254,7 +254,7 @@ static int start_loop(struct tg_agent *a)
 	if (r >= 0)
 		r = add_signals(a);
 	if (r >= 0)
-		r = tg_mailbox_new(NEWS_SLOTS, sizeof(struct tg_news), NULL, &a->news);
+		r = tg_mailbox_new(NEWS_SLOTS, sizeof(struct tg_news), tg_agent_drop_news, &a->news);
 	if (r >= 0)
 		r = tg_mailbox_new(TAP_SLOTS, sizeof(struct tg_parcel *), tg_parcel_drop, &a->tap);
 	if (r >= 0)

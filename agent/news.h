@@ -8,9 +8,10 @@
 
 /*
  * What other threads tell the loop: one message type, one mailbox. Each is a
- * whole state, so that a lost one is made good by the next.
+ * whole state, so that a lost one is made good by the next; but for the list
+ * that somebody at the control socket waits for.
  */
-enum tg_news_type { TG_NEWS_DEVICE, TG_NEWS_BUS, TG_NEWS_SPOOL, TG_NEWS_LINK, TG_NEWS_TPM };
+enum tg_news_type { TG_NEWS_DEVICE, TG_NEWS_BUS, TG_NEWS_SPOOL, TG_NEWS_LINK, TG_NEWS_TPM, TG_NEWS_ASIDE };
 
 struct tg_news {
 	enum tg_news_type type;
@@ -20,5 +21,9 @@ struct tg_news {
 		struct tg_spool_state spool;
 		struct tg_link_report link;
 		struct tg_tpm_report tpm;
+		struct {
+			uint64_t client;
+			struct tg_spool_aside *list; /* owned; NULL: it could not be read */
+		} aside;
 	};
 };

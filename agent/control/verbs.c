@@ -152,6 +152,21 @@ static void do_metrics(struct tg_verbs *v, tg_client c, json_t *request)
 	tg_control_answer(tg_agent_control(v->agent), c, json, 0);
 }
 
+static void do_spool(struct tg_verbs *v, tg_client c, json_t *request)
+{
+	tg_autofree char *json = NULL;
+	struct tg_picture p;
+
+	if (json_is_true(json_object_get(request, "aside"))) {
+		if (tg_agent_list_aside(v->agent, c) < 0)
+			refuse(v, c, TG_EXIT_FAILED, "the spool is busy; ask again");
+		return;
+	}
+	tg_agent_picture(v->agent, &p);
+	json = tg_status_spool_json(&p);
+	tg_control_answer(tg_agent_control(v->agent), c, json, 0);
+}
+
 static void do_reload(struct tg_verbs *v, tg_client c, json_t *request)
 {
 	tg_autofree char *text = NULL, *json = NULL;
@@ -405,7 +420,7 @@ static const struct {
 	{ "status", do_status }, { "identity", do_identity }, { "read", do_read },
 	{ "watch", do_watch },   { "reload", do_reload },     { "enroll", do_enroll },
 	{ "renew", do_renew },   { "progress", do_progress }, { "history", do_history },
-	{ "write", do_write },   { "probe", do_probe },
+	{ "write", do_write },   { "probe", do_probe },       { "spool", do_spool },
 };
 
 void tg_verbs_request(void *user, tg_client client, const char *line, size_t len)

@@ -17,6 +17,7 @@ struct tg_ctl {
 	const char *state_dir; /* for what works without the agent */
 	bool dump;             /* check --dump */
 	bool history;          /* identity --history */
+	bool aside;            /* spool --aside */
 	bool wait;             /* renew --wait, enroll --wait */
 	bool json;             /* print what the agent said, as it is */
 	bool quiet;            /* nothing is said of an agent that does not answer: it is asked again */
@@ -32,7 +33,7 @@ struct tg_ctl_verb {
 };
 extern const struct tg_ctl_verb tg_verb_status, tg_verb_check, tg_verb_identity, tg_verb_read,
 	tg_verb_watch, tg_verb_write, tg_verb_probe, tg_verb_reload, tg_verb_enroll, tg_verb_renew,
-	tg_verb_forget_claim, tg_verb_metrics;
+	tg_verb_forget_claim, tg_verb_metrics, tg_verb_spool;
 
 /*
  * Asks the agent and returns its "data" (owned), or NULL after a message on standard error; *ret_code is then the exit code.

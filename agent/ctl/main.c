@@ -16,7 +16,7 @@
 static const struct tg_ctl_verb *const verbs[] = {
 	&tg_verb_status, &tg_verb_check,  &tg_verb_identity, &tg_verb_enroll, &tg_verb_renew,
 	&tg_verb_read,   &tg_verb_watch,  &tg_verb_write,    &tg_verb_probe,  &tg_verb_reload,
-	&tg_verb_forget_claim, &tg_verb_metrics,
+	&tg_verb_forget_claim, &tg_verb_spool, &tg_verb_metrics,
 };
 
 static void help(FILE *to)
@@ -50,6 +50,7 @@ enum {
 	OPT_STATE,
 	OPT_DUMP,
 	OPT_HISTORY,
+	OPT_ASIDE,
 	OPT_WAIT,
 	OPT_HELP,
 	OPT_VERSION
@@ -62,6 +63,7 @@ static const struct option options[] = {
 	{ "state-dir", required_argument, NULL, OPT_STATE },
 	{ "dump", no_argument, NULL, OPT_DUMP },
 	{ "history", no_argument, NULL, OPT_HISTORY },
+	{ "aside", no_argument, NULL, OPT_ASIDE },
 	{ "wait", no_argument, NULL, OPT_WAIT },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "version", no_argument, NULL, OPT_VERSION },
@@ -123,6 +125,9 @@ static int take_options(struct tg_ctl *ctl, int argc, char **argv)
 		case OPT_HISTORY:
 			ctl->history = true;
 			break;
+		case OPT_ASIDE:
+			ctl->aside = true;
+			break;
 		case OPT_WAIT:
 			ctl->wait = true;
 			break;
@@ -156,7 +161,7 @@ static const char *misplaced(const struct tg_ctl *ctl, const struct tg_ctl_verb 
 	const struct {
 		bool set;
 		const char *name;
-	} own[] = { { ctl->dump, "--dump" }, { ctl->history, "--history" }, { ctl->wait, "--wait" } };
+	} own[] = { { ctl->dump, "--dump" }, { ctl->history, "--history" }, { ctl->aside, "--aside" }, { ctl->wait, "--wait" } };
 
 	for (size_t i = 0; i < TG_ARRAY_SIZE(own); i++) {
 		if (own[i].set && !strstr(verb->arguments, own[i].name))

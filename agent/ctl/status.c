@@ -332,7 +332,7 @@ static void spool(struct screen *s, json_t *all)
 {
 	json_t *o = json_object_get(all, "spool");
 	long long lost = tg_ctl_number(o, "dropped", 0) + tg_ctl_number(o, "set_aside", 0);
-	char bytes[24];
+	char bytes[24], age[24];
 
 	head(s, "spool");
 	put(s, TG_PLAIN, "%lld packs in memory, %lld on disk (%s)",
@@ -342,6 +342,12 @@ static void spool(struct screen *s, json_t *all)
 		put(s, TG_PLAIN, ", oldest of %s", tg_ctl_text(o, "oldest", ""));
 	if (lost)
 		put(s, TG_WARN, ", %lld dropped or set aside", lost);
+	if (tg_ctl_number(o, "events", 0))
+		put(s, TG_PLAIN, ", %lld events wait", tg_ctl_number(o, "events", 0));
+	if (strcmp(tg_ctl_text(o, "durability", "full"), "full") != 0)
+		put(s, TG_PLAIN, ", durability %s", tg_ctl_text(o, "durability", ""));
+	if (tg_ctl_number(o, "error_s", -1) >= 0)
+		put(s, TG_WARN, ", failing for %s", tg_ctl_age(tg_ctl_number(o, "error_s", 0), age));
 	tail(s, o);
 }
 

@@ -19,6 +19,8 @@
  * Logs events. Blocks as long as the disk does. One thread; times are CLOCK_BOOTTIME, given by the
  * caller.
  */
+#define TG_DISK_CHECKPOINT_US (UINT64_C(10) * 1000 * 1000) /* durability = normal: what a power cut may take */
+
 struct tg_disk_limits {
 	uint64_t max_size, max_age_us; /* 0: no limit of age */
 	bool full;                     /* durability */

@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-#define CHECKPOINT_US (10 * TG_US_PER_S) /* durability = normal: what a power cut may take */
 #define AGE_US        (60 * TG_US_PER_S)
 #define AUDIT_US      (60 * TG_US_PER_S)
 /* What slewing does between two packs; ages are told in days. */
@@ -118,7 +117,7 @@ static int fold_log(struct tg_disk *d)
 	if (r == 0 && !d->limits.full && d->log_dirty &&
 	    (d->now_us >= d->checkpoint_us || d->counts.rows == 0)) {
 		d->log_dirty = false;
-		d->checkpoint_us = tg_us_add(d->now_us, CHECKPOINT_US);
+		d->checkpoint_us = tg_us_add(d->now_us, TG_DISK_CHECKPOINT_US);
 		r = tg_db_checkpoint(tg_disk_db(d), false);
 	}
 	return r;

@@ -2,6 +2,7 @@
 #include "agent/spool/spool.h"
 
 #include "agent/spool/disk.h"
+#include "agent/spool/spool_aside.h"
 #include "base/clock.h"
 
 #include <tidegate/log.h>
@@ -28,7 +29,9 @@
 #define OUT_RETRY_US  (20 * TG_US_PER_MS) /* the link's mailbox was full */
 #define FREE_STOP_US  (5 * TG_US_PER_S)
 
-_Static_assert(TG_SPOOL_EVENTS == TG_SHELF_EVENTS && TG_SPOOL_EVENT_MAX == TG_DB_EVENT_MAX, "one bound");
+_Static_assert(TG_SPOOL_EVENTS == TG_SHELF_EVENTS && TG_SPOOL_EVENT_MAX == TG_DB_EVENT_MAX &&
+		       TG_SPOOL_CHECKPOINT_US == TG_DISK_CHECKPOINT_US,
+	       "one bound");
 
 enum msg_type {
 	MSG_PUT,
@@ -41,6 +44,7 @@ enum msg_type {
 	MSG_EVENT,
 	MSG_EVENT_DONE,
 	MSG_DROPPED_TOLD,
+	MSG_LIST_ASIDE,
 	MSG_STOP
 };
 
@@ -53,6 +57,7 @@ struct msg {
 	enum msg_type type;
 	unsigned session, window;
 	bool delivered;  /* EVENT_DONE */
+	tg_spool_aside_fn fn; /* LIST_ASIDE; its client is the number */
 	bool blamed;     /* DOWN */
 	uint64_t number; /* PUT: when, CLOCK_BOOTTIME; ACK and REFUSE: sequence number; the event's; how many */
 	void *owned;     /* PUT: parcel; CONFIGURE: struct limits; EVENT: text; UP, EVENTS_TO: the link's mailbox, not owned */
@@ -251,6 +256,10 @@ static void on_message(struct tg_spool *s, struct msg *m, uint64_t now_us)
 	case MSG_DROPPED_TOLD:
 		if (m->number > s->disk.dropped_told)
 			s->disk.dropped_told = m->number;
+		break;
+	case MSG_LIST_ASIDE:
+		m->fn(s->user, m->number,
+		      tg_store_db(s->disk.store) ? tg_spool_read_aside(tg_store_db(s->disk.store)) : NULL);
 		break;
 	case MSG_STOP:
 		s->stopping = true;
@@ -490,6 +499,11 @@ int tg_spool_event_done(struct tg_spool *s, uint64_t number, bool delivered)
 int tg_spool_dropped_told(struct tg_spool *s, uint64_t total)
 {
 	return tg_mailbox_post(s->mail, &(struct msg){ .type = MSG_DROPPED_TOLD, .number = total });
+}
+
+int tg_spool_list_aside(struct tg_spool *s, uint64_t client, tg_spool_aside_fn fn)
+{
+	return tg_mailbox_post(s->mail, &(struct msg){ .type = MSG_LIST_ASIDE, .number = client, .fn = fn });
 }
 
 int tg_spool_stop(struct tg_spool *s, uint64_t timeout_us)

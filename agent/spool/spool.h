@@ -25,6 +25,9 @@
  */
 struct tg_spool;
 
+/* With durability = normal a power cut may take what was committed in so long. */
+#define TG_SPOOL_CHECKPOINT_US (UINT64_C(10) * 1000 * 1000)
+
 /* What the link gets to publish. The receiver owns one reference of the parcel. */
 struct tg_spool_out {
 	unsigned session; /* the one of tg_spool_link_up(); of an older one: drop it */
@@ -105,6 +108,22 @@ struct tg_spool_event {
 int tg_spool_events_to(struct tg_spool *s, struct tg_mailbox *out) TG_CHECKED;
 /* For tg_mailbox_new(). */
 void tg_spool_drop_event(void *event);
+/*
+ * Asks for a list of what was set aside, newest first: @fn is called once, on the spool's thread, with @client and the list,
+ * which it owns and frees (NULL: the file is not open, or there is no memory); @user is that of _new. It must only post.
+ */
+#define TG_SPOOL_ASIDE 256u
+struct tg_spool_aside {
+	size_t n;
+	struct tg_spool_aside_pack {
+		uint64_t seq;
+		int64_t made_wall_us;
+		uint64_t bytes;
+		char device[TG_NAME_MAX + 1];
+	} packs[];
+};
+typedef void (*tg_spool_aside_fn)(void *user, uint64_t client, struct tg_spool_aside *list);
+int tg_spool_list_aside(struct tg_spool *s, uint64_t client, tg_spool_aside_fn fn) TG_CHECKED;
 /* The cloud knows of so many of the dropped packs; kept in the file. */
 int tg_spool_dropped_told(struct tg_spool *s, uint64_t total) TG_CHECKED;
 /*

@@ -123,6 +123,9 @@ static void put_spool(struct tg_buffer *b, const struct tg_picture *p)
 	    (double) s->dropped);
 	put(b, "spool_set_aside_total", "counter", "Packs set aside since the spool was made.",
 	    (double) s->set_aside);
+	put(b, "spool_gaps", "gauge", "Gap records that wait.", (double) s->gaps);
+	put(b, "events_waiting", "gauge", "Events for the cloud that wait.", (double) p->link.events_waiting);
+	put(b, "events_lost_total", "counter", "Events lost since the spool was made.", (double) s->events_lost);
 	put(b, "spool_ok", "gauge", "1 while the spool can be written.", s->error == 0);
 }
 

@@ -4,6 +4,7 @@
 #include "agent/status/clock.h"
 #include "agent/status/identity.h"
 #include "agent/status/member.h"
+#include "agent/status/spool.h"
 #include "agent/status/trust.h"
 #include "base/clock.h"
 #include "config/table.h"
@@ -88,25 +89,6 @@ static json_t *link_part(const struct tg_picture *p, bool brief)
 	tg_member_put(o, "commands_ignored", tg_member_number(l->commands_ignored));
 	tg_member_put(o, "trust", tg_status_trust(p, brief));
 	tg_member_put(o, "error", tg_member_text(l->error));
-	return o;
-}
-
-static json_t *spool(const struct tg_picture *p)
-{
-	const struct tg_spool_state *s = &p->spool;
-	json_t *o = json_object();
-
-	tg_member_put(o, "memory_packs", tg_member_number(s->memory_packs));
-	tg_member_put(o, "memory_bytes", tg_member_number(s->memory_bytes));
-	tg_member_put(o, "disk_packs", tg_member_number(s->disk_packs));
-	tg_member_put(o, "disk_bytes", tg_member_number(s->disk_bytes));
-	tg_member_put(o, "in_flight", tg_member_number(s->in_flight));
-	tg_member_put(o, "held", tg_member_number(s->held));
-	tg_member_put(o, "oldest", tg_member_date(s->oldest_wall_us / (int64_t) TG_US_PER_S));
-	tg_member_put(o, "dropped", tg_member_number(s->dropped));
-	tg_member_put(o, "set_aside", tg_member_number(s->set_aside));
-	tg_member_put(o, "acknowledged", tg_member_number(s->acknowledged));
-	tg_member_put(o, "error", tg_member_text(s->error_text));
 	return o;
 }
 
@@ -272,7 +254,7 @@ char *tg_status_json(const struct tg_picture *p, bool brief)
 	tg_member_put(o, "claim", tg_status_claim(p));
 	tg_member_put(o, "tpm", tpm(p));
 	tg_member_put(o, "link", link_part(p, brief));
-	tg_member_put(o, "spool", spool(p));
+	tg_member_put(o, "spool", tg_status_spool(p));
 	tg_member_put(o, "buses", buses(p, brief));
 	tg_member_put(o, "commands", commands(p));
 	tg_member_put(o, "devices_total", tg_member_number(p->fleet->n_devices));

@@ -49,6 +49,8 @@ struct tg_picture {
 char *tg_status_json(const struct tg_picture *p, bool brief);
 /* The identity part alone: `tidegate identity`. */
 char *tg_status_identity_json(const struct tg_picture *p);
+/* The spool with its bounds: `tidegate spool`. */
+char *tg_status_spool_json(const struct tg_picture *p);
 /* What those want who wait for an enrolment or a renewal, and ask often. */
 char *tg_status_progress_json(const struct tg_picture *p);
 /* One line for systemd's STATUS= and logs, of at most @size bytes. */
