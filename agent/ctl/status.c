@@ -325,6 +325,8 @@ static void link_part(struct screen *s, json_t *all)
 		    tg_ctl_age(tg_ctl_number(o, "next_s", 0), next));
 	put(s, TG_PLAIN, "; %lld acknowledged", tg_ctl_number(o, "acknowledged", 0));
 	tail(s, o);
+	if (tg_ctl_text(o, "problem", NULL))
+		error_line(s, "", tg_ctl_text(o, "problem", ""));
 	trust(s, json_object_get(o, "trust"));
 }
 

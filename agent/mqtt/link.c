@@ -17,7 +17,6 @@
 #define ANSWER_MIN_US   (5 * TG_US_PER_S)
 #define REPORT_US       TG_US_PER_S
 #define BACKOFF_BASE_US TG_US_PER_S
-#define BACKOFF_CAP_US  (300 * TG_US_PER_S)
 
 enum order_type {
 	ORDER_SETUP,
@@ -233,6 +232,7 @@ static void turn(struct tg_link *l)
 	if (l->report.state == TG_LINK_GREETING || l->report.state == TG_LINK_ONLINE)
 		tg_link_publish_status(l);
 	tg_link_watch_probation(l, tg_clock_boot_us());
+	tg_link_watch_kicks(l, tg_clock_boot_us());
 	tg_link_take_results(l);
 	tg_link_publish_results(l);
 	tg_link_publish_notes(l);
@@ -370,7 +370,9 @@ int tg_link_new(const struct tg_link_options *o, struct tg_link **ret, struct tg
 	if (!l)
 		return tg_fault_set(reterr, -ENOMEM, "out of memory");
 	l->o = *o;
-	l->backoff = (struct tg_backoff) TG_BACKOFF_INIT(BACKOFF_BASE_US, BACKOFF_CAP_US);
+	l->backoff = (struct tg_backoff) TG_BACKOFF_INIT(BACKOFF_BASE_US, TG_KICKS_CAP_US);
+	l->kicks = (struct tg_kicks) TG_KICKS_INIT;
+	l->report.instance = tg_random_u64();
 	l->deadline_us = TG_US_FOREVER;
 	l->trial = (struct tg_trial) TG_TRIAL_INIT;
 	/* Without it no pack's clock is repaired, as none is of this boot. */

@@ -58,12 +58,19 @@ struct tg_link_report {
 	int64_t peer_not_before; /* latest notBefore of a broker whose certificate proved it; 0: none */
 	enum tg_mqtt_cause cause; /* of the last failure */
 	char error[TG_FAULT_MAX]; /* "" after a good session has begun */
+	/* What several sessions have shown, until it is over; "": nothing. */
+	char problem[TG_LINK_REASON_MAX];
+	uint64_t instance; /* of this start of the agent, at random: tells it from others that have its client id */
 	char endpoint[300], client_id[129];
 	struct tg_link_trust trust; /* of the last attempt */
 	uint64_t progress_us; /* of the thread's last turn, for the watchdog */
 };
 /* Called on the link's thread on each change and at least once a second; must only post. */
 typedef void (*tg_link_report_fn)(void *user, const struct tg_link_report *report);
+
+/* How status and will name the instance. */
+#define TG_LINK_INSTANCE_MAX 17
+const char *tg_link_instance(uint64_t instance, char out[static TG_LINK_INSTANCE_MAX]);
 
 struct tg_link_setup {
 	struct tg_config *cfg;     /* one reference, taken over on success */

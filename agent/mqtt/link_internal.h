@@ -5,6 +5,7 @@
 
 #include "agent/command/command.h"
 #include "agent/mqtt/flight.h"
+#include "agent/mqtt/kicks.h"
 #include "agent/mqtt/message.h"
 #include "agent/mqtt/trial.h"
 #include "base/backoff.h"
@@ -96,6 +97,8 @@ struct tg_link {
 	bool overdue; /* the session is given up because they wait for too long */
 	bool blamed;  /* and that, or its end by the broker, may be for the packs in flight */
 	struct tg_backoff backoff;
+	struct tg_kicks kicks;
+	bool was_proved; /* an earlier session of this run: what is retained at the status topic is younger */
 	struct tg_trial trial;
 	struct tg_trial_facts facts; /* of this session's end */
 	unsigned generation;         /* that this session uses */
@@ -167,6 +170,13 @@ bool tg_link_results_lost(struct tg_link *l, bool ended);
 void tg_link_results_done(struct tg_link *l);
 /* For tg_mailbox_new(). */
 void tg_link_drop_result(void *result);
+
+/* A session has ended (facts are there): tells what that shows. Returns whether it was a stable one. */
+bool tg_link_note_end(struct tg_link *l, uint64_t now);
+/* Whether a session that goes on shows that what was told is over. */
+void tg_link_watch_kicks(struct tg_link *l, uint64_t now);
+/* A message at our status topic that is not this session's first: ours, or of another client. */
+void tg_link_note_status(struct tg_link *l, const struct tg_mqtt_event *e);
 
 /* Takes in what the disk has of identities. */
 void tg_link_look(struct tg_link *l);

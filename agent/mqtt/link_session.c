@@ -17,8 +17,6 @@
 #define NO_IDENTITY_US (30 * TG_US_PER_S)   /* looked for again, should a notice have been lost */
 /* AWS takes one CONNECT of a client id in ten seconds when it drops us right after accepting. */
 #define KICKED_GAP_US (11 * TG_US_PER_S)
-/* A session that lasted so long, with acknowledgements, has proved itself. */
-#define STABLE_US (60 * TG_US_PER_S)
 
 void tg_link_drop_out(void *out)
 {
@@ -49,13 +47,23 @@ void tg_link_note_failure(struct tg_link *l, enum tg_mqtt_cause cause, const cha
 
 /* --- the session ------------------------------------------------------------------------------------------------- */
 
+#define OFFLINE_MAX 96
+
+static size_t form_offline(const struct tg_link *l, const char *reason, char out[static OFFLINE_MAX])
+{
+	char instance[TG_LINK_INSTANCE_MAX];
+
+	return (size_t) snprintf(out, OFFLINE_MAX, "{\"state\":\"offline\",\"reason\":\"%s\",\"instance\":\"%s\"}",
+				 reason, tg_link_instance(l->report.instance, instance));
+}
+
 static int open_session(struct tg_link *l, struct tg_fault *reterr)
 {
-	static const char gone[] = "{\"state\":\"offline\",\"reason\":\"connection lost\"}";
+	char gone[OFFLINE_MAX];
 	const struct tg_config *cfg = l->setup.cfg;
 	tg_autofree char *anchors = NULL;
 	char bundle[PATH_MAX];
-	struct tg_mqtt_will will = { l->status_topic, gone, sizeof(gone) - 1 };
+	struct tg_mqtt_will will = { l->status_topic, gone, form_offline(l, "connection lost", gone) };
 	struct tg_mqtt_options o = {
 		.session = ++l->session,
 		.pick = l->pick,
@@ -215,7 +223,8 @@ static void put_session_away(struct tg_link *l)
 
 static void goodbye(struct tg_link *l)
 {
-	static const char leaving[] = "{\"state\":\"offline\",\"reason\":\"disconnected\"}";
+	char leaving[OFFLINE_MAX];
+	size_t len = form_offline(l, "disconnected", leaving);
 	struct tg_fault why;
 
 	/*
@@ -224,7 +233,7 @@ static void goodbye(struct tg_link *l)
 	 */
 	l->deadline_us = tg_clock_boot_us() + GOODBYE_US;
 	/* Best effort: where it does not go out, the broker has the will. */
-	if (tg_mqtt_publish(l->mqtt, l->status_topic, leaving, sizeof(leaving) - 1, true,
+	if (tg_mqtt_publish(l->mqtt, l->status_topic, leaving, len, true,
 			    TG_COOKIE_GOODBYE, &why) < 0)
 		l->farewell = true;
 }
@@ -263,17 +272,18 @@ static bool judge_end(struct tg_link *l, enum tg_link_state from)
 static void back_off(struct tg_link *l, enum tg_link_state from)
 {
 	uint64_t now = tg_clock_boot_us();
-	bool stable = from == TG_LINK_ONLINE && l->session_acks && now - l->connect_us >= STABLE_US;
+	bool at_once, stable;
 
 	if (l->missing) {
 		l->due_us = now + NO_IDENTITY_US;
 		return;
 	}
+	at_once = judge_end(l, from);
+	stable = tg_link_note_end(l, now);
 	if (stable)
 		tg_backoff_reset(&l->backoff);
-	l->due_us = now + tg_backoff_next(&l->backoff, tg_random_u64());
-	if (judge_end(l, from))
-		l->due_us = now;
+	l->backoff.cap_us = tg_kicks_cap_us(&l->kicks);
+	l->due_us = at_once ? now : now + tg_backoff_next(&l->backoff, tg_random_u64());
 	if (from != TG_LINK_CONNECTING && !stable && l->due_us < l->connect_us + KICKED_GAP_US)
 		l->due_us = l->connect_us + KICKED_GAP_US;
 	forget_session(l);

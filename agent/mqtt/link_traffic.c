@@ -103,8 +103,10 @@ static void on_published(struct tg_link *l, uint64_t cookie)
 static void on_echo(struct tg_link *l, const struct tg_mqtt_event *e)
 {
 	if (!l->echo || e->retained || e->payload_len != strlen(l->echo) ||
-	    memcmp(e->payload, l->echo, e->payload_len) != 0)
+	    memcmp(e->payload, l->echo, e->payload_len) != 0) {
+		tg_link_note_status(l, e);
 		return;
+	}
 	l->echoed = true;
 	check_proof(l);
 }

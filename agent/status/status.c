@@ -88,6 +88,7 @@ static json_t *link_part(const struct tg_picture *p, bool brief)
 	tg_member_put(o, "acknowledged", tg_member_number(l->acknowledged));
 	tg_member_put(o, "commands_ignored", tg_member_number(l->commands_ignored));
 	tg_member_put(o, "trust", tg_status_trust(p, brief));
+	tg_member_put(o, "problem", tg_member_text(l->problem));
 	tg_member_put(o, "error", tg_member_text(l->error));
 	return o;
 }
@@ -239,9 +240,11 @@ static size_t count_health(const struct tg_picture *p, enum tg_device_health h)
 char *tg_status_json(const struct tg_picture *p, bool brief)
 {
 	unsigned long refused = tg_json_refused();
+	char instance[TG_LINK_INSTANCE_MAX];
 	json_t *o = json_object();
 
 	tg_member_put(o, "state", json_string(p->link.state == TG_LINK_GREETING ? "online" : link_state(p)));
+	tg_member_put(o, "instance", p->link.instance ? json_string(tg_link_instance(p->link.instance, instance)) : json_null());
 	tg_member_put(o, "id", tg_member_text(p->spec->id));
 	tg_member_put(o, "version", json_string(TIDEGATE_VERSION));
 	tg_member_put(o, "uptime_s", age(p, p->started_us));

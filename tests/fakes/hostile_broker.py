@@ -63,7 +63,8 @@ class Closed(Exception):
 class HostileBroker(threading.Thread):
     """Serves one client at a time until stop(). bytes_seen counts what came after the handshake.
 
-    verdict(topic, payload), for any mode: "kill" ends the connection for this publish, "mute" leaves it without a PUBACK.
+    verdict(topic, payload), for any mode: "kill" ends the connection for this publish, "close" acknowledges it first,
+    "mute" leaves it without a PUBACK. handshake_times are monotonic.
     """
 
     def __init__(self, mode, certificate, ca=None, port=0, tweak=None, bind="127.0.0.1"):
@@ -84,6 +85,7 @@ class HostileBroker(threading.Thread):
         self.port = self.listener.getsockname()[1]
         self.verdict = lambda topic, payload: None
         self.acked = []  # (topic, payload) in order
+        self.handshake_times = []
         self.bytes_seen, self.packets, self.handshakes, self.alpn = 0, [], 0, None
         self.publishes = self.pushed = 0
         self.stopping = False
@@ -128,6 +130,7 @@ class HostileBroker(threading.Thread):
         with self.context.wrap_socket(connection, server_side=True) as tls:
             self.client = tls
             self.handshakes += 1
+            self.handshake_times.append(time.monotonic())
             self.alpn = tls.selected_alpn_protocol()
             self.speak(tls)
 
