@@ -21,6 +21,7 @@ static const char *const names[] = {
 	[TG_CLOUD_SPOOL_DAMAGED] = "spool-damaged",
 	[TG_CLOUD_SPOOL_FAILED] = "spool-failed",
 	[TG_CLOUD_CLIENT_ID_TAKEN] = "client-id-taken",
+	[TG_CLOUD_READINGS_REFUSED] = "readings-refused",
 };
 
 /* Which event has which members, in this order. */
@@ -40,8 +41,9 @@ static const struct member {
 	NUMBER(rescued, BIT(TG_CLOUD_SPOOL_DAMAGED)),
 	NUMBER(lost, BIT(TG_CLOUD_SPOOL_DAMAGED)),
 	TEXT(file, BIT(TG_CLOUD_SPOOL_DAMAGED)),
-	TEXT(client_id, BIT(TG_CLOUD_CLIENT_ID_TAKEN)),
-	TEXT(reason, BIT(TG_CLOUD_SPOOL_FAILED) | BIT(TG_CLOUD_CLIENT_ID_TAKEN)),
+	TEXT(client_id, BIT(TG_CLOUD_CLIENT_ID_TAKEN) | BIT(TG_CLOUD_READINGS_REFUSED)),
+	TEXT(reason, BIT(TG_CLOUD_SPOOL_FAILED) | BIT(TG_CLOUD_CLIENT_ID_TAKEN) |
+			     BIT(TG_CLOUD_READINGS_REFUSED)),
 #undef TEXT
 #undef NUMBER
 };

@@ -14,6 +14,7 @@ enum tg_cloud_news {
 	TG_CLOUD_SPOOL_DAMAGED,    /* rescued, lost, file */
 	TG_CLOUD_SPOOL_FAILED,     /* since, reason */
 	TG_CLOUD_CLIENT_ID_TAKEN,  /* client_id, reason */
+	TG_CLOUD_READINGS_REFUSED, /* client_id, reason */
 };
 
 struct tg_cloud_event {

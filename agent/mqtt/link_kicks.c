@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/mqtt/cloud_event.h"
 #include "agent/mqtt/link_internal.h"
 #include "json/json.h"
 
@@ -13,8 +14,17 @@
  */
 #define STATUS_MAX (128u * 1024) /* bytes; our own are smaller */
 
-static void tell(struct tg_link *l, enum tg_event_id id, const char *text)
+static void tell(struct tg_link *l, enum tg_event_id id, const char *text, enum tg_cloud_news news)
 {
+	struct tg_cloud_event e = {
+		.news = news,
+		.gateway = l->setup.spec.id,
+		.wall_us = l->o.clock(l->o.clock_user).trust == TG_CLOCK_SUSPECT ? 0 : tg_clock_wall_us(),
+		.client_id = l->report.client_id,
+		.reason = l->report.problem,
+	};
+
+	tg_link_note(l, tg_cloud_event_json(&e), false);
 	tg_event(id, LOG_ERR, text, TG_F_REASON, l->report.problem, TG_F_ENDPOINT,
 		 l->report.endpoint, NULL);
 }
@@ -23,7 +33,7 @@ static void tell_client_id(struct tg_link *l, const char *how)
 {
 	(void) snprintf(l->report.problem, sizeof(l->report.problem),
 			"another client uses the client id %s%s", l->report.client_id, how);
-	tell(l, TG_EV_CLIENT_ID_TAKEN, "The client id is taken, or limited");
+	tell(l, TG_EV_CLIENT_ID_TAKEN, "The client id is taken, or limited", TG_CLOUD_CLIENT_ID_TAKEN);
 }
 
 static void tell_readings(struct tg_link *l)
@@ -32,7 +42,7 @@ static void tell_readings(struct tg_link *l)
 			"the broker ends the connection on every reading, or acknowledges none: "
 			"does its policy allow the topic %s?",
 			l->setup.cfg->mqtt.topic);
-	tell(l, TG_EV_READINGS_REFUSED, "The broker takes no readings");
+	tell(l, TG_EV_READINGS_REFUSED, "The broker takes no readings", TG_CLOUD_READINGS_REFUSED);
 }
 
 bool tg_link_note_end(struct tg_link *l, uint64_t now)

@@ -265,7 +265,8 @@ static bool judge_end(struct tg_link *l, enum tg_link_state from)
 	l->facts.proved = l->proved;
 	l->facts.excused = tg_link_note_lost(l);
 	l->facts.excused |= tg_link_results_lost(l, l->facts.by_peer || l->overdue);
-	l->blamed = l->proved && (l->facts.by_peer || l->overdue) && !l->facts.excused;
+	l->blamed = l->proved && (l->facts.by_peer || l->overdue) && !l->facts.excused &&
+		    l->session_packs > l->session_acks;
 	return tg_link_judge(l, tg_trial_classify(&l->facts));
 }
 

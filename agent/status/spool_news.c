@@ -98,6 +98,7 @@ void tg_spool_news_told(struct tg_spool_news *n, const struct tg_cloud_event *e,
 		n->dropped_us = now_us;
 		return;
 	case TG_CLOUD_CLIENT_ID_TAKEN:
+	case TG_CLOUD_READINGS_REFUSED:
 		return;
 	}
 }

@@ -204,6 +204,8 @@ class HostileBroker(threading.Thread):
                 self.trickle(tls)
             if self.mode != "nopuback" or self.publishes <= self.number:
                 tls.sendall(packet(PUBACK, 0, body[at:at + 2]))
+            if verdict == "close":
+                raise Closed
         elif kind == PINGREQ:
             tls.sendall(packet(PINGRESP, 0, b""))
         elif kind == DISCONNECT:

@@ -46,6 +46,9 @@ static void each_has_its_members_and_no_others(void **state)
 	e.news = TG_CLOUD_CLIENT_ID_TAKEN;
 	is_one_line(&e, "{\"event\":\"client-id-taken\",\"id\":\"gw-1\",\"time\":\"2026-11-21T11:49:03Z\","
 			"\"client_id\":\"c-1\",\"reason\":\"because\"}");
+	e.news = TG_CLOUD_READINGS_REFUSED;
+	is_one_line(&e, "{\"event\":\"readings-refused\",\"id\":\"gw-1\",\"time\":\"2026-11-21T11:49:03Z\","
+			"\"client_id\":\"c-1\",\"reason\":\"because\"}");
 }
 
 static void what_is_not_known_is_null(void **state)
