@@ -226,6 +226,8 @@ class Broker:
                       f"certfile {self.server}\nkeyfile {self.server}\nrequire_certificate true\n"
                       "use_subject_as_username true\nallow_anonymous true\nlog_type all\nuser root\n"
                       f"log_dest file {self.log}\nmax_queued_messages 0\nset_tcp_nodelay true\n"
+                      # What is acknowledged has gone to the subscriber: a queue would die with the broker.
+                      "max_inflight_messages 0\n"
                       # The subscriber's session is kept over a kill -9, so that it misses nothing.
                       f"persistence true\npersistence_location {self.dir}/\nautosave_on_changes true\n"
                       "autosave_interval 1\n")

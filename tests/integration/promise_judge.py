@@ -12,14 +12,14 @@ Four logs, one record a line, times in seconds of CLOCK_BOOTTIME of one machine:
     faults.log      start TIME                              of the gateway
                     kill TIME | cut TIME                    of the gateway, or of its power
                     stop TIME STATUS                        told to end, and its exit status
-                    held BEGIN END                          not running in between (SIGSTOP)
+                    held BEGIN END                          not running in between: SIGSTOP, or a machine that stalled
                     aside DEVICE FIRST LAST                 told to be set aside, by sequence numbers
                     end TIME WAITING BYTES                  drained: packs that still wait in the spool, size of its file
                     any other word                          for people
 
 What is promised: a reading that the gateway was given long enough before it died, counted in time that it was running: a commit
-interval, the longest commit that was measured, and the time that a reading may take from the source to the spool. Or before a
-commit began that had ended. Or that was acknowledged, was there at an orderly stop, or at the end.
+interval, the longest commit that was measured around that time, and what a reading may take from the source to the spool. Or that
+was acknowledged, was there at an orderly stop, or at the end.
 
 What must hold: all that is promised has arrived, or a gap or the set-aside has it; first deliveries rise within a device and
 stream; nothing arrived that was not read, or altered, or under two numbers; at the end the spool is empty; duplicates come
@@ -35,7 +35,7 @@ import functools
 import itertools
 
 TOLD = 5                # complaints of one kind that are spelt out
-PROMISED_MIN = 0.5      # of what was read; a run that promises less has tested something else
+NEAR = 10               # seconds around a death, in which commits tell how long one may have taken
 ENDS = ("kill", "cut", "stop", "end")
 
 
@@ -50,6 +50,7 @@ class Terms:
     empty_packs: int = 0        # may wait at the end: what is just being published
     empty_bytes: int = 1 << 62  # the spool's file at the end
     bounded: bool = False       # limits were reached: gaps are to be expected
+    promised_min: float = 0.5   # of what was read; a run that promises less has tested something else
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,13 +139,29 @@ class Judge:
 
     # --- what was promised -------------------------------------------------------------------------------------------
 
+    @functools.cached_property
+    def idle(self):
+        """(beginnings, ends, time held before each), of what was held, without overlaps."""
+        merged = []
+        for begin, end in self.held:
+            if merged and begin <= merged[-1][1]:
+                merged[-1][1] = max(merged[-1][1], end)
+            else:
+                merged.append([begin, end])
+        return ([b for b, _ in merged], [e for _, e in merged],
+                list(itertools.accumulate((e - b for b, e in merged), initial=0)))
+
+    def held_before(self, time):
+        begins, ends, sums = self.idle
+        at = bisect.bisect_right(begins, time)
+        return sums[at] - max(0, ends[at - 1] - time) if at else 0
+
     def ran(self, begin, end):
         """How long the gateway was running in between."""
-        return end - begin - sum(max(0, min(b, end) - max(a, begin)) for a, b in self.held)
+        return end - begin - self.held_before(end) + self.held_before(begin)
 
-    @functools.cached_property
-    def longest_commit(self):
-        return max((self.ran(begin, end) for begin, end in self.commits), default=0)
+    def longest_commit(self, near=None):
+        return max((self.ran(begin, end) for begin, end in self.commits if near is None or abs(begin - near) < NEAR), default=0)
 
     def lives(self):
         """(start, end, how): each life of the gateway; at an orderly stop and at the end everything counts."""
@@ -161,10 +178,8 @@ class Judge:
         """Readings of this life up to then are promised."""
         patience = self.terms.handling
         if how != "orderly":
-            patience += self.terms.commit_interval + self.longest_commit
-        begins = [begin for begin, done in self.commits if start <= begin and done <= end]
-        by_commit = self.before(max(begins), self.terms.handling, start) if begins else start
-        return max(by_commit, self.before(end, patience, start))
+            patience += self.terms.commit_interval + self.longest_commit(end)
+        return self.before(end, patience, start)
 
     def before(self, time, patience, floor):
         """The latest instant from which the gateway ran for at least @patience until @time."""
@@ -203,11 +218,11 @@ class Judge:
         self.judge_end()
         until = self.ending[0] if self.ending else float("inf")
         total = sum(time <= until for readings in self.read.values() for time, _ in readings.values())
-        if len(promised) < PROMISED_MIN * total or not promised:
+        if len(promised) < self.terms.promised_min * total or not promised:
             self.complain("too little was promised", f"{len(promised)} of {total} readings")
         self.figures = {"read": total, "promised": len(promised), "arrived": len({p.seq for p in self.packs}),
                         "duplicates": len(self.packs) - len({p.seq for p in self.packs}), "sessions": self.sessions,
-                        "commits": len(self.commits), "longest_commit_s": round(self.longest_commit, 3)}
+                        "commits": len(self.commits), "longest_commit_s": round(self.longest_commit(), 3)}
         return [f"{kind}: {'; '.join(what[:TOLD])}" + (f" and {len(what) - TOLD} more" if len(what) > TOLD else "")
                 for kind, what in self.found.items()]
 
@@ -309,8 +324,8 @@ class Judge:
         """What had arrived before this session and may not have been deleted when the gateway died since."""
         at = bisect.bisect_left(self.packs, session, key=lambda p: p.session)
         since = self.packs[at - 1].time if at else 0
-        delay = self.terms.delete_delay + self.longest_commit + self.terms.handling
         for time, word, _ in self.faults:
+            delay = self.terms.delete_delay + self.longest_commit(time) + self.terms.handling
             # The last of the session before may have come before the death, or have been on its way.
             if word in ("kill", "cut") and since - delay <= time <= self.packs[at].time:
                 recent = itertools.takewhile(lambda p: self.ran(min(p.time, time), time) <= delay, reversed(self.packs[:at]))

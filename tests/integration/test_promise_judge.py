@@ -121,6 +121,12 @@ class Promise(unittest.TestCase):
         self.logs.faults.append("held 58.55 59.9")
         self.assert_clean()
 
+    def test_what_is_held_twice_counts_once(self):
+        judge = Judge(TERMS)
+        judge.take_faults(["held 10 20", "held 12 14", "held 15 25", "held 30 31", "held 40 41"])
+        for begin, end, ran in ((0, 10, 10), (0, 50, 33), (13, 26, 1), (19, 30.5, 5), (26, 29, 3), (30.25, 30.75, 0), (0, 0, 0)):
+            self.assertAlmostEqual(judge.ran(begin, end), ran)
+
     def test_a_gap_accounts_for_what_is_missing(self):
         where = self.logs.pack("a", 20)
         seq = int(self.logs.arrived[where].split()[4])
@@ -148,9 +154,15 @@ class Promise(unittest.TestCase):
             self.assert_found("lost")
             self.assertIn(f"{device} {number} ", self.logs.found[0])
 
-    def test_lost_although_committed_right_before_the_kill(self):
-        self.logs.commits.append("commit 59.9 59.95")
+    def test_a_slow_medium_takes_its_time_but_not_for_ever(self):
+        """Read at 58.5; a kill at 60 leaves 1.1 s of commit interval and handling, and 0.4 s for the commit."""
+        last = max(int(line.split()[5]) for line in self.logs.arrived if line.startswith("pack 58.6"))
+        self.logs.arrived.pop(self.logs.pack("a", last))
         self.assert_found("lost")
+        self.logs.commits.append("commit 45 45.5")
+        self.assert_found("lost")
+        self.logs.commits.append("commit 55 55.5")
+        self.assert_clean()
 
     def test_lost_although_acknowledged(self):
         self.logs.commits.append("acked 59.8 a 50")
