@@ -25,6 +25,8 @@
 #define LINK_STOP_US                                                                               \
 	(2500 * TG_US_PER_MS) /* with the rest below: SIGTERM to exit in five seconds */
 #define STOP_US       (4700 * TG_US_PER_MS)
+#define BROKER_STOP_US (700 * TG_US_PER_MS) /* for what the disk does not take */
+#define BROKER_LOOK_US (5 * TG_US_PER_MS)
 #define FLEET_STOP_US (1000 * TG_US_PER_MS)
 #define SPOOL_STOP_US (1000 * TG_US_PER_MS) /* at least */
 #define TIME_STOP_US  (100 * TG_US_PER_MS)
@@ -338,11 +340,22 @@ static int start(struct tg_agent *a, struct tg_fault *reterr)
 	return r;
 }
 
+/* While the disk takes nothing, the broker may: a last chance for packs that would end with the process. */
+static void leave_to_broker(struct tg_agent *a)
+{
+	uint64_t until = tg_clock_boot_us() + BROKER_STOP_US, now;
+
+	if (!a->spool || !a->link || a->link_report.state != TG_LINK_ONLINE)
+		return;
+	while (tg_spool_stranded(a->spool) > 0 && (now = tg_clock_boot_us()) < until)
+		tg_clock_sleep_until(now + BROKER_LOOK_US);
+}
+
 /*
- * Sources first, sinks last, so that what was read still reaches the disk. Returns whether every thread has ended; one that hangs in
- * a library keeps what it uses.
+ * Sources first, sinks last, so that what was read still reaches the disk; @ret_kept is left alone, or says that it did not. Returns
+ * whether every thread has ended; one that hangs in a library keeps what it uses.
  */
-static bool stop(struct tg_agent *a)
+static bool stop(struct tg_agent *a, bool *ret_kept)
 {
 	uint64_t until = tg_clock_boot_us() + STOP_US, now;
 	bool clean = true;
@@ -352,13 +365,14 @@ static bool stop(struct tg_agent *a)
 	a->verbs = tg_verbs_free(a->verbs);
 	a->keeper = tg_keeper_free(a->keeper);
 	clean &= tg_fleet_stop(a->fleet, FLEET_STOP_US) == 0;
+	leave_to_broker(a);
 	if (a->link)
 		clean &= tg_link_stop(a->link, LINK_STOP_US) == 0;
 	/* What the others left of their time is the spool's: its last commit is what matters. */
 	now = tg_clock_boot_us();
 	if (a->spool)
-		clean &= tg_spool_stop(a->spool, until > now + SPOOL_STOP_US ? until - now
-									     : SPOOL_STOP_US) == 0;
+		*ret_kept = tg_spool_stop(a->spool, until > now + SPOOL_STOP_US ? until - now : SPOOL_STOP_US) == 0;
+	clean &= *ret_kept;
 	if (a->time)
 		clean &= tg_timekeeping_stop(a->time, TIME_STOP_US) == 0;
 	if (a->watch)
@@ -409,6 +423,7 @@ static int run(struct tg_agent *a)
 int tg_agent_run(const struct tg_agent_options *o, bool *ret_hurry)
 {
 	struct tg_agent *a = calloc(1, sizeof(*a));
+	bool kept = true;
 	sigset_t blocked;
 	int code;
 
@@ -433,7 +448,9 @@ int tg_agent_run(const struct tg_agent_options *o, bool *ret_hurry)
 		return TG_EXIT_CONFIG;
 	}
 	code = run(a);
-	*ret_hurry = !stop(a);
+	*ret_hurry = !stop(a, &kept);
+	if (!kept)
+		code = TG_EXIT_FAILED;
 	if (!*ret_hurry) {
 		release(a);
 		free(a);

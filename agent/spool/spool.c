@@ -66,6 +66,8 @@ struct msg {
 struct tg_spool {
 	struct tg_mailbox *mail;
 	size_t mail_bytes; /* of packs in the mailbox; atomic */
+	size_t stranded;   /* packs that the disk does not take; atomic */
+	bool failing;      /* it does not take any; atomic */
 	pthread_t thread;
 	bool started;
 	uint64_t last_seq;      /* in the file as it was found */
@@ -337,6 +339,8 @@ static void turn(struct tg_spool *s)
 	if (now >= s->report_us)
 		report(s, now);
 
+	__atomic_store_n(&s->stranded, s->queue.dirty, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->failing, s->disk.error != 0, __ATOMIC_RELAXED);
 	again = earlier(again, tg_queue_flush_us(&s->queue, now));
 	again = earlier(again, tg_disk_due_us(&s->disk));
 	(void) tg_mailbox_wait(s->mail, earlier(again, s->report_us));
@@ -353,6 +357,10 @@ static void *run(void *user)
 		turn(s);
 	s->out = s->events = NULL;
 	r = tg_disk_finish(&s->disk, tg_clock_boot_us());
+	if (s->queue.dirty > 0)
+		tg_log(LOG_ERR, "spool",
+		       "%zu packs are lost, which neither the disk nor the broker has taken: %s",
+		       s->queue.dirty, s->disk.error_text);
 	report(s, tg_clock_boot_us());
 	/* It has room: nobody else posts there. */
 	if (tg_mailbox_post(s->end, &r) < 0)
@@ -504,6 +512,13 @@ int tg_spool_dropped_told(struct tg_spool *s, uint64_t total)
 int tg_spool_list_aside(struct tg_spool *s, uint64_t client, tg_spool_aside_fn fn)
 {
 	return tg_mailbox_post(s->mail, &(struct msg){ .type = MSG_LIST_ASIDE, .number = client, .fn = fn });
+}
+
+size_t tg_spool_stranded(struct tg_spool *s)
+{
+	if (!__atomic_load_n(&s->failing, __ATOMIC_RELAXED))
+		return 0;
+	return __atomic_load_n(&s->stranded, __ATOMIC_RELAXED) + tg_mailbox_count(s->mail);
 }
 
 int tg_spool_stop(struct tg_spool *s, uint64_t timeout_us)
