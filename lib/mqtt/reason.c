@@ -113,11 +113,26 @@ static enum tg_mqtt_cause say_tcp(const struct tg_mqtt_attempt *a, char *text, s
 	return TG_MQTT_CAUSE_TCP;
 }
 
+#define ALERT_NO_APPLICATION_PROTOCOL 120 /* RFC 7301 section 3.2 */
+
+/* What to look at when the broker does not like the application protocol that was named, or that none was. */
+static const char *alpn_advice(const struct tg_mqtt_attempt *a)
+{
+	uint8_t alert = a->peer.alert;
+
+	/* One that comes before the certificate of the broker is known only by OpenSSL's words for it. */
+	if (!a->peer.alerted && !tg_tls_alert_find(a->tls_text, &alert))
+		return "";
+	if (alert != ALERT_NO_APPLICATION_PROTOCOL)
+		return "";
+	return a->alpn_len ? ": look at alpn in [mqtt]" : ": it wants alpn in [mqtt] (AWS on port 443: x-amzn-mqtt-ca)";
+}
+
 static enum tg_mqtt_cause say_judged(const struct tg_mqtt_attempt *a, char *text, size_t size)
 {
 	char words[TG_TLS_WORDS_MAX];
 
-	say(a, text, size, "%s", tg_tls_peer_words(&a->peer, words, sizeof(words)));
+	say(a, text, size, "%s%s", tg_tls_peer_words(&a->peer, words, sizeof(words)), alpn_advice(a));
 	return a->peer.error ? TG_MQTT_CAUSE_TLS_PEER : TG_MQTT_CAUSE_TLS_REFUSED;
 }
 
@@ -134,7 +149,7 @@ static enum tg_mqtt_cause say_handshake(const struct tg_mqtt_attempt *a, char *t
 
 	say(a, text, size, "%s%s",
 	    tg_tls_handshake_words(&a->peer, a->tls_text, words, sizeof(words)),
-	    ended && !a->peer.passed ? ": is this a TLS port of an MQTT broker?" : "");
+	    ended && !a->peer.passed ? ": is this a TLS port of an MQTT broker?" : alpn_advice(a));
 	/* Alerts that come before the certificate of the broker are known only by OpenSSL's words
 	 * for them. */
 	return ended || tg_tls_alert_find(a->tls_text, &alert) ? TG_MQTT_CAUSE_TLS_REFUSED
@@ -182,7 +197,8 @@ enum tg_mqtt_cause tg_mqtt_reason(const struct tg_mqtt_attempt *a, int code, boo
 	say(a, text, size,
 	    "closed after the TLS handshake, before CONNACK: the broker does not know this "
 	    "certificate, or "
-	    "its policy forbids this client id");
+	    "its policy forbids this client id%s",
+	    a->port == 443 && !a->alpn_len ? ", or port 443 wants alpn in [mqtt]" : "");
 	return TG_MQTT_CAUSE_CLOSED;
 }
 

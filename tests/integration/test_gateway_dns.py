@@ -86,6 +86,12 @@ class Names(unittest.TestCase):
             self.dns.answer(NAME, address)
             self.assert_connected()
 
+    def test_a_connect_asks_once_for_each_family_as_the_library_itself_never_does(self):
+        self.dns.answer(NAME, "127.0.0.1")
+        before = self.dns.asked
+        self.assert_connected()
+        self.assertEqual(self.dns.asked - before, 2)
+
     def test_on_an_ipv6_only_machine_a_name_of_either_family_is_resolved(self):
         self.listen(SIX)
         ipv6_only(True)

@@ -103,6 +103,63 @@ static void an_alert_about_our_certificate_is_the_brokers_refusal(void **state)
 	assert_non_null(strstr(text, "alert 250"));
 }
 
+static void a_refused_application_protocol_leads_to_its_key(void **state)
+{
+	struct tg_mqtt_attempt a = attempt_at(TCP);
+	char text[256];
+
+	(void) state;
+	a.peer.alerted = true;
+	a.peer.alert = 120;
+	assert_int_equal(explain(&a, -1, false, text), TG_MQTT_CAUSE_TLS_REFUSED);
+	assert_non_null(strstr(text, "it wants alpn"));
+	a.alpn_len = 5;
+	(void) explain(&a, -1, false, text);
+	assert_non_null(strstr(text, "look at alpn"));
+	a.peer.alert = 44;
+	(void) explain(&a, -1, false, text);
+	assert_null(strstr(text, "alpn"));
+}
+
+static void on_port_443_the_lack_of_alpn_is_mentioned(void **state)
+{
+	struct tg_mqtt_attempt a = attempt_at(SECURE);
+	char text[256];
+
+	(void) state;
+	a.port = 443;
+	assert_int_equal(explain(&a, -1, false, text), TG_MQTT_CAUSE_CLOSED);
+	assert_non_null(strstr(text, "port 443 wants alpn"));
+	a.alpn_len = 5;
+	(void) explain(&a, -1, false, text);
+	assert_null(strstr(text, "alpn"));
+}
+
+static void what_is_not_mqtt_outranks_a_closed_connection(void **state)
+{
+	struct tg_mqtt_attempt a = attempt_at(SECURE);
+	char text[256];
+
+	(void) state;
+	a.frame.fault = TG_MQTT_FRAME_ORDER;
+	assert_int_equal(explain(&a, -1, false, text), TG_MQTT_CAUSE_CLOSED);
+	assert_non_null(strstr(text, "CONNACK is not its first packet"));
+	/* It says nothing of us. */
+	assert_int_equal(tg_mqtt_word(&a, -1, false), TG_MQTT_WORD_NONE);
+}
+
+static void an_address_that_is_only_remembered_is_told_as_such(void **state)
+{
+	struct tg_mqtt_attempt a = attempt_at(DIALLED);
+	char text[256];
+
+	(void) state;
+	a.tcp_errno = ECONNREFUSED;
+	a.remembered = true;
+	(void) explain(&a, -1, false, text);
+	assert_non_null(strstr(text, "(192.0.2.7, where it was last: DNS does not resolve the name): Connection refused"));
+}
+
 static void an_early_alert_is_known_by_openssl_words(void **state)
 {
 	struct tg_mqtt_attempt a = attempt_at(TCP);
@@ -271,6 +328,10 @@ int main(void)
 		cmocka_unit_test(a_tcp_connection_without_answer_is_told),
 		cmocka_unit_test(a_wrong_name_says_whose_the_certificate_is),
 		cmocka_unit_test(an_alert_about_our_certificate_is_the_brokers_refusal),
+		cmocka_unit_test(a_refused_application_protocol_leads_to_its_key),
+		cmocka_unit_test(on_port_443_the_lack_of_alpn_is_mentioned),
+		cmocka_unit_test(what_is_not_mqtt_outranks_a_closed_connection),
+		cmocka_unit_test(an_address_that_is_only_remembered_is_told_as_such),
 		cmocka_unit_test(an_early_alert_is_known_by_openssl_words),
 		cmocka_unit_test(only_what_is_said_of_us_is_a_refusal),
 		cmocka_unit_test(an_end_in_the_handshake_is_a_refusal),
