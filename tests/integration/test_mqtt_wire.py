@@ -171,16 +171,15 @@ class Outside(Bench):
 
     def test_the_end_of_a_dial_is_seen_at_once(self):
         # The library itself looks once a second whether the connection stands.
-        begun = time.monotonic()
-        for _ in range(3):
-            with self.online():
-                pass
-        good = time.monotonic() - begun
-        begun = time.monotonic()
-        for _ in range(3):
-            self.assertCause(self.refusal(free_port()), TCP, "Connection refused")
-        self.assertLess(good, 3 * 3)
-        self.assertLess(time.monotonic() - begun, 3 * 3)
+        for port, end in ((self.broker.port, "CONNECTED"), (free_port(), "CONNECT_FAILED")):
+            took = []
+            for _ in range(4):
+                with self.probe(port=port) as p:
+                    begun = time.monotonic()
+                    self.assertEqual(p.ok("connect").event().type, end)
+                    took.append(time.monotonic() - begun)
+            # On a busy machine one is slow, but not all.
+            self.assertLess(min(took), 0.7, took)
 
 
 if __name__ == "__main__":
