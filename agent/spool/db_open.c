@@ -228,7 +228,10 @@ static int start_log(struct tg_db *db)
 	mode = rc == SQLITE_ROW ? sqlite3_column_text(st, 0) : NULL;
 	if (r == 0 && (!mode || strcmp((const char *) mode, "wal") != 0))
 		r = -EIO;
-	(void) sqlite3_finalize(st);
+	/* The change of mode is a transaction, and this is its commit. */
+	rc = sqlite3_finalize(st);
+	if (r == 0)
+		r = tg_db_result(db, rc);
 	if (r < 0)
 		return r;
 	return tg_db_exec(db, db->options.full ? "PRAGMA synchronous=FULL; PRAGMA "
