@@ -259,13 +259,41 @@ static int find_or_make(struct tg_store *s, int dirfd, struct tg_fault *reterr)
 	return r < 0 ? tg_fault_set(reterr, r, "%s: %s", s->path, strerror(-r)) : 0;
 }
 
+static int rewrite(int fd)
+{
+	uint8_t piece[16384];
+	off_t at = 0;
+	ssize_t n;
+
+	while ((n = pread(fd, piece, sizeof(piece), at)) > 0) {
+		ssize_t done = pwrite(fd, piece, (size_t) n, at);
+
+		if (done <= 0)
+			return done < 0 ? -errno : -ENOSPC;
+		at += done;
+	}
+	if (n < 0 || fsync(fd) < 0)
+		return -errno;
+	return 0;
+}
+
+/*
+ * After a failed fsync the kernel may show pages of the log that the medium never got, and holds them for written: another
+ * fsync would say nothing about them. To fold such a log into the file would leave half a
+ * transaction if the power went then. So it is written over itself, which makes its pages new.
+ */
+static int rewrite_log(int dirfd)
+{
+	tg_autoclose int fd = openat(dirfd, NAME "-wal", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	return rewrite(fd);
+}
+
 static int verify_open(struct tg_store *s, struct tg_fault *reterr)
 {
-	/*
-	 * After a failed fsync the kernel may show pages that the medium never got. The log is
-	 * read back, written into the file and synced once more, then started anew, so
-	 * that nothing rests on what failed.
-	 */
+	/* Of the file itself, what failed is what the log still has: it is written once more, and the log started anew. */
 	int r = tg_db_checkpoint(s->db, true);
 
 	if (r == 0)
@@ -298,6 +326,11 @@ int tg_store_open(struct tg_store *s, bool verify, struct tg_fault *reterr)
 		return tg_fault_set(reterr, -EUCLEAN, "%s: empty", s->path);
 	}
 
+	if (verify) {
+		r = rewrite_log(dirfd);
+		if (r < 0)
+			return tg_fault_set(reterr, r, "%s-wal: %s", s->path, strerror(-r));
+	}
 	r = tg_db_open(s->path, TG_DB_EXISTING, &s->options, &s->db, reterr);
 	if (r < 0) {
 		tg_fault_prefix(reterr, "%s", s->path);
