@@ -134,6 +134,13 @@ void medium_stop(void)
 	m.dir_len = 0;
 }
 
+void medium_go_on(struct medium_log *log)
+{
+	assert(!m.log);
+	m.log = log;
+	m.dir_len = strlen(m.dir);
+}
+
 void medium_log_done(struct medium_log *log)
 {
 	for (size_t i = 0; i < log->n; i++)
@@ -239,45 +246,72 @@ static void *next(const char *name)
 	return f;
 }
 
-int open(const char *path, int flags, ...)
+static int real_openat(int dirfd, const char *path, int flags, mode_t mode)
 {
-	const char *name = within(path);
+	static int (*real)(int, const char *, int, ...);
+
+	if (!real)
+		*(void **) &real = next("openat64");
+	return real(dirfd, path, flags, mode);
+}
+
+/* @name: within the directory, "" for itself, or NULL. */
+static int open_at(int dirfd, const char *path, int flags, mode_t mode, const char *name)
+{
 	int fd, at, e = 0;
-	mode_t mode = 0;
-	va_list ap;
 
-	if (flags & O_CREAT) {
-		va_start(ap, flags);
-		mode = (mode_t) va_arg(ap, unsigned);
-		va_end(ap);
-	}
 	if (!name)
-		return openat(AT_FDCWD, path, flags, mode);
-
+		return real_openat(dirfd, path, flags, mode);
 	at = find_name(name);
 	if (*name)
-		e = fails(flags & O_CREAT && access(path, F_OK) < 0 ? MEDIUM_CREATE : MEDIUM_OPEN);
-	if (e > 0) {
-		errno = e;
+		e = fails(flags & O_CREAT && faccessat(dirfd, path, F_OK, 0) < 0 ? MEDIUM_CREATE
+										 : MEDIUM_OPEN);
+	if (e != 0) {
+		errno = e > 0 ? e : EIO;
 		return -1;
 	}
-	fd = openat(AT_FDCWD, path, flags, mode);
+	fd = real_openat(dirfd, path, flags, mode);
 	if (fd < 0 || fd >= FDS)
 		return fd;
 	if (!*name) {
 		m.fds[fd] = DIR_FD;
+	} else if (!m.log) {
+		m.fds[fd] = 0; /* it is watched, to fail */
 	} else if (at >= 0) {
 		m.fds[fd] = (int) m.names[at].file;
-	} else if (m.log) {
-		unsigned file = m.log->files++;
-
-		m.fds[fd] = (int) file;
-		set_name(name, file);
-		record_name(MEDIUM_CREATE, file, name, "");
 	} else {
-		m.fds[fd] = 0; /* it is watched, to fail */
+		m.fds[fd] = (int) m.log->files;
+		set_name(name, m.log->files);
+		record_name(MEDIUM_CREATE, m.log->files++, name, "");
 	}
 	return fd;
+}
+
+static mode_t mode_of(int flags, va_list ap)
+{
+	return flags & O_CREAT ? (mode_t) va_arg(ap, unsigned) : 0;
+}
+
+int open(const char *path, int flags, ...)
+{
+	mode_t mode;
+	va_list ap;
+
+	va_start(ap, flags);
+	mode = mode_of(flags, ap);
+	va_end(ap);
+	return open_at(AT_FDCWD, path, flags, mode, within(path));
+}
+
+int openat(int dirfd, const char *path, int flags, ...)
+{
+	mode_t mode;
+	va_list ap;
+
+	va_start(ap, flags);
+	mode = mode_of(flags, ap);
+	va_end(ap);
+	return open_at(dirfd, path, flags, mode, is_dir(dirfd) ? path : NULL);
 }
 
 int close(int fd)

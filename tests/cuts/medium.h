@@ -54,6 +54,8 @@ void medium_set_lie(enum medium_lie lie);
 /* Fills @dir with @base and records into @log, which must be zero, until medium_stop(). */
 void medium_start(struct medium_log *log, const char *dir, const struct image *base);
 void medium_stop(void);
+/* Records more into a log whose recording was stopped; nothing may have changed the directory since. */
+void medium_go_on(struct medium_log *log);
 void medium_log_done(struct medium_log *log);
 /* Operations so far; 0 when nothing is recorded. */
 size_t medium_position(void);

@@ -7,6 +7,8 @@
  * Starts the spool on what a cut, a damage or a failing medium has left,
  * drains it, and has the result judged.
  */
+#define PROBE_FINDINGS 64u
+
 struct probe {
 	struct subject_limits limits;
 	struct subject subject; /* of its own directory, used again and again */
@@ -14,7 +16,7 @@ struct probe {
 	bool altered;           /* somebody changed it: losses must be told */
 	unsigned checks;
 	/* of the last check */
-	struct verdict_finding findings[4];
+	struct verdict_finding findings[PROBE_FINDINGS];
 	bool told;
 	size_t came; /* packs and gap records */
 };
