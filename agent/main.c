@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/agent.h"
 
+#include "base/file.h"
 #include "config/load.h"
 
 #include <tidegate/identity.h>
@@ -87,8 +88,10 @@ int main(int argc, char **argv)
 		.helper = TIDEGATE_LIBEXECDIR "/tidegate-provision",
 	};
 	bool hurry = false;
-	int code = parse(argc, argv, &o);
+	int code;
 
+	tg_file_hold_standard();
+	code = parse(argc, argv, &o);
 	if (code >= 0)
 		return code;
 	/* The spool, the identity and the socket are nobody else's business. */

@@ -37,18 +37,6 @@
 #define ENROL_MAX_S 900
 #define ENROL_JOBS  16
 
-/* A descriptor that the starter has closed would be that of the next file, and progress be written into it. */
-static void hold_standard_files(void)
-{
-	int fd;
-
-	do
-		fd = open("/dev/null", O_RDWR);
-	while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd >= 0)
-		(void) close(fd);
-}
-
 /* Tokens and a claim key pass through this process: no core dumps, no debugger of the same user. */
 static void harden(void)
 {
@@ -295,7 +283,7 @@ int main(int argc, char **argv)
 	tg_cleanup(tg_config_unrefp) struct tg_config *config = NULL;
 	int code;
 
-	hold_standard_files();
+	tg_file_hold_standard();
 	if (tg_options_parse(argc, argv, &o) < 0) {
 		(void) fputs(tg_options_usage, stderr);
 		return TG_EXIT_USAGE;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/ctl/ctl.h"
 
+#include "base/file.h"
 #include "base/parse.h"
 #include "config/load.h"
 
@@ -200,8 +201,10 @@ int main(int argc, char **argv)
 		.terminal = isatty(STDOUT_FILENO),
 		.colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR"),
 	};
-	int code = take_options(&ctl, set_numbers_aside(argc, argv), argv);
+	int code;
 
+	tg_file_hold_standard();
+	code = take_options(&ctl, set_numbers_aside(argc, argv), argv);
 	if (code >= 0)
 		return code;
 	if (optind == argc) {

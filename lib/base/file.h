@@ -46,3 +46,9 @@ int tg_file_mkdirs(const char *path, mode_t mode, struct tg_fault *reterr) TG_CH
  * whoever has the directory for itself, at start-up. Returns 0 or -errno.
  */
 int tg_file_sweep(int dirfd, const char *dir, struct tg_fault *reterr) TG_CHECKED;
+
+/*
+ * Opens /dev/null in the place of standard input, output and error where the starter has closed them: the next file or
+ * device would get that number, and what is said be written into it. First of all in main(). Never fails.
+ */
+void tg_file_hold_standard(void);

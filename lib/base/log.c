@@ -2,6 +2,8 @@
 #include <tidegate/log.h>
 
 #include <errno.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -10,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <systemd/sd-journal.h>
+#include <unistd.h>
 
 #define LINE_MAX_BYTES 2048
 #define FIELDS_MAX 16
@@ -85,11 +88,29 @@ static bool stderr_is_journal(void)
 	return known;
 }
 
-/* One write() a line, so that lines of several threads do not mix. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* for both: */
+static unsigned long lost; /* lines that standard error did not take */
+
+static void tell_lost(void)
+{
+	struct pollfd ready = { .fd = STDERR_FILENO, .events = POLLOUT };
+	char line[64];
+	int n = snprintf(line, sizeof(line), "log: %lu lines are lost before this\n", lost);
+
+	if (poll(&ready, 1, 0) == 1 && ready.revents & POLLOUT &&
+	    write(STDERR_FILENO, line, (size_t) n) == n)
+		lost = 0;
+}
+
+/*
+ * One write() a line, so that lines of several threads do not mix, and one thread at a time: a pipe that has room for a line
+ * when it is looked at has it for one.
+ */
 static void to_stderr(const char *area, const char *text)
 {
 	char line[LINE_MAX_BYTES + 64];
 	int n = snprintf(line, sizeof(line), "%s: %s\n", area, text);
+	struct pollfd ready = { .fd = STDERR_FILENO, .events = POLLOUT };
 
 	if (n < 0)
 		return;
@@ -97,9 +118,16 @@ static void to_stderr(const char *area, const char *text)
 		n = sizeof(line) - 1;
 		line[n - 1] = '\n';
 	}
-	/* Nobody is left to tell when standard error fails. */
-	if (write(STDERR_FILENO, line, (size_t) n) < 0)
-		return;
+	(void) pthread_mutex_lock(&lock);
+	/*
+	 * Nobody is left to tell when standard error fails, and nobody waits for one that is not read: lines are lost,
+	 * and how many is said by the next that passes.
+	 */
+	if (poll(&ready, 1, 0) <= 0 || !(ready.revents & POLLOUT))
+		lost++;
+	else if (write(STDERR_FILENO, line, (size_t) n) == n && lost)
+		tell_lost();
+	(void) pthread_mutex_unlock(&lock);
 }
 
 void tg_log(int level, const char *area, const char *fmt, ...)
