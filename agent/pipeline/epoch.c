@@ -11,11 +11,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /*
  * `seq-epoch` holds one decimal number and a newline. Replacing it by rename
- * leaves whole files only, so anything else in it is a damaged medium or a
- * stranger's hand, and nobody knows which epochs were used. Then the new one
+ * leaves whole files only, so anything else in it is a damaged medium, a cut on
+ * a full disk or a stranger's hand, and nobody knows which epochs were used. Then the new one
  * goes a long way beyond whatever can still be read.
  */
 #define EPOCH_FILE "seq-epoch"
@@ -89,6 +90,27 @@ static int read_last(int dirfd, uint32_t at_least, uint32_t *ret, struct tg_faul
 	return 0;
 }
 
+/*
+ * On a full disk, or one without inodes, there is no second file; readings must not wait for that to end. Of these few bytes
+ * of one block a cut leaves the old number, the new one, or damage, which is leapt over.
+ */
+static int overwrite(int dirfd, const char *text, size_t len)
+{
+	tg_autoclose int fd = openat(dirfd, EPOCH_FILE, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	n = write(fd, text, len);
+	if (n < 0)
+		return -errno;
+	if ((size_t) n != len)
+		return -ENOSPC;
+	if (ftruncate(fd, (off_t) len) < 0 || fsync(fd) < 0)
+		return -errno;
+	return 0;
+}
+
 int tg_epoch_raise(const char *state_dir, uint32_t at_least, uint32_t *ret, struct tg_fault *reterr)
 {
 	tg_autoclose int dirfd = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -112,6 +134,8 @@ int tg_epoch_raise(const char *state_dir, uint32_t at_least, uint32_t *ret, stru
 
 	n = snprintf(text, sizeof(text), "%" PRIu32 "\n", last + 1);
 	r = tg_file_replace(dirfd, EPOCH_FILE, text, (size_t) n, 0640, reterr);
+	if ((r == -ENOSPC || r == -EDQUOT) && overwrite(dirfd, text, (size_t) n) == 0)
+		r = 0;
 	if (r < 0)
 		return r;
 	*ret = last + 1;
