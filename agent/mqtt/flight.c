@@ -12,7 +12,9 @@ void tg_flight_begin(struct tg_flight *f)
 
 static bool was_there(const struct tg_flight *f, uint64_t cookie)
 {
-	for (size_t i = 0; i < f->n_last; i++)
+	size_t n = f->n_last < TG_FLIGHT_MAX ? f->n_last : TG_FLIGHT_MAX;
+
+	for (size_t i = 0; i < n; i++)
 		if (f->last[i] == cookie)
 			return true;
 	return false;
@@ -58,9 +60,8 @@ bool tg_flight_ended(struct tg_flight *f)
 
 	for (size_t i = 0; i < f->n; i++) {
 		again |= f->v[i].again;
-		f->last[i] = f->v[i].cookie;
+		f->last[f->n_last++ % TG_FLIGHT_MAX] = f->v[i].cookie;
 	}
-	f->n_last = f->n;
 	f->n = 0;
 	return again;
 }

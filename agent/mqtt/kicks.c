@@ -24,9 +24,9 @@ enum tg_kicks_word tg_kicks_ended(struct tg_kicks *k, const struct tg_kicks_end 
 		k->fruitless = 0;
 	else if (blamed && e->packs)
 		k->fruitless++;
-	if (e->lasted_us >= stable_us(k))
+	if (e->lasted_us >= stable_us(k) || e->again || (e->packs && !e->acked))
 		k->short_ends = 0;
-	else if (e->by_peer && !e->excused && !e->again)
+	else if (e->by_peer && !e->excused)
 		k->short_ends++;
 
 	if (k->fruitless >= TG_SUSPECT_REFUSED_ENDS)

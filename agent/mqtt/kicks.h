@@ -14,7 +14,7 @@
  * fails.
  */
 #define TG_KICKS_RIVAL                                                                             \
-	3u /* short sessions in a row that the broker ended, without a pack that could be why */
+	3u /* short sessions in a row that the broker ended after it took packs, and without one that could be why */
 #define TG_KICKS_STABLE_US                                                                         \
 	(UINT64_C(60) * 1000 * 1000) /* a session that lasted so long has proved itself */
 /* The same while a rival is about, who stays away no longer than TG_KICKS_CAP_US if it is as polite as we are. */
@@ -45,7 +45,7 @@ struct tg_kicks_end {
 	bool unanswered; /* the other side did not acknowledge what was in flight */
 	bool excused;    /* an event or a result was in flight, which may be why */
 	bool packs;      /* packs were in flight */
-	bool again;      /* one of them at the last such end, too */
+	bool again;      /* one of them at an earlier such end, too */
 	bool acked;      /* packs were acknowledged */
 };
 /* Returns what was found out by this end, and not known before: tell it. */

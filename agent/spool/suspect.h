@@ -22,9 +22,9 @@
  *    device and stream, behind which it would break the order. Condemned packs
  *    are set aside.
  * 4. If TG_SUSPECT_HELD packs are held and none was acknowledged in between,
- *    it is not the packs: all are released, and the oldest is tried again and again
- *    (refused). Only after TG_SUSPECT_PATIENCE ends more are others tried in its
- *    stead, twice as many as the last time, should several in a row be bad.
+ *    it is not the packs: all are released, and whatever is first in line is tried
+ *    (refused). Only after TG_SUSPECT_PATIENCE ends more are packs held again, and
+ *    twice as many as the last time, should several in a row be bad.
  *
  * An end that the broker did not make says nothing, and neither does the
  * restart of the agent: all this is in memory only.

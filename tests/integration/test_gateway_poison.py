@@ -112,6 +112,45 @@ class Poison(Scenario):
         faults.told("F45", f"one pack of {len(numbers) + 1} ended {len(self.killed)} sessions, then it was set aside; "
                            "all others arrived in order")
 
+    def test_a_broker_that_kills_for_every_reading_costs_none_and_is_told_once(self):
+        self.kills_if(lambda pack: True)
+        self.start_with_backlog(packs=20)
+        self.wait_patiently("the word", lambda: self.agent.status()["link"]["problem"], 90)
+        self.assertIn("on every reading", self.agent.status()["link"]["problem"])
+        ends = len(self.killed)
+        # It goes on so for a while, and then the policy is mended.
+        self.wait_patiently("three tries more", lambda: len(self.killed) >= ends + 3)
+        spool = self.spool()
+        self.assertEqual((spool["set_aside"], spool["held"], spool["dropped"]), (0, 0, 0))
+        self.hostile.verdict = lambda topic, payload: None
+        self.wait_patiently("readings", self.packs)
+        numbers = self.stop_and_judge(set())
+        self.assertEqual(self.agent.said().count("The broker takes no readings"), 1)
+        events = [payload for topic, payload in self.hostile.acked if topic.endswith("/events") and b"readings-refused" in payload]
+        self.assertEqual(len(events), 1)
+        print(f"{len(self.killed)} sessions ended, {len(numbers)} readings arrived, none was lost", flush=True)
+
+    def test_a_pack_that_is_never_acknowledged_is_set_aside(self):
+        bad = set()
+
+        def is_the_one(pack):
+            if not bad and pack.device == "boiler" and pack.number > 20:
+                bad.add(pack.seq)
+            return pack.seq in bad
+
+        self.kills_if(is_the_one, "mute")
+        self.start_with_backlog()
+        # Three keep-alives for each of seven sessions.
+        self.wait_patiently("the pack to be set aside", lambda: self.spool()["set_aside"] == 1, 150)
+        self.wait_patiently("a session", lambda: self.agent.status()["link"]["state"] == "online")
+        numbers = self.stop_and_judge(bad)
+        self.assertLessEqual(len(self.killed), 8)
+        self.assertIn("does not answer to a message, but to later ones", self.agent.said())
+
 
 if __name__ == "__main__":
+    if "--full" in sys.argv:
+        sys.argv.remove("--full")
+    else:
+        del Poison.test_a_pack_that_is_never_acknowledged_is_set_aside  # two minutes
     main()

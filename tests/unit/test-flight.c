@@ -75,6 +75,11 @@ static void knows_what_was_in_flight_at_two_ends(void **state)
 	assert_false(tg_flight_ended(&f));
 	tg_flight_sent(&f, 9, SECOND);
 	assert_true(tg_flight_ended(&f));
+	/* Another one in between does not make it forgotten. */
+	tg_flight_sent(&f, 10, SECOND);
+	assert_false(tg_flight_ended(&f));
+	tg_flight_sent(&f, 9, SECOND);
+	assert_true(tg_flight_ended(&f));
 }
 
 static void takes_no_more_than_it_can_hold(void **state)

@@ -42,6 +42,19 @@ static void a_pack_that_was_there_each_time_is_no_other_client(void **state)
 	assert_int_equal(k.word, TG_KICKS_NOTHING);
 }
 
+static void a_broker_that_takes_nothing_is_no_other_client(void **state)
+{
+	struct tg_kicks_end first = denial;
+	struct tg_kicks k = TG_KICKS_INIT;
+
+	(void) state;
+	/* One at a time, each its first. */
+	first.again = false;
+	for (unsigned i = 1; i < TG_SUSPECT_REFUSED_ENDS; i++)
+		assert_int_equal(tg_kicks_ended(&k, &first), TG_KICKS_NOTHING);
+	assert_int_equal(tg_kicks_ended(&k, &first), TG_KICKS_READINGS);
+}
+
 static void a_bad_network_is_no_other_client(void **state)
 {
 	struct tg_kicks_end event = kick;
@@ -164,6 +177,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(short_sessions_that_the_broker_ends_mean_another_client),
 		cmocka_unit_test(a_pack_that_was_there_each_time_is_no_other_client),
+		cmocka_unit_test(a_broker_that_takes_nothing_is_no_other_client),
 		cmocka_unit_test(a_bad_network_is_no_other_client),
 		cmocka_unit_test(a_session_that_lasts_begins_anew),
 		cmocka_unit_test(a_rival_must_be_away_for_longer_than_its_longest_pause),
