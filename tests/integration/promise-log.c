@@ -73,8 +73,10 @@ static void note_write(int fd, const void *data, size_t n)
 	if (n != FRAME_HEADER || !is_log_of_spool(fd))
 		return;
 	(void) pthread_mutex_lock(&lock);
-	if (begun == 0)
+	/* Behind a commit frame that nobody synced, another transaction begins: it is not to look like one that takes long. */
+	if (begun == 0 || committed)
 		begun = boot_s();
+	committed = false;
 	if (d[4] || d[5] || d[6] || d[7])
 		committed = true;
 	(void) pthread_mutex_unlock(&lock);

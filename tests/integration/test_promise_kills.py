@@ -222,6 +222,9 @@ def random_kills(bench, options):
     early, late = max(rss[:1 + len(rss) // 4]), rss[-1]
     if late - early > GROWTH_MAX_KIB:
         found.append(f"memory has grown from {early} to {late} KiB in {len(rss)} events")
+    deaths = sum(names.count(kind) for kind in Events.fatal)
+    if figures["commits"] < deaths:
+        found.append(f"{figures['commits']} commits were synced, and {deaths} deaths survived by chance")
     if max(events.stops, default=0) > STOP_MAX:
         found.append(f"told to end, it took {max(events.stops):.1f} s")
     lockout = bench.tpm.lockout_counter()
