@@ -8,17 +8,18 @@
 #
 #   static       warnings of gcc and clang, layering, shell scripts
 #   unit         unit tests under ASan and UBSan
-#   sim          years of renewals under virtual time, in every kind of trouble
+#   sim          years of renewals, and days without a broker, under virtual time
 #   fuzz         every fuzz target for a moment, over its corpus
 #   threads      provider, mailboxes, pipeline, spool and HTTPS client under TSan
 #   integration  real peers: swtpm, mosquitto, Modbus servers, the stand-ins for AWS IoT and EST; under ASan and UBSan
-#   cuts         power cuts at a sample of all points of enrolment and rotation, with the optimised build
+#   cuts         power cuts at every point of the spool and a sample of those of enrolment and rotation; random kills under load
 #   demo         tests/demo.sh with the optimised build
 #   package      the .deb: built, looked at by lintian, installed and purged in a fresh Debian of this release
 #   trixie       Debian 13: built there, unit tests, the demo with each OpenSSL provider, EST with the packaged one
 #   machine      (--machine) buses on the kernel's own interfaces, in an arm64 Debian 12 under qemu, made in build/machine
 #
-# --full makes fuzzing and simulation longer, cuts the power at every point and rotates for an hour. Logs stay in build/logs.
+# --full makes fuzzing and simulation longer, cuts the power at every point, kills 2,000 times and rotates for an hour. Logs stay in
+# build/logs; tests/reliability.py --write makes doc/reliability.md of them.
 
 set -u
 . "$(dirname "$0")/lib.sh"
@@ -28,7 +29,7 @@ while [ $# -gt 0 ]; do
 	case $1 in
 	--machine) machine=yes ;;
 	--full) full=yes ;;
-	-*) sed -n '4,23s/^# \{0,1\}//p' "$0" && exit 2 ;;
+	-*) sed -n '4,24s/^# \{0,1\}//p' "$0" && exit 2 ;;
 	*) rings+=("$1") ;;
 	esac
 	shift
@@ -84,7 +85,9 @@ ring_sim() {
 	[ $full = no ] || longer=(--full)
 	step "sim: build" configure release &&
 		step "sim: renewals" build/release/tests/sim/sim-renewal "${longer[@]}" &&
-		grep -E '^(  life|[0-9]+ gateways)' "$logs/sim--renewals.log" | sed 's/^ */         /'
+		grep -E '^(  life|[0-9]+ gateways)' "$logs/sim--renewals.log" | sed 's/^ */         /' &&
+		step "sim: outage" build/release/tests/sim/sim-outage "${longer[@]}" &&
+		grep -E '^  .*(per reading|by the spool alone)' "$logs/sim--outage.log" | sed 's/^ */         /'
 }
 
 ring_fuzz() {
@@ -152,7 +155,9 @@ ring_cuts() {
 	TIDEGATE_BUILD=$top/build/release step "cuts: power" tests/integration/test_power_cut.py "${more[@]}" &&
 		say "         $(grep -E '^[0-9]+ cuts: ' "$logs/cuts--power.log")" || return 1
 	[ $full = no ] || more=(--full)
-	TIDEGATE_BUILD=$top/build/release step "cuts: EST" tests/integration/test_provision_est_cuts.py "${more[@]}"
+	TIDEGATE_BUILD=$top/build/release step "cuts: EST" tests/integration/test_provision_est_cuts.py "${more[@]}" &&
+		step "cuts: spool" build/release/tests/cuts/spool-cuts "${more[@]}" &&
+		TIDEGATE_BUILD=$top/build/release step "cuts: kills" tests/integration/test_promise_kills.py "${more[@]}"
 }
 
 ring_demo() {
