@@ -340,12 +340,12 @@ static int start(struct tg_agent *a, struct tg_fault *reterr)
 	return r;
 }
 
-/* While the disk takes nothing, the broker may: a last chance for packs that would end with the process. */
+/* What the disk does not take the broker may: a last chance for packs that would end with the process. */
 static void leave_to_broker(struct tg_agent *a)
 {
 	uint64_t until = tg_clock_boot_us() + BROKER_STOP_US, now;
 
-	if (!a->spool || !a->link || a->link_report.state != TG_LINK_ONLINE)
+	if (!a->spool || !a->link || a->link_report.state != TG_LINK_ONLINE || tg_spool_commit(a->spool) < 0)
 		return;
 	while (tg_spool_stranded(a->spool) > 0 && (now = tg_clock_boot_us()) < until)
 		tg_clock_sleep_until(now + BROKER_LOOK_US);
@@ -357,7 +357,7 @@ static void leave_to_broker(struct tg_agent *a)
  */
 static bool stop(struct tg_agent *a, bool *ret_kept)
 {
-	uint64_t until = tg_clock_boot_us() + STOP_US, now;
+	uint64_t until = tg_clock_boot_us() + STOP_US, link_until, now;
 	bool clean = true;
 
 	(void) sd_notify(0, "STOPPING=1\nSTATUS=stopping: committing what is not acknowledged");
@@ -365,9 +365,11 @@ static bool stop(struct tg_agent *a, bool *ret_kept)
 	a->verbs = tg_verbs_free(a->verbs);
 	a->keeper = tg_keeper_free(a->keeper);
 	clean &= tg_fleet_stop(a->fleet, FLEET_STOP_US) == 0;
+	link_until = tg_clock_boot_us() + LINK_STOP_US;
 	leave_to_broker(a);
+	now = tg_clock_boot_us();
 	if (a->link)
-		clean &= tg_link_stop(a->link, LINK_STOP_US) == 0;
+		clean &= tg_link_stop(a->link, link_until > now ? link_until - now : 0) == 0;
 	/* What the others left of their time is the spool's: its last commit is what matters. */
 	now = tg_clock_boot_us();
 	if (a->spool)

@@ -45,6 +45,7 @@ enum msg_type {
 	MSG_EVENT_DONE,
 	MSG_DROPPED_TOLD,
 	MSG_LIST_ASIDE,
+	MSG_COMMIT,
 	MSG_STOP
 };
 
@@ -66,8 +67,8 @@ struct msg {
 struct tg_spool {
 	struct tg_mailbox *mail;
 	size_t mail_bytes; /* of packs in the mailbox; atomic */
-	size_t stranded;   /* packs that the disk does not take; atomic */
-	bool failing;      /* it does not take any; atomic */
+	size_t stranded;   /* packs that only memory has; atomic, as the next two are */
+	uint64_t commits_asked, commits_tried;
 	pthread_t thread;
 	bool started;
 	uint64_t last_seq;      /* in the file as it was found */
@@ -81,6 +82,7 @@ struct tg_spool {
 	struct tg_mailbox *events; /* NULL: nobody publishes them yet */
 	unsigned session;
 	uint64_t out_retry_us;
+	uint64_t commits_seen;
 	bool running, stopping;
 	tg_spool_state_fn changed;
 	void *user;
@@ -263,6 +265,10 @@ static void on_message(struct tg_spool *s, struct msg *m, uint64_t now_us)
 		m->fn(s->user, m->number,
 		      tg_store_db(s->disk.store) ? tg_spool_read_aside(tg_store_db(s->disk.store)) : NULL);
 		break;
+	case MSG_COMMIT:
+		s->queue.urgent = true;
+		s->commits_seen = m->number;
+		break;
 	case MSG_STOP:
 		s->stopping = true;
 		break;
@@ -340,7 +346,7 @@ static void turn(struct tg_spool *s)
 		report(s, now);
 
 	__atomic_store_n(&s->stranded, s->queue.dirty, __ATOMIC_RELAXED);
-	__atomic_store_n(&s->failing, s->disk.error != 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->commits_tried, s->commits_seen, __ATOMIC_RELEASE);
 	again = earlier(again, tg_queue_flush_us(&s->queue, now));
 	again = earlier(again, tg_disk_due_us(&s->disk));
 	(void) tg_mailbox_wait(s->mail, earlier(again, s->report_us));
@@ -514,10 +520,20 @@ int tg_spool_list_aside(struct tg_spool *s, uint64_t client, tg_spool_aside_fn f
 	return tg_mailbox_post(s->mail, &(struct msg){ .type = MSG_LIST_ASIDE, .number = client, .fn = fn });
 }
 
+int tg_spool_commit(struct tg_spool *s)
+{
+	uint64_t asked = __atomic_load_n(&s->commits_asked, __ATOMIC_RELAXED) + 1;
+	int r = tg_mailbox_post(s->mail, &(struct msg){ .type = MSG_COMMIT, .number = asked });
+
+	if (r == 0)
+		__atomic_store_n(&s->commits_asked, asked, __ATOMIC_RELAXED);
+	return r;
+}
+
 size_t tg_spool_stranded(struct tg_spool *s)
 {
-	if (!__atomic_load_n(&s->failing, __ATOMIC_RELAXED))
-		return 0;
+	if (__atomic_load_n(&s->commits_tried, __ATOMIC_ACQUIRE) != __atomic_load_n(&s->commits_asked, __ATOMIC_RELAXED))
+		return SIZE_MAX;
 	return __atomic_load_n(&s->stranded, __ATOMIC_RELAXED) + tg_mailbox_count(s->mail);
 }
 

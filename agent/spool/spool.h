@@ -126,7 +126,9 @@ typedef void (*tg_spool_aside_fn)(void *user, uint64_t client, struct tg_spool_a
 int tg_spool_list_aside(struct tg_spool *s, uint64_t client, tg_spool_aside_fn fn) TG_CHECKED;
 /* The cloud knows of so many of the dropped packs; kept in the file. */
 int tg_spool_dropped_told(struct tg_spool *s, uint64_t total) TG_CHECKED;
-/* Messages that nothing but memory has while the medium refuses writes; 0 while it takes them. A glimpse. Never fails. */
+/* Writes at once what only memory has. 0 or -EAGAIN. */
+int tg_spool_commit(struct tg_spool *s) TG_CHECKED;
+/* How much only memory has, once the last tg_spool_commit() has been carried out; before that, not 0. Never fails. */
 size_t tg_spool_stranded(struct tg_spool *s);
 /*
  * Commits what is not acknowledged, closes, ends the thread. Waits at most @timeout_us; returns 0 when all is on stable

@@ -32,6 +32,12 @@ def memory_kib(pid):
         return int(re.search(r"^Anonymous: +(\d+) kB$", file.read(), re.M)[1])
 
 
+def plain(pid):
+    """Whether the agent was built without a sanitizer, which keeps freed memory, and takes many times as long."""
+    with open(f"/proc/{pid}/maps", encoding="ascii") as file:
+        return not re.search(r"lib[at]san", file.read())
+
+
 class Drain(Scenario):
     EVERY = "100ms"
 
@@ -64,8 +70,9 @@ class Drain(Scenario):
         grown = memory_kib(self.agent.process.pid) - memory
         rate = packs * READINGS / took
         self.assertGreater(packs, PACKS / 2, "it had drained before it was looked at")
-        self.assertGreater(rate, FLOOR)
-        self.assertLess(grown, 4096, "kB of memory for the backlog")
+        if plain(self.agent.process.pid):
+            self.assertGreater(rate, FLOOR)
+            self.assertLess(grown, 4096, "kB of memory for the backlog")
         self.wait("the last pack", lambda: last in self.subscriber.numbers())
         arrived = self.subscriber.packs()
         self.assert_in_order(arrived)
@@ -120,10 +127,12 @@ class Start(Scenario):
         full = [self.start_takes() for _ in range(3)]
         self.agent.start()
         self.assertGreater(self.agent.status()["spool"]["disk_packs"], MILLION)
+        optimised = plain(self.agent.process.pid)
         serves, polls, memory = ([min(times[i] for times in runs) for runs in (none, full)] for i in range(3))
         self.assertLess(serves[1], serves[0] + 0.3)
         self.assertLess(polls[1], polls[0] + 0.5)
-        self.assertLess(memory[1], memory[0] + 1024)
+        if optimised:
+            self.assertLess(memory[1], memory[0] + 1024)
         print(f"start with none / a million packs: socket {serves[0]:.2f} / {serves[1]:.2f} s, "
               f"first reading {polls[0]:.2f} / {polls[1]:.2f} s, memory {memory[0]} / {memory[1]} kB")
 

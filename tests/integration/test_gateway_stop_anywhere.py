@@ -243,7 +243,7 @@ class Anywhere(Scenario):
         self.assertEqual(self.agent.stop(), 1)
         self.assertLess(time.monotonic() - begin, PROMISED + BUSY)
         lost = re.search(r"(\d+) packs are lost, which neither the disk nor the broker has taken", self.agent.said())
-        self.assertGreaterEqual(int(lost[1]), 20)
+        self.assertGreaterEqual(int(lost[1]), 1)
         self.watch.end()
 
 
