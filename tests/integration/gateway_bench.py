@@ -205,6 +205,8 @@ class Broker:
     @address: where it listens; @wrap: what its command is put behind, as a program that enters a namespace.
     """
 
+    EXTRA = ""      # more of its configuration
+
     def __init__(self, directory, cloud, address="127.0.0.1", wrap=(), names=("localhost",)):
         self.dir = os.path.join(directory, "broker")
         os.makedirs(self.dir)
@@ -230,7 +232,7 @@ class Broker:
                       "max_inflight_messages 0\n"
                       # The subscriber's session is kept over a kill -9, so that it misses nothing.
                       f"persistence true\npersistence_location {self.dir}/\nautosave_on_changes true\n"
-                      "autosave_interval 1\n")
+                      "autosave_interval 1\n" + self.EXTRA)
         self.process = Process(self.dir + "/output", *self.wrap, "/usr/sbin/mosquitto", "-c", self.dir + "/conf")
         wait_for("mosquitto", self.listens)
         if self.subscriber:

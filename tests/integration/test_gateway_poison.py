@@ -5,7 +5,7 @@
 import sqlite3
 import sys
 
-from gateway_bench import FAKES, Modbus, Pack, Scenario, main
+from gateway_bench import FAKES, Broker, Modbus, Pack, Scenario, main, read_text
 
 import faults
 
@@ -146,6 +146,42 @@ class Poison(Scenario):
         numbers = self.stop_and_judge(bad)
         self.assertLessEqual(len(self.killed), 8)
         self.assertIn("does not answer to a message, but to later ones", self.agent.said())
+
+
+class LargePack(Scenario):
+    """mosquitto, which ends the connection of who sends it more than max_packet_size."""
+
+    LIMIT = 5000
+    POINTS = 100
+
+    def add_devices(self):
+        super().add_devices()
+        plant = self.part(Modbus(self.dir, "large"))
+        # Polled once: one pack, which is too large.
+        self.add_device("archive", plant, {f"{'a-very-long-name-of-a-point-in-the-archive-of-this-plant'}-{i}": "holding 3 int16"
+                                           for i in range(self.POINTS)}, every="1h")
+
+    def make_cloud(self):
+        Broker.EXTRA = f"max_packet_size {self.LIMIT}\n"
+        self.addCleanup(setattr, Broker, "EXTRA", "")
+        super().make_cloud()
+
+    def test_a_pack_that_is_too_large_for_mosquitto_is_set_aside(self):
+        self.agent.start()
+
+        def set_aside():
+            if self.agent.status()["link"]["state"] == "offline":
+                self.assertEqual(self.agent.ctl("reload")[0], 0)
+            return self.agent.status()["spool"]["set_aside"] == 1
+        self.wait("the pack to be set aside", set_aside, 90)
+        self.wait_online()
+        polls = self.agent.device("boiler")["polls"]
+        self.wait("the others", lambda: len({p.seq for p in self.subscriber.packs("boiler")}) >= polls)
+        self.assertEqual(self.subscriber.packs("archive"), [])
+        self.assert_in_order(self.subscriber.packs("boiler"))
+        event, = self.wait("the event", lambda: self.subscriber.events("pack-set-aside"))
+        self.assertEqual((event["packs"], event["device"]), (1, "archive"))
+        self.assertGreaterEqual(read_text(self.broker.log).count("oversize packet"), 1)
 
 
 if __name__ == "__main__":
