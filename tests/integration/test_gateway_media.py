@@ -94,8 +94,10 @@ class Media(BusScenario):
 
     def back(self):
         since = self.spool()["error_s"]
-        self.wait("the medium to take readings", lambda: not self.spool()["error"] and self.spool()["memory_packs"] < 20, AGAIN_S)
-        self.taking()
+        rows = self.spool()["disk_packs"]
+        self.wait("the medium to take readings", lambda: not self.spool()["error"], AGAIN_S)
+        # What has waited in memory, and what is read now.
+        self.wait("packs on the disk", lambda: self.spool()["disk_packs"] >= rows + 20, AGAIN_S)
         return since
 
     def accounted(self):
