@@ -4,6 +4,7 @@
 #include "agent/pack/stored.h"
 #include "base/clock.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define AGE_US        (60 * TG_US_PER_S)
@@ -83,8 +84,10 @@ static int expire(struct tg_disk *d)
 	return tg_disk_drop_oldest(d, &drop, "max-age is reached");
 }
 
-/* All has been sent, says the queue, but the file says that rows are left: then its tree hides
- * some. */
+/*
+ * All has been sent, says the queue, but the file says that rows are left. If so, its tree hides some, from reads or from
+ * deletes, also when its pages look right: they come from a repaired file.
+ */
 static int audit(struct tg_disk *d)
 {
 	const struct tg_queue *q = d->queue;
@@ -100,9 +103,7 @@ static int audit(struct tg_disk *d)
 	if (r < 0)
 		return r;
 	tg_disk_look(d);
-	if (d->counts.rows > 0)
-		tg_queue_row_added(d->queue, 1);
-	return 0;
+	return d->counts.rows > 0 ? -EUCLEAN : 0;
 }
 
 static int fold_log(struct tg_disk *d)

@@ -194,6 +194,8 @@ void tg_queue_file_replaced(struct tg_queue *q)
 			q->dirty++;
 	}
 	q->urgent = q->dirty > 0;
+	/* Also rows that the old one had hidden before the cursor. */
+	tg_queue_row_added(q, 1);
 }
 
 typedef struct tg_item *(*walk_fn)(const struct tg_ring *r, const struct tg_item *i);

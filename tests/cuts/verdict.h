@@ -54,8 +54,12 @@ struct verdict_case {
 	size_t cut;
 	const struct verdict_arrival *arrivals; /* of one session, in order, all acknowledged */
 	size_t n;
-	bool ended;   /* the drain came to its end */
-	bool altered; /* somebody changed bytes of the file: losses are allowed if they are told */
+	bool ended; /* the drain came to its end */
+	/*
+	 * Somebody changed bytes of the file: losses are allowed if they are told, and so is the order: packs that an altered tree
+	 * has hidden, from reads or from deletes, come late or once more when it is repaired.
+	 */
+	bool altered;
 	bool damaged; /* the same, before the ledger was begun: what can be lost is not promised in it */
 	bool told;                   /* the spool says that there was damage */
 	uint64_t rows;               /* that the file said it had */

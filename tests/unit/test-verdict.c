@@ -326,6 +326,21 @@ static void wants_losses_of_an_altered_file_told(void **state)
 	b.c.altered = true;
 	miss(&b, 3);
 	finds(&b, VERDICT_LOST, 3);
+	/* Packs that a damaged tree has hidden may come late. */
+	setup(&b);
+	b.c.altered = b.c.told = true;
+	b.arrivals[4] = arrival(7);
+	b.arrivals[6] = arrival(5);
+	finds_nothing(&b);
+	setup(&b);
+	b.c.altered = b.c.told = true;
+	b.arrivals[b.c.n++] = arrival(20);
+	finds_nothing(&b);
+	setup(&b);
+	b.c.altered = true;
+	b.arrivals[4] = arrival(7);
+	b.arrivals[6] = arrival(5);
+	finds(&b, VERDICT_DISORDER, 5);
 	/* But altered bytes are never sent. */
 	setup(&b);
 	b.c.altered = b.c.told = true;
