@@ -4,11 +4,13 @@
 #include "base/clock.h"
 
 #include <assert.h>
+#include <sqlite3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SMALL 10u   /* readings of a pack of some 150 bytes */
-#define LARGE 1000u /* of one of some 13 kB */
+#define LARGE 1000u /* of one of some 12 kB */
 #define DAY   (86400 * TG_US_PER_S)
 #define FULL_LOG                                                                                   \
 	24u /* commits of one large pack each that make SQLite fold its log, and begin it anew */
@@ -53,6 +55,34 @@ static void fill_60(struct subject *s)
 static void fill_200(struct subject *s)
 {
 	fill(s, 200);
+}
+
+/* The same as the release before has left it: schema 2, which knew no events. */
+static void fill_old(struct subject *s)
+{
+	char path[128];
+	sqlite3 *h = NULL;
+
+	fill(s, 60);
+	(void) snprintf(path, sizeof(path), "%s/spool.db", s->dir);
+	assert(sqlite3_open_v2(path, &h, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK);
+	assert(sqlite3_exec(h,
+			    "PRAGMA locking_mode=EXCLUSIVE; DROP TABLE event; DELETE FROM counter "
+			    "WHERE name NOT IN"
+			    " ('schema', 'appended', 'removed', 'dropped', 'set_aside');"
+			    "UPDATE counter SET value = 2 WHERE name = 'schema'; PRAGMA "
+			    "user_version = 2",
+			    NULL, NULL, NULL) == SQLITE_OK);
+	assert(sqlite3_close(h) == SQLITE_OK);
+}
+
+/* The first start of this release. */
+static void upgrade(struct subject *s)
+{
+	open_it(s);
+	assert(s->disk.error == 0);
+	subject_put(s, 3, SMALL);
+	subject_turns(s, 2);
 }
 
 /* Acknowledgements come, and rows go in bulk. */
@@ -124,6 +154,7 @@ static void overflow(struct subject *s)
 	}
 	subject_down(s);
 	subject_turns(s, 2);
+	assert(s->disk.error != 0 || s->disk.counts.dropped > 0);
 }
 
 /* Packs that were read at @boot_us. */
@@ -167,6 +198,7 @@ static void expire(struct subject *s)
 		s->now += 61 * TG_US_PER_S;
 	}
 	subject_turns(s, 2);
+	assert(s->disk.error != 0 || s->disk.counts.dropped > 0);
 }
 
 static void set_aside(struct subject *s)
@@ -197,8 +229,8 @@ static void fill_log(struct subject *s)
 static void fill_half_log(struct subject *s)
 {
 	open_it(s);
-	for (unsigned i = 0; i < 75; i++) {
-		subject_put(s, 1, LARGE);
+	for (unsigned i = 0; i < 40; i++) {
+		subject_put(s, 3, LARGE);
 		subject_turn(s);
 	}
 	subject_kill(s);
@@ -207,9 +239,12 @@ static void fill_half_log(struct subject *s)
 /* All is sent: the file shrinks. */
 static void shrink(struct subject *s)
 {
+	uint64_t before;
+
 	open_it(s);
+	before = s->disk.file_bytes;
 	subject_up(s, 64);
-	for (unsigned i = 0; i < 8; i++) {
+	for (unsigned i = 0; i < 14; i++) {
 		subject_turn(s);
 		(void) subject_take(s);
 		subject_ack(s, 64);
@@ -218,6 +253,7 @@ static void shrink(struct subject *s)
 	subject_turns(s, 3);
 	subject_down(s);
 	subject_turn(s);
+	assert(s->disk.error != 0 || s->disk.file_bytes < before / 2);
 }
 
 static void restart(struct subject *s)
@@ -323,9 +359,10 @@ const struct script scripts[] = {
 	{ .name = "max-age", .limit = thirty_days, .prepare = grow_old, .run = expire },
 	{ .name = "set aside", .prepare = fill_60, .run = set_aside },
 	{ .name = "log folded", .run = fill_log, .large = true, .every = 8 },
-	{ .name = "shrink", .prepare = fill_half_log, .run = shrink, .large = true, .every = 16 },
+	{ .name = "shrink", .prepare = fill_half_log, .run = shrink, .large = true, .every = 6 },
 	{ .name = "stop and start", .prepare = fill_60, .run = restart },
 	{ .name = "durability changed", .prepare = fill_60, .run = change_mode },
+	{ .name = "upgrade of the schema", .prepare = fill_old, .run = upgrade, .quick = true },
 	{ .name = "repair", .prepare = damage, .run = repair, .damaged = true },
 	{ .name = "durability = normal", .limit = normal, .run = loosely },
 };

@@ -221,7 +221,7 @@ struct tg_parcel *subject_parcel(uint64_t seq, size_t points)
 			.unit = "Cel",
 			.reason = "",
 			.value = { .type = TG_VALUE_REAL,
-				   .real = (double) seq * 1000 + (double) i / 1024 },
+				   .real = (double) (seq * 1000 + i) * 1.6180339887498949 },
 			.boot_us = 1000 + seq,
 		};
 	}
