@@ -289,7 +289,8 @@ static void a_power_cut_in_the_upgrade_leaves_the_old_file_or_the_new_one(void *
 		}
 		cuts += 2 * operations;
 	}
-	print_message("%ld cuts in upgrades\n", cuts);
+	printf("FAULT F43: %ld cuts in upgrades of the spool: the old file or the new one, with every row\n",
+	       cuts);
 }
 
 /* --- the shelf, on the disk ----------------------------------------------------------------------------------------- */
