@@ -338,7 +338,7 @@ int tg_db_open(const char *path, enum tg_db_kind kind, const struct tg_db_option
 	int rc, r;
 
 	if (!db)
-		return -ENOMEM;
+		return tg_fault_set(reterr, -ENOMEM, "out of memory");
 	db->options = *o;
 	rc = sqlite3_open_v2(path, &db->h,
 			     SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |

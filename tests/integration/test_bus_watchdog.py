@@ -102,7 +102,7 @@ class Watchdog(BusScenario):
         self.hold(tid)
         try:
             self.wait(f"the watchdog to be hungry for {name or 'the loop'}", lambda: self.notified.hungry() > 4, limit + 10)
-            hungry = self.notified.meals[-1] - held
+            hungry = max(0, self.notified.meals[-1] - held)
             if word:
                 self.wait("the name", lambda: f"stuck: {word}" in self.notified.lines[-1])
                 self.assertEqual(self.status()["stuck"], word)
