@@ -25,7 +25,7 @@
 #define LINK_STOP_US                                                                               \
 	(2500 * TG_US_PER_MS) /* with the rest below: SIGTERM to exit in five seconds */
 #define STOP_US       (4700 * TG_US_PER_MS)
-#define BROKER_STOP_US (700 * TG_US_PER_MS) /* for what the disk does not take */
+#define BROKER_STOP_US (1000 * TG_US_PER_MS) /* for what the disk does not take */
 #define BROKER_LOOK_US (5 * TG_US_PER_MS)
 #define FLEET_STOP_US (1000 * TG_US_PER_MS)
 #define SPOOL_STOP_US (1000 * TG_US_PER_MS) /* at least */
