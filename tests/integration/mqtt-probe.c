@@ -26,7 +26,7 @@
  *
  *	connect | subscribe FILTER | publish COOKIE TOPIC TEXT | fill COOKIE TOPIC BYTES |
  *disconnect MS | free | new sockopt (options of Paho's socket) | counts (overrides reached) |
- *outside (the same calls from here) | fds | quit
+ *outside (the same calls from here) | stall MS | stalls | fds | quit
  */
 #define LINE_MAX_BYTES 4096
 #define SLOTS          128
@@ -189,7 +189,7 @@ static void print_fds(void)
 	printf("= %u\n", n);
 }
 
-static atomic_uint stall_ms;
+static atomic_uint stall_ms, stalls;
 
 static void on_trace(enum MQTTASYNC_TRACE_LEVELS level, char *message)
 {
@@ -199,8 +199,10 @@ static void on_trace(enum MQTTASYNC_TRACE_LEVELS level, char *message)
 	/* Written for each ready socket, with Paho's lock held. */
 	if (strstr(message, "m->c->connect_state"))
 		ms = atomic_exchange(&stall_ms, 0);
-	if (ms)
-		(void) poll(NULL, 0, (int) ms);
+	if (!ms)
+		return;
+	atomic_fetch_add(&stalls, 1);
+	(void) poll(NULL, 0, (int) ms);
 }
 
 static void stall(const char *ms)
@@ -283,6 +285,8 @@ static bool run(struct probe *p, char *line)
 		call_from_outside(p->o.port);
 	else if (strcmp(word, "stall") == 0)
 		stall(line);
+	else if (strcmp(word, "stalls") == 0)
+		printf("= %u\n", atomic_load(&stalls));
 	else if (strcmp(word, "fds") == 0)
 		print_fds();
 	else if (!run_session(p, word, line ? line : word + strlen(word)))

@@ -62,7 +62,7 @@ class Portal(Scenario):
 
 
 class Flood(Scenario):
-    COUNT = 12000
+    COUNT = 8000
     RSS_KIB = 32 << 10
 
     def add_devices(self):
