@@ -170,7 +170,7 @@ class Anywhere(Scenario):
         self.disk.say(error=ENOSPC)
         self.pause(2)
         # One that is slower than the readings come cannot take them all at the end.
-        self.wait("the broker to keep up", lambda: self.agent.status()["spool"]["memory_packs"] <= 3)
+        self.wait("the broker to keep up", lambda: self.agent.status()["spool"]["in_flight"] <= 3)
         yield
         self.disk.say()
 

@@ -179,6 +179,22 @@ static void a_name_cannot_share_more_than_there_is(void **state)
 	assert_int_equal(read_back(&b, b.len, &q), -EBADMSG);
 }
 
+static void a_name_with_a_nul_inside_is_refused(void **state)
+{
+	tg_cleanup(tg_parcel_unrefp) struct tg_parcel *p = ordinary(), *q = NULL;
+	tg_cleanup(tg_buffer_done) struct tg_buffer b = stored_of(p);
+	/* temperature-59 is said as 13 bytes of the name before, and one more. */
+	char *last = memmem(b.data, b.len,
+			    "\x0d\x01"
+			    "9",
+			    3);
+
+	(void) state;
+	assert_non_null(last);
+	last[2] = '\0';
+	assert_int_equal(read_back(&b, b.len, &q), -EBADMSG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -189,6 +205,7 @@ int main(void)
 		cmocka_unit_test(every_shortened_or_longer_one_is_refused),
 		cmocka_unit_test(a_changed_byte_gives_an_error_or_some_pack),
 		cmocka_unit_test(a_name_cannot_share_more_than_there_is),
+		cmocka_unit_test(a_name_with_a_nul_inside_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
