@@ -49,11 +49,11 @@ trap end_processes EXIT
 # --- helpers --------------------------------------------------------------------------------------------------------------
 
 configure() { cmake --preset "$1" && cmake --build --preset "$1" -j "$jobs"; }
-# What passing tests say is kept for tests/reliability.py.
-tests_of() { # PRESET LABEL [ctest options]
-	local preset=$1 label=$2
-	shift 2
-	ctest --test-dir "build/$preset" -L "$label" --no-tests=error --output-on-failure --output-junit "$logs/$label--tests.xml" \
+# What passing tests say is kept for tests/reliability.py, under the name of the step's log.
+tests_of() { # PRESET LABEL STEP [ctest options]
+	local preset=$1 label=$2 name=$3
+	shift 3
+	ctest --test-dir "build/$preset" -L "$label" --no-tests=error --output-on-failure --output-junit "$logs/$label--$name.xml" \
 		--test-output-size-passed 65536 "$@"
 }
 count_of() { grep -hoE '[0-9]+ tests failed out of [0-9]+' "$logs/$1.log" | tail -1; }
@@ -77,7 +77,7 @@ ring_static() {
 
 ring_unit() {
 	step "unit: build with ASan and UBSan" configure debug &&
-		step "unit: tests" tests_of debug unit -j "$jobs" && say "         $(count_of unit--tests)"
+		step "unit: tests" tests_of debug unit tests -j "$jobs" && say "         $(count_of unit--tests)"
 }
 
 ring_sim() {
@@ -120,16 +120,17 @@ ring_threads() {
 ring_integration() {
 	install_step "${bench_packages[@]}" "${est_packages[@]}" tpm2-openssl || return 1
 	step "integration: build with ASan and UBSan" configure debug || return 1
-	step "integration: tests" tests_of debug integration --repeat until-pass:2 -j $((jobs + jobs / 2)) || return 1
+	step "integration: tests" tests_of debug integration tests --repeat until-pass:2 -j $((jobs + jobs / 2)) || return 1
 	say "         $(count_of integration--tests)"
 	grep -F '***' "$logs/integration--tests.log" | sed 's/^/          failed once: /' || true
 	bounds || return 1
 	[ $full = no ] || full_hour
 }
 
-# With the optimised build: a sanitizer takes many times the memory that is allowed here.
+# With the optimised build: a sanitizer takes many times the memory that is allowed here, and has threads of its own.
 bounds() {
 	step "integration: optimised build" configure release &&
+		step "integration: exhaustion" tests_of release integration exhaustion --repeat until-pass:2 -R '^bus-(exhaustion|watchdog)$' &&
 		step "integration: bounds of an enrolment" /usr/bin/python3 tests/integration/test_provision_bounds.py \
 			build/release/provisioning/tidegate-provision --full --memory 20 &&
 		sed -nE 's/(.*[^0-9])?(([0-9]+ spoilt answers in [0-9]+ s|the most memory of a run was).*)/         \2/p' \
