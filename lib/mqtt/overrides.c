@@ -40,7 +40,8 @@
  *	SSL_ctrl()	sends no address as a server name (RFC 6066 section 3)
  *	SSL_read()	keeps whether it was the broker that ended the connection, and
  *			when it was last heard; lets no packet pass that no broker
- *			may send (frame.c): Paho would make room for 256 MiB
+ *			may send, and no message whole that Paho would make room of
+ *			256 MiB for (frame.c)
  *	SSL_write()	when CONNECT cannot be written because the broker has
  *			hung up, reads the alert that says why
  *
@@ -65,6 +66,7 @@ static atomic_uint seen_connect, seen_getaddrinfo, seen_getsockopt, seen_ssl_ctx
 /* Two at a time; the caller of MQTTAsync_destroy() may be a third, and one that is being replaced a
  * fourth. */
 #define THREADS_MAX 16
+#define SWALLOW     4096 /* bytes that are read at a time where none of them is Paho's */
 static pid_t threads[THREADS_MAX];
 static unsigned threads_n;
 /* The attempt that this thread of Paho's is at: its id, as the attempt may be gone. */
@@ -418,36 +420,80 @@ static void note_end(SSL *ssl, int r)
 	errno = error;
 }
 
-/* Returns whether Paho may have these bytes. */
-static bool admit(SSL *ssl, const void *data, size_t len)
+static struct tg_mqtt_attempt *find_descriptor(int fd)
 {
-	int fd = SSL_get_fd(ssl);
+	for (struct tg_mqtt_attempt *a = registry; a; a = a->next)
+		if (a->fd == fd)
+			return a;
+	return NULL;
+}
+
+/* Bytes that come next and are not for Paho; 0: none. */
+static size_t to_swallow(SSL *ssl)
+{
 	struct tg_mqtt_attempt *a;
-	bool good = true;
+	size_t n = 0;
 
 	(void) pthread_mutex_lock(&registry_lock);
-	for (a = registry; a; a = a->next) {
-		if (a->fd != fd)
-			continue;
+	a = find_descriptor(SSL_get_fd(ssl));
+	if (a && a->frame.left == 0)
+		n = a->frame.skip;
+	(void) pthread_mutex_unlock(&registry_lock);
+	return n;
+}
+
+/* Leaves in @data what Paho may have of it. Returns how many bytes, or -1: the connection is to end. */
+static int admit(SSL *ssl, void *data, size_t len)
+{
+	struct tg_mqtt_attempt *a;
+	int r = (int) len;
+
+	(void) pthread_mutex_lock(&registry_lock);
+	a = find_descriptor(SSL_get_fd(ssl));
+	if (a) {
 		a->heard_us = tg_clock_boot_us();
-		good = tg_mqtt_frame_feed(&a->frame, data, len);
+		r = (int) tg_mqtt_frame_pass(&a->frame, data, len);
+		if (a->frame.fault)
+			r = -1;
 	}
 	(void) pthread_mutex_unlock(&registry_lock);
-	return good;
+	return r;
+}
+
+/* One read of the connection. Returns what SSL_read() would; with *@ret_again what came was not for Paho. */
+static int read_for_paho(SSL *ssl, void *data, int len, bool *ret_again)
+{
+	uint8_t rest[SWALLOW];
+	size_t swallow = to_swallow(ssl);
+	int r;
+
+	*ret_again = false;
+	if (swallow) {
+		data = rest;
+		len = (int) (swallow < sizeof(rest) ? swallow : sizeof(rest));
+	}
+	r = next_ssl_read(ssl, data, len);
+	if (r <= 0) {
+		note_end(ssl, r);
+		return r;
+	}
+	r = admit(ssl, data, (size_t) r);
+	*ret_again = r == 0;
+	return r < 0 ? 0 : r; /* 0: to Paho, the end of the connection */
 }
 
 EXPORTED int SSL_read(SSL *ssl, void *data, int len)
 {
-	bool paho = from_paho(__builtin_return_address(0));
-	int r = next_ssl_read(ssl, data, len);
+	bool again;
+	int r;
 
-	if (!paho)
-		return r;
+	if (!from_paho(__builtin_return_address(0)))
+		return next_ssl_read(ssl, data, len);
 	atomic_fetch_add_explicit(&seen_ssl_read, 1, memory_order_relaxed);
-	if (r <= 0)
-		note_end(ssl, r);
-	else if (!admit(ssl, data, (size_t) r))
-		return 0; /* to Paho, the end of the connection */
+	/* Until there is something for Paho, or nothing at the moment. */
+	do
+		r = read_for_paho(ssl, data, len, &again);
+	while (again);
 	return r;
 }
 

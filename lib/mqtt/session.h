@@ -23,7 +23,7 @@
 struct tg_mqtt;
 
 #define TG_MQTT_TOPIC_MAX   512           /* bytes, without the NUL; more than any cloud takes */
-/* Bytes; larger ones from the broker are dropped, far larger ones end the session (frame.h). */
+/* Bytes; larger ones from the broker are dropped and told, far larger ones without taking room for them (frame.h). */
 #define TG_MQTT_MESSAGE_MAX (256u * 1024)
 
 enum tg_mqtt_event_type {

@@ -20,7 +20,7 @@ Modes, in the order of how far a client gets:
     stranger        acknowledges publishes that were never made, before each real one
     big-N           accepts, then publishes a message of N bytes, then a small one
     flood-N         accepts, then publishes N small messages at once
-    huge-N          accepts, then announces a message of N bytes and sends them, as long as they are taken
+    huge-N          accepts, then publishes a message of N bytes piece by piece, then a small one
     endless         accepts, then sends a packet whose length has no end
     strange-N       accepts, then sends a packet whose first byte is N, and another PINGRESP
     loris           accepts, acknowledges 4 publishes, then sends a message of 100,000 bytes, one a second, and nothing else
@@ -87,7 +87,7 @@ class HostileBroker(threading.Thread):
         self.acked = []  # (topic, payload) in order
         self.handshake_times = []
         self.bytes_seen, self.packets, self.handshakes, self.alpn = 0, [], 0, None
-        self.publishes = self.pushed = 0
+        self.publishes = 0
         self.stopping = False
         self.client = None
         self.start()
@@ -163,7 +163,7 @@ class HostileBroker(threading.Thread):
         return first >> 4, first & 15, body
 
     def speak(self, tls):
-        self.publishes = self.pushed = 0
+        self.publishes = 0
         self.read_packet(tls)
         if self.mode == "early":
             tls.sendall(publish("early", b"x"))
@@ -232,12 +232,10 @@ class HostileBroker(threading.Thread):
         raise Closed
 
     def push(self, tls):
-        """Counts in `pushed` what the other side has let in, sockets included."""
         tls.sendall(bytes([PUBLISH << 4]) + remaining(self.number) + b"\x00\x04huge")
-        while self.pushed < self.number - 6:
-            piece = min(1 << 16, self.number - 6 - self.pushed)
-            tls.sendall(bytes(piece))
-            self.pushed += piece
+        for at in range(0, self.number - 6, 1 << 16):
+            tls.sendall(bytes(min(1 << 16, self.number - 6 - at)))
+        tls.sendall(publish("small", b"after"))
 
 
 def main():
