@@ -79,7 +79,7 @@ static void promise(const struct tg_ctl *ctl, json_t *o)
 static void trouble(const struct tg_ctl *ctl, json_t *o)
 {
 	const char *error = tg_ctl_text(o, "error", NULL);
-	char age[24];
+	char age[24], max[24];
 
 	if (number(o, "repairs")) {
 		head(ctl, "damage");
@@ -91,6 +91,9 @@ static void trouble(const struct tg_ctl *ctl, json_t *o)
 	head(ctl, "error");
 	tg_ctl_say(ctl, TG_FAIL, "%s (for %s; readings stay in memory)\n", error,
 		   tg_ctl_age(number(o, "error_s"), age));
+	head(ctl, "");
+	tg_ctl_say(ctl, TG_PLAIN, "is the disk full, read-only or failing ('df', 'dmesg')? it is tried again by itself; beyond %s: %s\n",
+		   tg_ctl_bytes(number(o, "memory_max"), max), tg_ctl_text(o, "when_full", "?"));
 }
 
 static void print(const struct tg_ctl *ctl, json_t *o)
@@ -103,16 +106,19 @@ static void print(const struct tg_ctl *ctl, json_t *o)
 
 static void print_aside(const struct tg_ctl *ctl, json_t *o)
 {
-	json_t *pack;
+	json_t *packs = json_object_get(o, "aside"), *pack;
 	char bytes[24];
 	size_t i;
 
-	json_array_foreach (json_object_get(o, "aside"), i, pack)
+	if (json_array_size(packs) == 0) {
+		(void) puts("Nothing was set aside.");
+		return;
+	}
+	tg_ctl_say(ctl, TG_DIM, "%-22s %-20s %18s  %s\n", "made", "device", "number", "size");
+	json_array_foreach (packs, i, pack)
 		tg_ctl_say(ctl, TG_PLAIN, "%-22s %-20s %18lld  %s\n", tg_ctl_text(pack, "made", "at an unknown time"),
 			   tg_ctl_text(pack, "device", "?"), number(pack, "seq"),
 			   tg_ctl_bytes(number(pack, "bytes"), bytes));
-	if (!json_array_size(json_object_get(o, "aside")))
-		(void) puts("Nothing was set aside.");
 }
 
 static int run(struct tg_ctl *ctl)

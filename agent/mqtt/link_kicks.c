@@ -32,7 +32,8 @@ static void tell(struct tg_link *l, enum tg_event_id id, const char *text, enum 
 static void tell_client_id(struct tg_link *l, const char *how)
 {
 	(void) snprintf(l->report.problem, sizeof(l->report.problem),
-			"another client uses the client id %s%s", l->report.client_id, how);
+			"another client uses the client id %s%s; a cloned card?",
+			l->report.client_id, how);
 	tell(l, TG_EV_CLIENT_ID_TAKEN, "The client id is taken, or limited", TG_CLOUD_CLIENT_ID_TAKEN);
 }
 
