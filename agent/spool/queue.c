@@ -266,8 +266,8 @@ static void condemn(struct tg_queue *q, struct tg_ring *r, struct tg_item *i, ui
 	set_aside(q, i, now_us);
 }
 
-/* The first that may go, or with @later also the first that should not yet. Sets condemned ones aside on the way. */
-static struct tg_item *first_fresh(struct tg_queue *q, struct tg_ring *r, bool later, uint64_t now_us)
+/* The first that may go; @most: what is taken at worst. Sets condemned ones aside on the way. */
+static struct tg_item *first_fresh(struct tg_queue *q, struct tg_ring *r, enum tg_suspect_view most, uint64_t now_us)
 {
 	enum tg_stream stream = r == &q->live ? TG_STREAM_LIVE : TG_STREAM_REPLAY;
 
@@ -279,7 +279,7 @@ static struct tg_item *first_fresh(struct tg_queue *q, struct tg_ring *r, bool l
 		if (q->suspect.n_held == 0)
 			return i;
 		view = tg_suspect_look(&q->suspect, stream, i->seq, tg_parcel_device(i->parcel));
-		if (view == TG_SUSPECT_GO || (later && view == TG_SUSPECT_LATER))
+		if (view <= most)
 			return i;
 		if (view == TG_SUSPECT_ASIDE)
 			condemn(q, r, i, now_us);
@@ -287,9 +287,9 @@ static struct tg_item *first_fresh(struct tg_queue *q, struct tg_ring *r, bool l
 	return NULL;
 }
 
-static struct tg_item *next_live(struct tg_queue *q, bool later, uint64_t now_us)
+static struct tg_item *next_live(struct tg_queue *q, enum tg_suspect_view most, uint64_t now_us)
 {
-	struct tg_item *i = first_fresh(q, &q->live, later, now_us);
+	struct tg_item *i = first_fresh(q, &q->live, most, now_us);
 
 	/* With commit-interval = 0 the disk comes first, unless it fails: then to publish is the
 	 * best that can be done. */
@@ -298,9 +298,9 @@ static struct tg_item *next_live(struct tg_queue *q, bool later, uint64_t now_us
 	return i;
 }
 
-static struct tg_item *next_replay(struct tg_queue *q, bool later, uint64_t now_us)
+static struct tg_item *next_replay(struct tg_queue *q, enum tg_suspect_view most, uint64_t now_us)
 {
-	struct tg_item *i = first_fresh(q, &q->replay, later, now_us), *out;
+	struct tg_item *i = first_fresh(q, &q->replay, most, now_us), *out;
 
 	if (!i)
 		return NULL;
@@ -315,21 +315,34 @@ struct candidates {
 	struct tg_item *live, *replay;
 };
 
+/* What is taken for want of better, and after how long. */
+static const struct {
+	enum tg_suspect_view most;
+	uint64_t after_us;
+} turns[] = { { TG_SUSPECT_GO, 0 }, { TG_SUSPECT_LATER, TG_QUEUE_LATER_US }, { TG_SUSPECT_SKIP, TG_QUEUE_HELD_US } };
+
 static struct candidates look_for_next(struct tg_queue *q, uint64_t now_us, uint64_t *ret_again_us)
 {
-	struct candidates c = { next_live(q, false, now_us), next_replay(q, false, now_us) };
+	struct candidates c = { NULL, NULL };
 
-	if (c.live || c.replay || q->suspect.n_held == 0) {
-		q->later_us = 0;
-		return c;
+	for (size_t n = 0; n < TG_ARRAY_SIZE(turns); n++) {
+		uint64_t at = n ? tg_us_add(q->later_us, turns[n].after_us) : now_us;
+
+		if (now_us < at) {
+			*ret_again_us = at;
+			return c;
+		}
+		c = (struct candidates){ next_live(q, turns[n].most, now_us), next_replay(q, turns[n].most, now_us) };
+		if (n == 0 && (c.live || c.replay || q->suspect.n_held == 0)) {
+			q->later_us = 0;
+			return c;
+		}
+		if (c.live || c.replay)
+			return c;
+		if (q->later_us == 0)
+			q->later_us = now_us;
 	}
-	if (q->later_us == 0)
-		q->later_us = tg_us_add(now_us, TG_QUEUE_LATER_US);
-	if (now_us < q->later_us) {
-		*ret_again_us = q->later_us;
-		return c;
-	}
-	return (struct candidates){ next_live(q, true, now_us), next_replay(q, true, now_us) };
+	return c;
 }
 
 bool tg_queue_pick(struct tg_queue *q, uint64_t now_us, struct tg_queue_pick *ret,

@@ -33,6 +33,7 @@
 	2048u                 /* with as many undeleted no more is read: a crash sends them again */
 #define TG_QUEUE_LIVE_TURN 5u /* when both wait, one in five is live: 20 % */
 #define TG_QUEUE_LATER_US  UINT64_C(10000000) /* another pack is waited for, before one that may break the order of one held */
+#define TG_QUEUE_HELD_US   UINT64_C(600000000) /* and before one that is held, where there is no other */
 
 struct tg_queue_limits {
 	uint64_t memory;             /* bytes of the live ring */

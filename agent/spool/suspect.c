@@ -217,8 +217,9 @@ static void end_alone(struct tg_suspect *s, uint64_t seq)
 	struct tg_suspect_held *h = find_held(s, seq);
 
 	if (h) {
-		/* It was tried once more, while others get through. */
-		h->state = TG_SUSPECT_CONDEMNED;
+		/* It was tried once more: while others get through, or for want of others, and then nobody knows. */
+		if (h->state == TG_SUSPECT_RETRIED)
+			h->state = TG_SUSPECT_CONDEMNED;
 		return;
 	}
 	if (s->refused && s->refused_ends < TG_SUSPECT_PATIENCE) {

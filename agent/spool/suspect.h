@@ -15,7 +15,9 @@
  * 1. After TG_SUSPECT_ENDS ends in a row with the same pack in flight, packs
  *    go out one at a time (careful), until those suspects are acknowledged.
  * 2. A pack that was alone in flight at TG_SUSPECT_ALONE ends is held: it is
- *    passed over, and others are tried, those of other devices first.
+ *    passed over, and others are tried, those of other devices first. Where
+ *    there is no other it is tried itself now and then, which proves nothing
+ *    against it.
  * 3. An acknowledgement of another pack shows that the connection is good for
  *    packs. The held one is tried once more, and condemned when the session
  *    ends for it again; or at once, if that other one is a later pack of its
@@ -78,9 +80,10 @@ struct tg_suspect {
 unsigned tg_suspect_window(const struct tg_suspect *s, unsigned window);
 
 enum tg_suspect_view {
+	/* From good to bad: */
 	TG_SUSPECT_GO,
 	TG_SUSPECT_LATER, /* an older one of its device and stream is held: only if nothing else can go */
-	TG_SUSPECT_SKIP,  /* held */
+	TG_SUSPECT_SKIP,  /* held: only if nothing else is there for long */
 	TG_SUSPECT_ASIDE, /* condemned: set it aside, and say so by tg_suspect_gone() */
 };
 enum tg_suspect_view tg_suspect_look(const struct tg_suspect *s, enum tg_stream stream,

@@ -640,6 +640,40 @@ static void a_bad_pack_costs_few_sessions(void **state)
 	end(w);
 }
 
+/* Nothing else is ever read, so no other pack can show that the broker takes packs again. */
+static void a_lone_pack_that_was_held_is_tried_again(void **state)
+{
+	struct world *w = calm(1 << 20, 0, false);
+	unsigned held = 0;
+
+	(void) state;
+	put_next(w);
+	turn(w);
+	w->takes_none = true;
+	for (int i = 0; i < 4 * 3600; i++) {
+		if (!w->q.up)
+			tg_queue_link_up(&w->q, 32);
+		w->now += SECOND;
+		turn(w);
+		held += w->q.suspect.n_held > 0;
+	}
+	/* It is not set aside for that, and costs few sessions. */
+	assert_int_equal(w->rows, 1);
+	assert_true(held > 0);
+	assert_in_range(w->kills, 20, 4 * 6 + TG_SUSPECT_ENDS + TG_SUSPECT_ALONE);
+	w->takes_none = false;
+	for (int i = 0; i < 601 && w->n_sent == 0; i++) {
+		w->now += SECOND;
+		if (!w->q.up)
+			tg_queue_link_up(&w->q, 32);
+		turn(w);
+	}
+	assert_int_equal(w->n_sent, 1);
+	assert_true(tg_queue_ack(&w->q, w->sent[0].seq, w->now));
+	assert_int_equal(tg_suspect_window(&w->q.suspect, 32), 32);
+	end(w);
+}
+
 static void gives_live_packs_a_fifth_of_the_rate_while_both_wait(void **state)
 {
 	struct world *w = calm(1 << 20, 100, false);
@@ -846,6 +880,7 @@ int main(void)
 		cmocka_unit_test(sets_aside_what_kills_the_session_and_nothing_else),
 		cmocka_unit_test(loses_nothing_to_a_broker_that_takes_nothing),
 		cmocka_unit_test(a_bad_pack_costs_few_sessions),
+		cmocka_unit_test(a_lone_pack_that_was_held_is_tried_again),
 		cmocka_unit_test(gives_live_packs_a_fifth_of_the_rate_while_both_wait),
 		cmocka_unit_test(writes_nothing_while_acknowledgements_come_in_time),
 		cmocka_unit_test(commits_once_an_interval_while_the_link_is_down),
