@@ -47,7 +47,7 @@ static const char *text_of(sqlite3_stmt *st, uint64_t number, char out[static TG
 	const void *bytes = sqlite3_column_blob(st, 2);
 	size_t len = (size_t) sqlite3_column_bytes(st, 2);
 
-	if (!bytes || len > TG_DB_EVENT_MAX || memchr(bytes, 0, len) ||
+	if (!bytes || number == 0 || number > TG_ROW_SEQ_MAX || len > TG_DB_EVENT_MAX || memchr(bytes, 0, len) ||
 	    crc_of(number, bytes, len) != (uint64_t) sqlite3_column_int64(st, 1))
 		return NULL;
 	memcpy(out, bytes, len);

@@ -62,6 +62,7 @@ static int errno_of(sqlite3 *h, int rc)
 	case SQLITE_MISMATCH:
 	case SQLITE_CONSTRAINT:
 	case SQLITE_SCHEMA:
+	case SQLITE_TOOBIG: /* a row that is larger than any of ours */
 		return -EUCLEAN;
 	case SQLITE_FULL:
 		return -ENOSPC;
@@ -75,8 +76,6 @@ static int errno_of(sqlite3 *h, int rc)
 		return -EBUSY;
 	case SQLITE_NOMEM:
 		return -ENOMEM;
-	case SQLITE_TOOBIG:
-		return -EMSGSIZE;
 	case SQLITE_CANTOPEN: {
 		int e = sqlite3_system_errno(h);
 

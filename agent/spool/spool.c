@@ -517,6 +517,9 @@ int tg_spool_dropped_told(struct tg_spool *s, uint64_t total)
 
 int tg_spool_list_aside(struct tg_spool *s, uint64_t client, tg_spool_aside_fn fn)
 {
+	/* However many ask while the thread waits for its disk, acknowledgements find room. */
+	if (tg_mailbox_count(s->mail) >= MAIL_SLOTS - MAIL_RESERVED)
+		return -EAGAIN;
 	return tg_mailbox_post(s->mail, &(struct msg){ .type = MSG_LIST_ASIDE, .number = client, .fn = fn });
 }
 
