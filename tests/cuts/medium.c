@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/cuts/medium.h"
 
+#include "tests/next.h"
+
 #include <assert.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -238,20 +239,12 @@ static int fails(enum medium_kind kind)
 
 /* --- the calls --- */
 
-static void *next(const char *name)
-{
-	void *f = dlsym(RTLD_NEXT, name);
-
-	assert(f);
-	return f;
-}
-
 static int real_openat(int dirfd, const char *path, int flags, mode_t mode)
 {
 	static int (*real)(int, const char *, int, ...);
 
 	if (!real)
-		*(void **) &real = next("openat64");
+		bind_next(&real, "openat64");
 	return real(dirfd, path, flags, mode);
 }
 
@@ -326,7 +319,7 @@ static ssize_t real_pwrite(int fd, const void *data, size_t len, off_t offset)
 	static ssize_t (*real)(int, const void *, size_t, off_t);
 
 	if (!real)
-		*(void **) &real = next("pwrite64");
+		bind_next(&real, "pwrite64");
 	return real(fd, data, len, offset);
 }
 
@@ -359,7 +352,7 @@ int ftruncate(int fd, off_t len)
 		return -1;
 	}
 	if (!real)
-		*(void **) &real = next("ftruncate64");
+		bind_next(&real, "ftruncate64");
 	if (file >= 0)
 		record(MEDIUM_RESIZE, (unsigned) file)->offset = (uint64_t) len;
 	return real(fd, len);

@@ -78,7 +78,8 @@ static bool is_new(uint64_t key)
 		at = (at + 1) % SEEN;
 	if (seen[at] == key)
 		return false;
-	assert(n_seen++ < SEEN / 2);
+	assert(n_seen < SEEN / 2);
+	n_seen++;
 	seen[at] = key;
 	return true;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <dlfcn.h>
+#include "../next.h"
+
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -43,11 +44,9 @@ static void map_file(void)
 		offset = at;
 }
 
-static void find_next(void)
+static void prepare(void)
 {
-	void *found = dlsym(RTLD_NEXT, "clock_gettime");
-
-	memcpy(&next_clock_gettime, &found, sizeof(found));
+	bind_next(&next_clock_gettime, "clock_gettime");
 	map_file();
 }
 
@@ -75,7 +74,7 @@ EXPORTED int clock_gettime(clockid_t id, struct timespec *ts)
 {
 	int r;
 
-	(void) pthread_once(&once, find_next);
+	(void) pthread_once(&once, prepare);
 	r = next_clock_gettime(id, ts);
 	if (r == 0 && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE))
 		shift(ts);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <dlfcn.h>
+#include "tests/next.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -70,19 +71,6 @@ static size_t counts_n;
 static const char *state, *mountpoint, *tpm, *cut_at, *role;
 static int log_fd = -1;
 static bool no_sync;
-
-/* ISO C has no conversion from an object pointer to a function pointer; POSIX promises that the bytes are the same. */
-static void bind_next(void *function, const char *name)
-{
-	void *found = dlsym(RTLD_NEXT, name);
-
-	memcpy(function, &found, sizeof(found));
-}
-
-#define NEXT(type, name, ...)                                                                      \
-	static type (*next)(__VA_ARGS__);                                                          \
-	if (!next)                                                                                 \
-	bind_next(&next, name)
 
 /* --- the cut -------------------------------------------------------------------------------------------------------------- */
 

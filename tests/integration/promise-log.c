@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <dlfcn.h>
+#include "tests/next.h"
+
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
@@ -32,19 +33,6 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static double begun; /* 0: no transaction */
 static bool committed;
-
-/* ISO C has no conversion from an object pointer to a function pointer; POSIX promises that the bytes are the same. */
-static void bind_next(void *function, const char *name)
-{
-	void *found = dlsym(RTLD_NEXT, name);
-
-	memcpy(function, &found, sizeof(found));
-}
-
-#define NEXT(type, name, ...)                                                                      \
-	static type (*next)(__VA_ARGS__);                                                          \
-	if (!next)                                                                                 \
-	bind_next(&next, name)
 
 static double boot_s(void)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <dlfcn.h>
+#include "../next.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,22 +23,15 @@ static int (*next_fsync)(int), (*next_fdatasync)(int);
 static ssize_t (*next_pwrite64)(int, const void *, size_t, off64_t);
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static void find(void *ret, size_t size, const char *name)
-{
-	void *found = dlsym(RTLD_NEXT, name);
-
-	memcpy(ret, &found, size);
-}
-
 static void prepare(void)
 {
 	const char *path = getenv("TIDEGATE_DISK_FILE");
 	int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 	void *at;
 
-	find(&next_fsync, sizeof(next_fsync), "fsync");
-	find(&next_fdatasync, sizeof(next_fdatasync), "fdatasync");
-	find(&next_pwrite64, sizeof(next_pwrite64), "pwrite64");
+	bind_next(&next_fsync, "fsync");
+	bind_next(&next_fdatasync, "fdatasync");
+	bind_next(&next_pwrite64, "pwrite64");
 	if (fd < 0)
 		return;
 	at = mmap(NULL, 2 * sizeof(*says), PROT_READ, MAP_SHARED, fd, 0);

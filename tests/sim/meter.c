@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "meter.h"
 
-#include <dlfcn.h>
+#include "tests/next.h"
+
 #include <stdio.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -27,47 +27,31 @@ static ssize_t counted(int fd, ssize_t n)
 	return n;
 }
 
-/* The function that would have been called. */
-static void find(void *ret, size_t size, const char *name)
-{
-	void *found = dlsym(RTLD_NEXT, name);
-
-	memcpy(ret, &found, size);
-}
-
 ssize_t write(int fd, const void *data, size_t len)
 {
-	static ssize_t (*real)(int, const void *, size_t);
-
-	find(&real, sizeof(real), "write");
-	return counted(fd, real(fd, data, len));
+	NEXT(ssize_t, "write", int, const void *, size_t);
+	return counted(fd, next(fd, data, len));
 }
 
 /* What SQLite calls, as Debian builds it, on 32 bits and on 64. */
 ssize_t pwrite64(int fd, const void *data, size_t len, off64_t at)
 {
-	static ssize_t (*real)(int, const void *, size_t, off64_t);
-
-	find(&real, sizeof(real), "pwrite64");
-	return counted(fd, real(fd, data, len, at));
+	NEXT(ssize_t, "pwrite64", int, const void *, size_t, off64_t);
+	return counted(fd, next(fd, data, len, at));
 }
 
 int fsync(int fd)
 {
-	static int (*real)(int);
-
-	find(&real, sizeof(real), "fsync");
+	NEXT(int, "fsync", int);
 	meter.syncs++;
-	return real(fd);
+	return next(fd);
 }
 
 int fdatasync(int fd)
 {
-	static int (*real)(int);
-
-	find(&real, sizeof(real), "fdatasync");
+	NEXT(int, "fdatasync", int);
 	meter.syncs++;
-	return real(fd);
+	return next(fd);
 }
 
 static void as_time(uint64_t us, struct timespec *ret)
