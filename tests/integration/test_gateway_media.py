@@ -129,8 +129,10 @@ class Media(BusScenario):
         self.taking(20)
         filler = medium.fill()
         self.refused("full|space")
-        # The agent starts on the full disk, too, and keeps what it reads in memory: as far as it is allowed to.
-        self.stop()
+        # What only memory has goes with the agent, which says so.
+        self.assertEqual(self.agent.stop(), 1)
+        self.assertIn("packs are lost, which neither the disk nor the broker has taken", self.agent.said())
+        # It starts on the full disk, too, and keeps what it reads in memory: as far as it is allowed to.
         self.config["spool"] = {"memory": "64K"}
         self.start()
         self.wait("packs in memory", lambda: self.spool()["memory_packs"] >= 20)
