@@ -26,7 +26,7 @@ enum tg_kicks_word tg_kicks_ended(struct tg_kicks *k, const struct tg_kicks_end 
 		k->fruitless++;
 	if (e->lasted_us >= stable_us(k) || e->again || (e->packs && !e->acked))
 		k->short_ends = 0;
-	else if (e->by_peer && !e->excused)
+	else if (e->by_peer && !e->excused && !e->forgotten)
 		k->short_ends++;
 
 	if (k->fruitless >= TG_SUSPECT_REFUSED_ENDS)

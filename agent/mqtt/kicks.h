@@ -15,6 +15,7 @@
  */
 #define TG_KICKS_RIVAL                                                                             \
 	3u /* short sessions in a row that the broker ended after it took packs, and without one that could be why */
+#define TG_KICKS_SILENCE_US (UINT64_C(10) * 1000 * 1000) /* no connection is forgotten sooner */
 #define TG_KICKS_STABLE_US                                                                         \
 	(UINT64_C(60) * 1000 * 1000) /* a session that lasted so long has proved itself */
 /* The same while a rival is about, who stays away no longer than TG_KICKS_CAP_US if it is as polite as we are. */
@@ -44,6 +45,7 @@ struct tg_kicks_end {
 	bool by_peer;    /* the other side ended it */
 	bool unanswered; /* the other side did not acknowledge what was in flight */
 	bool excused;    /* an event or a result was in flight, which may be why */
+	bool forgotten;  /* it was reset after silence: a router does that which has forgotten the connection */
 	bool packs;      /* packs were in flight */
 	bool again;      /* one of them at an earlier such end, too */
 	bool acked;      /* packs were acknowledged */

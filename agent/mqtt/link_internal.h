@@ -94,6 +94,7 @@ struct tg_link {
 	uint64_t connect_us, deadline_us, due_us, reported_us;
 	uint64_t session_acks, session_packs; /* acknowledged, published */
 	struct tg_flight flight; /* packs, event and results that wait for their PUBACK */
+	bool reset;   /* the session's end was one */
 	bool overdue; /* the session is given up because they wait for too long */
 	bool blamed;  /* and that, or its end by the broker, may be for the packs in flight */
 	struct tg_backoff backoff;

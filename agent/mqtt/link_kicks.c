@@ -53,6 +53,7 @@ bool tg_link_note_end(struct tg_link *l, uint64_t now)
 		.by_peer = l->facts.by_peer,
 		.unanswered = l->overdue,
 		.excused = l->facts.excused,
+		.forgotten = l->reset && now - tg_mqtt_heard_us(l->mqtt) >= TG_KICKS_SILENCE_US,
 		.packs = l->session_packs > l->session_acks,
 		.acked = l->session_acks > 0,
 	};

@@ -115,7 +115,7 @@ static int connect_now(struct tg_link *l)
 	l->farewell = l->leaving = l->disconnected = false;
 	l->facts = (struct tg_trial_facts){ .word = TG_MQTT_WORD_NONE };
 	l->session_acks = l->session_packs = 0;
-	l->overdue = l->blamed = false;
+	l->overdue = l->blamed = l->reset = false;
 	tg_flight_begin(&l->flight);
 	r = open_session(l, &why);
 	l->missing = r == -EAGAIN || r == -ENOENT;

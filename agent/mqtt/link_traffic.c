@@ -176,6 +176,7 @@ void tg_link_on_event(struct tg_link *l, const struct tg_mqtt_event *e)
 	case TG_MQTT_LOST:
 		l->facts.word = e->word;
 		l->facts.by_peer = e->by_peer;
+		l->reset = e->reset;
 		tg_link_note_failure(l, e->cause, e->text);
 		tg_link_advance(l, TG_LINK_EV_FAILED);
 		return;

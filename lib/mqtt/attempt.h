@@ -43,6 +43,7 @@ struct tg_mqtt_attempt {
 	struct tg_mqtt_frame frame; /* what comes from the broker; at fault, it is not read any further */
 	uint64_t heard_us;          /* CLOCK_BOOTTIME of the last byte of it; 0: none yet. Under the registry's lock */
 	bool ended_by_peer; /* as against a time-out, or an end of our own */
+	bool reset;         /* and without an orderly end: as by something on the way that had forgotten the connection */
 	int end_errno;      /* how the network broke the connection; 0: it did not */
 	bool tpm;           /* a provider's reason began with "TPM" */
 	char tls_text[160]; /* OpenSSL's first reason, or the TPM's */

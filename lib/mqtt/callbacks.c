@@ -164,6 +164,7 @@ void tg_mqtt_on_lost(void *context, char *cause)
 		(void) snprintf(why, sizeof(why), "the connection ended: %s", strerror(m->attempt.end_errno));
 	say(&e, m, why);
 	e.by_peer = m->attempt.ended_by_peer;
+	e.reset = m->attempt.reset;
 	tg_mqtt_attempt_release(&m->attempt);
 	tg_mqtt_lock(m);
 	if (m->state == TG_MQTT_STATE_UP || m->state == TG_MQTT_STATE_LEAVING) {

@@ -405,14 +405,18 @@ static void note_broken(int fd, int error)
 static void note_end(SSL *ssl, int r)
 {
 	int error = errno, fd = SSL_get_fd(ssl);
+	bool reset = SSL_get_error(ssl, r) == SSL_ERROR_SYSCALL && error != 0;
 	struct tg_mqtt_attempt *a;
 
 	if (is_peers_end(ssl, r, error)) {
 		(void) pthread_mutex_lock(&registry_lock);
 		for (a = registry; a; a = a->next)
 			/* A connection that has timed out reads as ended from then on. */
-			if (a->fd == fd && !a->end_errno)
+			if (a->fd == fd && !a->end_errno) {
+				if (!a->ended_by_peer)
+					a->reset = reset;
 				a->ended_by_peer = true;
+			}
 		(void) pthread_mutex_unlock(&registry_lock);
 	} else if (SSL_get_error(ssl, r) == SSL_ERROR_SYSCALL) {
 		note_broken(fd, error);

@@ -64,6 +64,7 @@ struct tg_mqtt_event {
 	enum tg_mqtt_cause cause;
 	enum tg_mqtt_word word; /* with CONNECT_FAILED */
 	bool by_peer;           /* with LOST: the other side ended the connection, not a time-out */
+	bool reset;             /* and that by a reset, which whatever is on the way can send as well */
 	int code; /* of CONNACK or SUBACK; with CAUSE_TLS_PEER X509_V_ERR_* or 0 */
 	/*
 	 * Seconds since 1970 that a verified certificate of the broker proves to be past: with

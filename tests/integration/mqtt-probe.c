@@ -111,9 +111,9 @@ static int set_option(struct probe *p, const char *arg)
 static void print_event(const struct tg_mqtt_event *e)
 {
 	printf("%s session=%u cause=%d code=%d cookie=%" PRIu64 " granted=%d retained=%d "
-	       "notbefore=%" PRId64 " text=%s",
+	       "notbefore=%" PRId64 " peer=%d reset=%d text=%s",
 	       type_names[e->type], e->session, e->cause, e->code, e->cookie, e->granted,
-	       e->retained, e->peer_not_before, e->text);
+	       e->retained, e->peer_not_before, e->by_peer, e->reset, e->text);
 	if (e->type == TG_MQTT_MESSAGE)
 		printf(" topic=%s len=%zu payload=%.*s", e->topic, e->payload_len,
 		       e->payload_len < 64 ? (int) e->payload_len : 64, (const char *) e->payload);

@@ -160,7 +160,7 @@ class Event:
     def __init__(self, line):
         self.line = line
         self.type, rest = line.split(" ", 1)
-        for key in ("cause", "code", "cookie", "granted", "retained", "session", "notbefore"):
+        for key in ("cause", "code", "cookie", "granted", "retained", "session", "notbefore", "peer", "reset"):
             found = re.search(r"\b%s=(-?\d+)" % key, rest)
             setattr(self, key, int(found.group(1)) if found else None)
         self.text = rest.split("text=", 1)[1]

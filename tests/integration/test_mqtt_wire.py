@@ -155,6 +155,17 @@ class Outside(Bench):
             self.assertEqual(s.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), 1)
             self.assertTrue(flags & O_CLOEXEC)
 
+    def test_a_reset_is_told_apart_from_an_end_in_order(self):
+        for how, reset in (("reset", 1), ("close", 0)):
+            proxy = FaultProxy(("127.0.0.1", self.broker.port), localhost())
+            try:
+                with self.online(port=proxy.port) as p:
+                    getattr(proxy, how)()
+                    e = p.event("LOST")
+                    self.assertEqual((e.peer, e.reset), (1, reset), e)
+            finally:
+                proxy.end()
+
     def test_a_lax_openssl_configuration_changes_nothing(self):
         conf = self.ca.write("lax.cnf", b"openssl_conf = i\n[i]\nssl_conf = s\n[s]\nsystem_default = d\n[d]\n"
                                         b"MinProtocol = TLSv1\nCipherString = ALL:@SECLEVEL=0\nVerifyMode = None\n")

@@ -68,6 +68,26 @@ static void a_bad_network_is_no_other_client(void **state)
 	}
 }
 
+/* A router that forgets connections after half a minute: each next ping, or pack, is answered by a reset. */
+static void a_router_that_forgets_connections_is_no_other_client(void **state)
+{
+	struct tg_kicks_end forgotten = kick;
+	struct tg_kicks k = TG_KICKS_INIT;
+
+	(void) state;
+	forgotten.forgotten = true;
+	for (int i = 0; i < 100; i++) {
+		forgotten.packs = i % 2;
+		assert_int_equal(tg_kicks_ended(&k, &forgotten), TG_KICKS_NOTHING);
+	}
+	/* Nor does it say that there is none. */
+	for (unsigned i = 1; i < TG_KICKS_RIVAL; i++) {
+		assert_int_equal(tg_kicks_ended(&k, &kick), TG_KICKS_NOTHING);
+		assert_int_equal(tg_kicks_ended(&k, &forgotten), TG_KICKS_NOTHING);
+	}
+	assert_int_equal(tg_kicks_ended(&k, &kick), TG_KICKS_CLIENT_ID);
+}
+
 static void a_session_that_lasts_begins_anew(void **state)
 {
 	struct tg_kicks_end stable = kick;
@@ -179,6 +199,7 @@ int main(void)
 		cmocka_unit_test(a_pack_that_was_there_each_time_is_no_other_client),
 		cmocka_unit_test(a_broker_that_takes_nothing_is_no_other_client),
 		cmocka_unit_test(a_bad_network_is_no_other_client),
+		cmocka_unit_test(a_router_that_forgets_connections_is_no_other_client),
 		cmocka_unit_test(a_session_that_lasts_begins_anew),
 		cmocka_unit_test(a_rival_must_be_away_for_longer_than_its_longest_pause),
 		cmocka_unit_test(
