@@ -674,6 +674,31 @@ static void a_lone_pack_that_was_held_is_tried_again(void **state)
 	end(w);
 }
 
+/* As max-age does: nothing waits for it any longer, and packs go out many at a time again. */
+static void a_held_pack_that_the_disk_has_dropped_is_forgotten(void **state)
+{
+	struct world *w = calm(1 << 20, 0, false);
+
+	(void) state;
+	put_next(w);
+	turn(w);
+	w->takes_none = true;
+	for (int i = 0; i < 100 && w->q.suspect.n_held == 0; i++) {
+		if (!w->q.up)
+			tg_queue_link_up(&w->q, 32);
+		w->now += SECOND;
+		turn(w);
+	}
+	assert_int_equal(w->q.suspect.n_held, 1);
+	w->takes_none = false;
+	remove_row(w, w->seq);
+	tg_queue_link_up(&w->q, 32);
+	turn(w);
+	assert_int_equal(w->q.suspect.n_held, 0);
+	assert_int_equal(tg_suspect_window(&w->q.suspect, 32), 32);
+	end(w);
+}
+
 static void gives_live_packs_a_fifth_of_the_rate_while_both_wait(void **state)
 {
 	struct world *w = calm(1 << 20, 100, false);
@@ -881,6 +906,7 @@ int main(void)
 		cmocka_unit_test(loses_nothing_to_a_broker_that_takes_nothing),
 		cmocka_unit_test(a_bad_pack_costs_few_sessions),
 		cmocka_unit_test(a_lone_pack_that_was_held_is_tried_again),
+		cmocka_unit_test(a_held_pack_that_the_disk_has_dropped_is_forgotten),
 		cmocka_unit_test(gives_live_packs_a_fifth_of_the_rate_while_both_wait),
 		cmocka_unit_test(writes_nothing_while_acknowledgements_come_in_time),
 		cmocka_unit_test(commits_once_an_interval_while_the_link_is_down),
