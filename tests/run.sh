@@ -127,10 +127,11 @@ ring_integration() {
 	[ $full = no ] || full_hour
 }
 
-# With the optimised build: a sanitizer takes many times the memory that is allowed here, and has threads of its own.
+# With the optimised build: a sanitizer takes many times the memory and the time that are allowed here, and has threads of its own.
 bounds() {
 	step "integration: optimised build" configure release &&
-		step "integration: exhaustion" tests_of release integration exhaustion --repeat until-pass:2 -R '^bus-(exhaustion|watchdog)$' &&
+		step "integration: optimised" tests_of release integration optimised --repeat until-pass:2 -j "$jobs" \
+			-R '^(bus-(exhaustion|watchdog)|gateway-drain)$' &&
 		step "integration: bounds of an enrolment" /usr/bin/python3 tests/integration/test_provision_bounds.py \
 			build/release/provisioning/tidegate-provision --full --memory 20 &&
 		sed -nE 's/(.*[^0-9])?(([0-9]+ spoilt answers in [0-9]+ s|the most memory of a run was).*)/         \2/p' \

@@ -15,7 +15,7 @@ sys.path.insert(0, FAKES)
 from hostile_broker import HostileBroker  # noqa: E402
 
 GAP_S = 11          # between two CONNECTs of one client that is dropped right after it was accepted
-OBSERVED_S = 60
+OBSERVED_S = 45
 
 
 class Twin:

@@ -22,6 +22,7 @@ from fault_proxy import FaultProxy  # noqa: E402
 
 PROBE = BUILD + "/lib/mqtt/mqtt-probe"
 NAME = "broker.test"
+HELD_UP_S = 3           # a status that takes longer waits for something; a question to a dead server takes five
 NONE, DNS, TCP = range(3)
 # Two addresses of the loopback, and two of an interface.
 OLD, NEW, FOUR, SIX = "127.0.0.2", "127.0.0.3", "10.77.9.1", "fd77::9:1"
@@ -213,7 +214,7 @@ class Moves(Scenario):
 
         rate = watch.end()
         self.assertGreater(watch.asked, 50)
-        self.assertLess(watch.longest, 1)
+        self.assertLess(watch.longest, HELD_UP_S)
         # Five a second are wanted.
         self.assertGreater(rate, 4)
         self.assert_promise(self.wait_drained())

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """A long outage is over: the backlog drains fast and in order, a rate limit holds, live readings keep their share, and a
-start with a million packs waiting is as fast as one with none."""
+start with a million packs waiting is as fast as one with none. For a build without a sanitizer, which keeps freed memory and
+takes many times as long."""
 
 import re
 import subprocess
@@ -17,6 +18,7 @@ LIMIT = 100             # messages/s
 LIVE = 8                # devices that are read ten times a second: more than the share of live readings
 SHARE = 0.2
 MILLION = 1000000
+STARTS = 2              # of each kind; the best one counts
 
 
 def fill(state, packs, devices, readings):
@@ -30,12 +32,6 @@ def fill(state, packs, devices, readings):
 def memory_kib(pid):
     with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
         return int(re.search(r"^Anonymous: +(\d+) kB$", file.read(), re.M)[1])
-
-
-def plain(pid):
-    """Whether the agent was built without a sanitizer, which keeps freed memory, and takes many times as long."""
-    with open(f"/proc/{pid}/maps", encoding="ascii") as file:
-        return not re.search(r"lib[at]san", file.read())
 
 
 class Drain(Scenario):
@@ -70,9 +66,8 @@ class Drain(Scenario):
         grown = memory_kib(self.agent.process.pid) - memory
         rate = packs * READINGS / took
         self.assertGreater(packs, PACKS / 2, "it had drained before it was looked at")
-        if plain(self.agent.process.pid):
-            self.assertGreater(rate, FLOOR)
-            self.assertLess(grown, 4096, "kB of memory for the backlog")
+        self.assertGreater(rate, FLOOR)
+        self.assertLess(grown, 4096, "kB of memory for the backlog")
         self.wait("the last pack", lambda: last in self.subscriber.numbers())
         arrived = self.subscriber.packs()
         self.assert_in_order(arrived)
@@ -83,7 +78,7 @@ class Drain(Scenario):
             self.assertEqual(len(pack.values), READINGS)
         live = [p for p in arrived if p.seq > last]
         self.assertTrue(any(p.stream == "live" for p in live))
-        print(f"{PACKS} packs of {READINGS}: {rate:.0f} readings/s, memory {grown:+} kB")
+        faults.told("F06", f"{PACKS} packs of {READINGS} readings drained at {rate:.0f} readings/s, memory {grown:+} kB")
 
     def test_a_rate_limit_holds_and_live_readings_keep_their_share(self):
         _, last = self.begin(f"{LIMIT}/s", PACKS)
@@ -122,17 +117,15 @@ class Start(Scenario):
         return serves, polls, memory
 
     def test_with_a_million_packs_is_as_fast_as_with_none(self):
-        none = [self.start_takes() for _ in range(3)]
+        none = [self.start_takes() for _ in range(STARTS)]
         fill(self.agent.state, MILLION, 100, 1)
-        full = [self.start_takes() for _ in range(3)]
+        full = [self.start_takes() for _ in range(STARTS)]
         self.agent.start()
         self.assertGreater(self.agent.status()["spool"]["disk_packs"], MILLION)
-        optimised = plain(self.agent.process.pid)
         serves, polls, memory = ([min(times[i] for times in runs) for runs in (none, full)] for i in range(3))
         self.assertLess(serves[1], serves[0] + 0.3)
         self.assertLess(polls[1], polls[0] + 0.5)
-        if optimised:
-            self.assertLess(memory[1], memory[0] + 1024)
+        self.assertLess(memory[1], memory[0] + 1024)
         print(f"start with none / a million packs: socket {serves[0]:.2f} / {serves[1]:.2f} s, "
               f"first reading {polls[0]:.2f} / {polls[1]:.2f} s, memory {memory[0]} / {memory[1]} kB")
 

@@ -20,7 +20,7 @@ from fault_proxy import FaultProxy  # noqa: E402
 from hostile_broker import HostileBroker  # noqa: E402
 
 FULL = "--full" in sys.argv and not sys.argv.remove("--full")
-KEEP_ALIVE_S = 10
+KEEP_ALIVE_S = 6
 FOUND_S = KEEP_ALIVE_S * 1.5
 # The link looks once a second, and what is asked here is asked now and then.
 SLACK_S = 4

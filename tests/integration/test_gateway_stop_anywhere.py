@@ -207,7 +207,7 @@ class Anywhere(Scenario):
     # --- the test ----------------------------------------------------------------------------------------------------
 
     def test_sigterm_anywhere(self):
-        rounds = OPTIONS.rounds or (200 if OPTIONS.full else 24)
+        rounds = OPTIONS.rounds or (200 if OPTIONS.full else 12)
         moments = [m for m in self.MOMENTS if OPTIONS.only in (None, m.__name__)]
         print(f"seed {OPTIONS.seed}, {rounds} rounds", flush=True)
         self.agent.start()

@@ -126,7 +126,7 @@ class Flood(Scenario):
         self.assertGreater(seen / seconds, 1000)
         self.assertLess(grown, self.RSS_KIB)
         self.assertGreater(rate, 3)
-        self.assertLess(longest, 1)
+        self.assertLess(longest, 3, "s for a status; on a busy machine")
         self.assertLess(said, 100 + 4 * seconds)
         # The server has no registers to write; for most there is no room, or no time.
         for kind in ("failed", "refused", "dropped", "ignored"):
