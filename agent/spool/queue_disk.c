@@ -293,6 +293,20 @@ static void evict(struct tg_queue *q, uint64_t bytes)
 	}
 }
 
+/* What is set aside, and finds no disk: of all that is in memory it alone can never be sent. Returns whether there was one. */
+static bool give_up_aside(struct tg_queue *q)
+{
+	for (struct tg_item *i = tg_ring_first(&q->live); i; i = tg_ring_after(&q->live, i)) {
+		if (i->state != TG_ITEM_ASIDE || i->on_disk)
+			continue;
+		q->done--;
+		q->dropped++;
+		tg_queue_finish(q, &q->live, i, i->put_us);
+		return true;
+	}
+	return false;
+}
+
 void tg_queue_settle(struct tg_queue *q)
 {
 	struct tg_item *i;
@@ -308,6 +322,8 @@ void tg_queue_settle(struct tg_queue *q)
 	evict(q, q->limits.memory - q->limits.memory / 4);
 	if (q->disk == TG_QUEUE_DISK_OK)
 		return;
+	while (q->live.bytes > q->limits.memory && give_up_aside(q))
+		;
 	while (q->live.bytes > q->limits.memory && (i = victim(q)))
 		drop(q, i);
 }
