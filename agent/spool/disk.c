@@ -298,9 +298,12 @@ int tg_disk_drop_oldest(struct tg_disk *d, struct tg_drop *drop, const char *why
 	drop->db = tg_disk_db(d);
 	drop->queue = d->queue;
 	r = tg_drop_oldest(drop, &dropped);
-	if (r == 0)
-		tell_dropped(d, dropped, why);
-	return r;
+	if (r < 0)
+		return r;
+	tell_dropped(d, dropped, why);
+	/* The next transaction may fail and close the file, and what it counts then is what is told. */
+	tg_disk_look(d);
+	return 0;
 }
 
 /* How many bytes are missing for what waits; 0: none. */
@@ -315,6 +318,27 @@ static int missing_bytes(struct tg_disk *d, uint64_t *ret)
 	bound -= reserve(bound);
 	*ret = used + need > bound ? used + need - bound : 0;
 	return 0;
+}
+
+/*
+ * While the link is down nothing leaves the disk, so what it cannot hold is dropped in memory: all of it where the newest
+ * go, else as many of the oldest as make the rest fit. More may wait than fits at all, once the disk has failed for a
+ * while; but as long as it does fail, memory is all there is.
+ */
+static int drop_waiting(struct tg_disk *d, uint64_t *missing)
+{
+	int r = d->error != 0 ? probe(d) : 0;
+	uint64_t before;
+
+	if (r < 0)
+		return r;
+	/* Gap records take room, too. */
+	do {
+		before = d->queue->dropped;
+		tg_queue_drop_dirty(d->queue, d->limits.drop_newest ? UINT64_MAX : *missing);
+		r = missing_bytes(d, missing);
+	} while (r == 0 && *missing > 0 && d->queue->dropped > before);
+	return r;
 }
 
 int tg_disk_make_room(struct tg_disk *d)
@@ -333,12 +357,12 @@ int tg_disk_make_room(struct tg_disk *d)
 		if (r == 0)
 			r = missing_bytes(d, &missing);
 	}
+	if (r == 0 && missing > 0 && !d->queue->up)
+		r = drop_waiting(d, &missing);
 	if (r < 0)
 		return r;
 	/* Rows that are in memory, too, cannot be dropped: then packs stay in memory until those have gone. */
 	tg_queue_set_disk(d->queue, missing > 0 ? TG_QUEUE_DISK_BOUND : TG_QUEUE_DISK_OK);
-	if (missing > 0 && d->limits.drop_newest && !d->queue->up)
-		tg_queue_drop_dirty(d->queue);
 	return 0;
 }
 

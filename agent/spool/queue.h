@@ -116,9 +116,11 @@ void tg_queue_file_replaced(struct tg_queue *q);
  * packs are dropped and told by gap records. Call after every flush.
  */
 void tg_queue_settle(struct tg_queue *q);
-/* Drops every pack that waits for the disk and is not in flight: its bound is reached, the link is
- * down, newest go. */
-void tg_queue_drop_dirty(struct tg_queue *q);
+/*
+ * The disk's bound is reached and the link is down: drops packs that wait for the disk and are not in flight, oldest first, until @bytes,
+ * as tg_queue_dirty_bytes() counts them, are gone. What the gap records take is not counted.
+ */
+void tg_queue_drop_dirty(struct tg_queue *q, uint64_t bytes);
 
 /* --- from the disk --------------------------------------------------------------------- */
 

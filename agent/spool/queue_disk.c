@@ -328,9 +328,15 @@ void tg_queue_settle(struct tg_queue *q)
 		drop(q, i);
 }
 
-void tg_queue_drop_dirty(struct tg_queue *q)
+void tg_queue_drop_dirty(struct tg_queue *q, uint64_t bytes)
 {
-	for (struct tg_item *i = tg_ring_first(&q->live); i; i = tg_ring_after(&q->live, i))
-		if (is_droppable(i))
-			drop(q, i);
+	uint64_t gone = 0;
+
+	for (struct tg_item *i = tg_ring_first(&q->live); i && gone < bytes;
+	     i = tg_ring_after(&q->live, i)) {
+		if (!is_droppable(i))
+			continue;
+		gone += row_bytes(i->parcel->len);
+		drop(q, i);
+	}
 }

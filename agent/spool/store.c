@@ -14,6 +14,8 @@
 #define NAME        "spool.db"
 #define NAME_NEW    "spool.new"
 #define BAD_PREFIX  "spool.bad-"
+#define LOCK_START  0x40000000 /* of SQLite's file format: the lock-byte page */
+#define LOCK_LEN    512
 #define LAST_SCANNED 256u /* rows looked at for the highest number */
 #define BAD_SCANNED 64u /* set-aside files that are looked at when the oldest are removed */
 
@@ -277,18 +279,39 @@ static int rewrite(int fd)
 	return 0;
 }
 
+/* No other process has the file: this is where SQLite keeps its locks. Closing @fd gives it up. */
+static int lock(int fd)
+{
+	struct flock l = {
+		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_START, .l_len = LOCK_LEN
+	};
+
+	if (fcntl(fd, F_SETLK, &l) == 0)
+		return 0;
+	return errno == EACCES || errno == EAGAIN ? -EBUSY : -errno;
+}
+
 /*
  * After a failed fsync the kernel may show pages of the log that the medium never got, and holds them for written: another
- * fsync would say nothing about them. To fold such a log into the file would leave half a
- * transaction if the power went then. So it is written over itself, which makes its pages new.
+ * fsync would say nothing about them, and to fold such a log into the file would leave half a transaction if the power
+ * went then. Nor is its name durable, if that fsync was the first. The process that has seen the failure may be gone, so
+ * each log that is found is written over itself, which makes its pages new, before SQLite reads it.
  */
-static int rewrite_log(int dirfd)
+static int renew_log(int dirfd)
 {
-	tg_autoclose int fd = openat(dirfd, NAME "-wal", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	tg_autoclose int log = openat(dirfd, NAME "-wal", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	tg_autoclose int fd = -1;
+	int r;
 
-	if (fd < 0)
+	if (log < 0)
 		return errno == ENOENT ? 0 : -errno;
-	return rewrite(fd);
+	fd = openat(dirfd, NAME, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	r = lock(fd);
+	if (r == 0)
+		r = rewrite(log);
+	return r < 0 ? r : sync_dir(dirfd);
 }
 
 static int verify_open(struct tg_store *s, struct tg_fault *reterr)
@@ -326,11 +349,9 @@ int tg_store_open(struct tg_store *s, bool verify, struct tg_fault *reterr)
 		return tg_fault_set(reterr, -EUCLEAN, "%s: empty", s->path);
 	}
 
-	if (verify) {
-		r = rewrite_log(dirfd);
-		if (r < 0)
-			return tg_fault_set(reterr, r, "%s-wal: %s", s->path, strerror(-r));
-	}
+	r = renew_log(dirfd);
+	if (r < 0)
+		return tg_fault_set(reterr, r, "%s-wal: %s", s->path, strerror(-r));
 	r = tg_db_open(s->path, TG_DB_EXISTING, &s->options, &s->db, reterr);
 	if (r < 0) {
 		tg_fault_prefix(reterr, "%s", s->path);

@@ -36,8 +36,8 @@ TG_DEFINE_CLEANUP(struct tg_store *, tg_store_free)
 void tg_store_configure(struct tg_store *s, const struct tg_db_options *o);
 
 /*
- * Opens the spool, or makes it. @verify: the file has failed before; fold its log, sync, and read
- * all of it. Returns 0 or -errno as db.h says: -EUCLEAN: call tg_store_repair(); -EPROTONOSUPPORT:
+ * Opens the spool, or makes it. A log that is found is synced as if it never had been. @verify: the file has failed
+ * before; fold its log, sync, and read all of it. Returns 0 or -errno as db.h says: -EUCLEAN: call tg_store_repair(); -EPROTONOSUPPORT:
  * newer, left alone.
  */
 int tg_store_open(struct tg_store *s, bool verify, struct tg_fault *reterr) TG_CHECKED;

@@ -18,6 +18,8 @@ struct script {
 	bool large;     /* images of a megabyte: fewer of each cut, unless all are wanted */
 	bool quick;     /* part of the shortest sample */
 	unsigned every; /* a sample cuts at every so manieth operation; 0: all */
+	/* Failing calls: 0: only if all are wanted; 1: also in the shortest sample; else in a sample, with fewer of them each. */
+	unsigned failing;
 };
 
 extern const struct script scripts[];

@@ -104,7 +104,10 @@ static void note_start(struct subject *s)
 	free(there);
 }
 
-/* Packs have been dropped since position @since: those that are neither in memory nor in the file. */
+/*
+ * Packs have been dropped since position @since: those that are neither in memory nor in the file. If that has failed and is
+ * closed, any of its packs may be among them: a gap record tells which.
+ */
 static void note_dropped(struct subject *s, size_t since)
 {
 	bool *there = look_for(s, true);
@@ -125,6 +128,18 @@ static bool is_stored(const struct subject *s, uint64_t seq)
 	return !i || (i->on_disk && i->gap == 0);
 }
 
+/*
+ * A transaction that has failed at its sync may be found in the log nevertheless, after a kill. If it was one that drops the
+ * oldest, its gap records are there, too, and what they cover was not lost.
+ */
+static bool may_have_dropped(const struct subject *s)
+{
+	const struct tg_disk_limits *l = &s->limits.disk;
+	bool small = l->max_size < subject_limits().disk.max_size;
+
+	return s->disk.error != 0 && (l->max_age_us != 0 || (small && !l->drop_newest));
+}
+
 /* A turn that began at position @since is over: what is promised now, and what is settled? */
 static void note(struct subject *s, size_t since)
 {
@@ -132,7 +147,7 @@ static void note(struct subject *s, size_t since)
 	bool durable = s->limits.disk.full || !s->disk.log_dirty;
 	size_t at = medium_position();
 
-	if (dropped != s->dropped_seen && tg_store_db(s->disk.store)) {
+	if (may_have_dropped(s) || dropped != s->dropped_seen) {
 		note_dropped(s, since);
 		s->dropped_seen = dropped;
 	}

@@ -275,6 +275,42 @@ static void set_file_limit(rlim_t bytes)
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &lim), 0);
 }
 
+/* More has come while the disk failed than it may ever hold, and the link stays down. */
+static void fits_what_has_waited_into_max_size(void **state)
+{
+	struct bench *b = *state;
+	uint64_t kept;
+
+	b->queue_limits.memory = 4 << 20;
+	b->disk_limits.max_size = 1 << 18;
+	start(b);
+	(void) signal(SIGXFSZ, SIG_IGN);
+	set_file_limit(0);
+	for (int i = 0; i < 10; i++) {
+		put(b, 100, 20);
+		turn(b);
+	}
+	set_file_limit(RLIM_INFINITY);
+	assert_int_equal(b->disk.error, -EIO);
+	assert_int_equal(b->q.dirty, 1000);
+
+	b->now += 60 * SECOND;
+	turn(b);
+	assert_int_equal(b->disk.error, 0);
+	assert_int_equal(b->q.dirty, 0);
+	assert_int_equal(b->q.disk, TG_QUEUE_DISK_OK);
+	kept = spool_bench_rows(b->dir) - 1;
+	assert_true(kept > 200);
+	assert_int_equal(b->disk.counts.dropped, 1000 - kept);
+	assert_true(spool_bench_print(b->dir).size[0] <= 1 << 18);
+	restart(b);
+	drain(b);
+	everything_has_come(b);
+	assert_int_equal(b->packs, kept);
+	assert_int_equal(b->gaps, 1);
+	assert_int_equal(b->last_gap.first, 1);
+}
+
 static void does_not_trust_a_file_that_has_failed_until_it_is_verified(void **state)
 {
 	struct bench *b = *state;
@@ -685,6 +721,37 @@ static void survives_a_failed_sync_at_any_place(void **state)
 	assert_int_equal(b->missing, 0);
 }
 
+/* Whoever had the sync of the log fail may be dead, and the kernel calls the next one a success. */
+static void writes_a_log_anew_that_another_process_has_left(void **state)
+{
+	struct bench *b = *state;
+	struct stat before, after;
+	char path[128];
+	unsigned synced;
+
+	start(b);
+	put(b, 3, 20);
+	turn(b);
+	tg_store_abandon(b->disk.store);
+	tg_disk_done(&b->disk);
+	tg_queue_done(&b->q);
+
+	(void) snprintf(path, sizeof(path), "%s/spool.db-wal", b->dir);
+	assert_int_equal(stat(path, &before), 0);
+	assert_true(before.st_size > 0);
+	(void) usleep(20000);
+	synced = syncs;
+	start(b);
+	assert_int_equal(b->disk.counts.rows, 3);
+	assert_int_equal(stat(path, &after), 0);
+	assert_int_equal(after.st_size, before.st_size);
+	assert_memory_not_equal(&after.st_mtim, &before.st_mtim, sizeof(after.st_mtim));
+	/* The log, and the directory with its name. */
+	assert_true(syncs >= synced + 2);
+	drain(b);
+	everything_has_come(b);
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -693,6 +760,7 @@ int main(void)
 		TEST(stays_within_max_size_by_dropping_the_newest),
 		TEST(keeps_packs_in_memory_while_the_disk_is_full),
 		TEST(drops_with_a_gap_record_when_memory_is_full_too),
+		TEST(fits_what_has_waited_into_max_size),
 		TEST(does_not_trust_a_file_that_has_failed_until_it_is_verified),
 		TEST(finds_damage_when_a_failed_file_is_verified),
 		TEST(works_from_memory_without_a_directory),
@@ -706,6 +774,7 @@ int main(void)
 		TEST(drops_what_an_earlier_boot_dated_when_it_is_old),
 		TEST(syncs_each_commit_when_durability_is_full),
 		TEST(survives_a_failed_sync_at_any_place),
+		TEST(writes_a_log_anew_that_another_process_has_left),
 		TEST(folds_its_log_now_and_then_when_durability_is_normal),
 	};
 

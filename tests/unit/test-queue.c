@@ -276,7 +276,7 @@ static void check_promise(const struct world *w)
 	assert_int_equal(out, w->q.in_flight);
 }
 
-/* With drop_newest, a disk that has its fill takes gap records only. */
+/* A disk that has its fill takes gap records only, until enough has been dropped. */
 static void bound(struct world *w)
 {
 	if (w->bound == 0 || w->q.disk == TG_QUEUE_DISK_FAILING)
@@ -287,7 +287,7 @@ static void bound(struct world *w)
 	}
 	tg_queue_set_disk(&w->q, TG_QUEUE_DISK_BOUND);
 	if (!w->q.up)
-		tg_queue_drop_dirty(&w->q);
+		tg_queue_drop_dirty(&w->q, pick(w, 2) ? UINT64_MAX : 1 + pick(w, 2000));
 }
 
 static void link_down(struct world *w)
