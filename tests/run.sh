@@ -18,8 +18,8 @@
 #   trixie       Debian 13: built there, unit tests, the demo with each OpenSSL provider, EST with the packaged one
 #   machine      (--machine) buses on the kernel's own interfaces, in an arm64 Debian 12 under qemu, made in build/machine
 #
-# --full makes fuzzing and simulation longer, cuts the power at every point, kills 2,000 times and rotates for an hour. Logs stay in
-# build/logs; tests/reliability.py --write makes doc/reliability.md of them.
+# --full makes fuzzing and simulation longer, cuts the power at every point, kills 2,000 times, injects all of what is else a
+# sample, and rotates for an hour. Logs stay in build/logs; tests/reliability.py --write makes doc/reliability.md of them.
 
 set -u
 . "$(dirname "$0")/lib.sh"
@@ -124,7 +124,7 @@ ring_integration() {
 	say "         $(count_of integration--tests)"
 	grep -F '***' "$logs/integration--tests.log" | sed 's/^/          failed once: /' || true
 	bounds || return 1
-	[ $full = no ] || full_hour
+	[ $full = no ] || { full_scenarios && full_hour; }
 }
 
 # With the optimised build: a sanitizer takes many times the memory and the time that are allowed here, and has threads of its own.
@@ -136,6 +136,16 @@ bounds() {
 			build/release/provisioning/tidegate-provision --full --memory 20 &&
 		sed -nE 's/(.*[^0-9])?(([0-9]+ spoilt answers in [0-9]+ s|the most memory of a run was).*)/         \2/p' \
 			"$logs/integration--bounds-of-an-enrolment.log"
+}
+
+# Of what the ring takes a sample, the whole.
+full_scenarios() {
+	local name
+	for name in bus_exhaustion bus_watchdog gateway_bad_files gateway_half_open gateway_poison gateway_reload_storm gateway_stop_anywhere; do
+		step "integration: $name, all of it" env TIDEGATE_BUILD="$top/build/release" TSS2_LOG=all+none \
+			/usr/bin/python3 "tests/integration/test_$name.py" --full || return 1
+	done
+	step "integration: mqtt_wire, all of it" /usr/bin/python3 tests/integration/test_mqtt_wire.py build/release/lib/mqtt/mqtt-probe --full
 }
 
 # With the optimised build: what a sanitizer keeps of freed memory would hide what grows.
@@ -159,7 +169,11 @@ ring_cuts() {
 	[ $full = no ] || more=(--full)
 	TIDEGATE_BUILD=$top/build/release step "cuts: EST" tests/integration/test_provision_est_cuts.py "${more[@]}" &&
 		step "cuts: spool" build/release/tests/cuts/spool-cuts "${more[@]}" &&
-		TIDEGATE_BUILD=$top/build/release step "cuts: kills" tests/integration/test_promise_kills.py "${more[@]}"
+		TIDEGATE_BUILD=$top/build/release step "cuts: kills" tests/integration/test_promise_kills.py "${more[@]}" || return 1
+	[ $full = no ] || {
+		step "cuts: altered bytes" build/release/tests/cuts/spool-damage --full &&
+			step "cuts: failing calls" build/release/tests/cuts/spool-failing --full
+	}
 }
 
 ring_demo() {
