@@ -128,8 +128,9 @@ class Flood(Scenario):
         self.assertGreater(rate, 3)
         self.assertLess(longest, 3, "s for a status; on a busy machine")
         self.assertLess(said, 100 + 4 * seconds)
-        # The server has no registers to write; for most there is no room, or no time.
-        for kind in ("failed", "refused", "dropped", "ignored"):
+        # The server has no registers to write; for most there is no room, or no time. Whether some are dropped before
+        # they are looked at depends on how fast they come.
+        for kind in ("failed", "refused", "ignored"):
             self.assertGreater(status["commands"][kind], 0, kind)
         self.assertLessEqual(status["commands"]["results_waiting"], 128)
         self.assertEqual(status["link"]["connects"], 1)
