@@ -32,6 +32,13 @@ static void waiting(const struct tg_ctl *ctl, json_t *o)
 		tg_ctl_say(ctl, TG_WARN, "%lld passed over, as the broker has ended each session with them\n",
 			   number(o, "held"));
 	}
+	if (number(o, "refused_devices")) {
+		head(ctl, "refused");
+		tg_ctl_say(ctl, TG_WARN, "%lld devices of which the broker takes nothing, the last one is %s; their packs are kept:\n",
+			   number(o, "refused_devices"), tg_ctl_text(o, "refused_device", "?"));
+		head(ctl, "");
+		tg_ctl_say(ctl, TG_PLAIN, "let its policy allow their topics (or packs of their size), then 'tidegate reload'\n");
+	}
 	head(ctl, "oldest");
 	tg_ctl_say(ctl, TG_PLAIN, "%s\n", tg_ctl_text(o, "oldest", "nothing is on the disk"));
 }

@@ -11,6 +11,7 @@
 enum tg_cloud_news {
 	TG_CLOUD_READINGS_DROPPED, /* packs, total, since */
 	TG_CLOUD_PACK_SET_ASIDE,   /* packs, total, device and seq of the last one */
+	TG_CLOUD_DEVICE_REFUSED,   /* device, count */
 	TG_CLOUD_SPOOL_DAMAGED,    /* rescued, lost, file */
 	TG_CLOUD_SPOOL_FAILED,     /* since, reason */
 	TG_CLOUD_CLIENT_ID_TAKEN,  /* client_id, reason */
@@ -28,6 +29,7 @@ struct tg_cloud_event {
 	uint64_t rescued, lost; /* packs */
 	const char *device, *file, *client_id, *reason;
 	uint64_t seq;
+	uint64_t count; /* of refused devices */
 };
 
 #define TG_CLOUD_EVENT_MAX 4096 /* bytes */

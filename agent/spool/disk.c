@@ -524,7 +524,7 @@ int tg_disk_finish(struct tg_disk *d, uint64_t now_us)
 {
 	d->now_us = now_us;
 	if (d->queue->up)
-		tg_queue_link_down(d->queue, false);
+		tg_queue_link_down(d->queue, false, now_us);
 	if (d->queue->disk == TG_QUEUE_DISK_FAILING)
 		come_back(d);
 	if (tg_disk_db(d) && (d->queue->dirty > 0 || d->queue->done > 0))

@@ -29,6 +29,7 @@ void tg_queue_done(struct tg_queue *q)
 void tg_queue_configure(struct tg_queue *q, const struct tg_queue_limits *limits, uint64_t now_us)
 {
 	q->limits = *limits;
+	tg_quarantine_hurry(&q->quarantine);
 	tg_rate_set(&q->rate, limits->rate, now_us);
 }
 
@@ -91,18 +92,22 @@ int tg_queue_put(struct tg_queue *q, struct tg_parcel *p, uint64_t put_us)
 
 void tg_queue_leave_to_disk(struct tg_queue *q, struct tg_item *i)
 {
-	tg_queue_row_added(q, i->seq);
+	const char *device = tg_parcel_device(i->parcel);
+
+	if (!tg_quarantine_has(&q->quarantine, device) || tg_quarantine_tries(&q->quarantine, device))
+		tg_queue_row_added(q, i->seq);
 	remove_live(q, i);
 }
 
 void tg_queue_link_up(struct tg_queue *q, unsigned window)
 {
 	if (q->up)
-		tg_queue_link_down(q, false);
+		tg_queue_link_down(q, false, 0);
 
 	q->up = true;
 	q->window = window < TG_QUEUE_WINDOW_MAX ? window : TG_QUEUE_WINDOW_MAX;
 	q->turn = 0;
+	q->took = false;
 	for (struct tg_item *i = tg_ring_first(&q->live); i; i = tg_ring_after(&q->live, i))
 		if (i->state == TG_ITEM_FRESH && i->on_disk)
 			tg_queue_leave_to_disk(q, i);
@@ -118,17 +123,20 @@ static size_t list_out(const struct tg_ring *r, uint64_t *seqs, size_t n)
 	return n;
 }
 
-static void blame(struct tg_queue *q)
+static void blame(struct tg_queue *q, uint64_t now_us)
 {
 	uint64_t seqs[TG_QUEUE_WINDOW_MAX];
+	size_t n = list_out(&q->replay, seqs, list_out(&q->live, seqs, 0));
+	const struct tg_suspect_pack *p = tg_suspect_ended(&q->suspect, seqs, n);
 
-	tg_suspect_ended(&q->suspect, seqs, list_out(&q->replay, seqs, list_out(&q->live, seqs, 0)));
+	if (p && tg_quarantine_condemned(&q->quarantine, p->device, now_us))
+		tg_suspect_refused(&q->suspect, q->quarantine.last);
 }
 
-void tg_queue_link_down(struct tg_queue *q, bool blamed)
+void tg_queue_link_down(struct tg_queue *q, bool blamed, uint64_t now_us)
 {
-	if (blamed)
-		blame(q);
+	if (!tg_quarantine_down(&q->quarantine) && blamed)
+		blame(q, now_us);
 	q->later_us = 0;
 	q->up = false;
 	q->in_flight = 0;
@@ -171,6 +179,9 @@ bool tg_queue_ack(struct tg_queue *q, uint64_t seq, uint64_t now_us)
 		return false;
 	tg_queue_finish(q, ring, i, now_us);
 	tg_suspect_acked(&q->suspect, seq);
+	if (tg_quarantine_acked(&q->quarantine, seq))
+		tg_queue_row_added(q, 1);
+	q->took = true;
 	q->acknowledged++;
 	return true;
 }
@@ -180,6 +191,8 @@ static void set_aside(struct tg_queue *q, struct tg_item *i, uint64_t now_us)
 {
 	i->state = TG_ITEM_ASIDE;
 	tg_suspect_gone(&q->suspect, i->seq);
+	if (tg_quarantine_gone(&q->quarantine, i->seq))
+		tg_queue_row_added(q, 1);
 	if (q->done++ == 0)
 		q->done_since_us = now_us;
 }
@@ -204,6 +217,13 @@ bool tg_queue_wants_page(const struct tg_queue *q)
 	       q->replay_fresh < TG_QUEUE_PAGE / 2;
 }
 
+static bool is_passed_over(struct tg_queue *q, const struct tg_parcel *p)
+{
+	const char *device = tg_parcel_device(p);
+
+	return tg_quarantine_has(&q->quarantine, device) && !tg_quarantine_row(&q->quarantine, device, p->seq);
+}
+
 int tg_queue_page_row(struct tg_queue *q, struct tg_parcel *p, uint64_t gap, uint64_t gap_first)
 {
 	const struct tg_item item = {
@@ -217,7 +237,7 @@ int tg_queue_page_row(struct tg_queue *q, struct tg_parcel *p, uint64_t gap, uin
 	uint64_t seq = p->seq;
 	int r;
 
-	if (tg_queue_holds(q, seq)) {
+	if (tg_queue_holds(q, seq) || is_passed_over(q, p)) {
 		tg_parcel_unref(p);
 	} else {
 		r = tg_ring_insert(&q->replay, &item);
@@ -276,6 +296,8 @@ static struct tg_item *first_fresh(struct tg_queue *q, struct tg_ring *r, enum t
 
 		if (i->state != TG_ITEM_FRESH)
 			continue;
+		if (tg_quarantine_has(&q->quarantine, tg_parcel_device(i->parcel)))
+			continue;
 		if (q->suspect.n_held == 0)
 			return i;
 		view = tg_suspect_look(&q->suspect, stream, i->seq, tg_parcel_device(i->parcel));
@@ -287,15 +309,17 @@ static struct tg_item *first_fresh(struct tg_queue *q, struct tg_ring *r, enum t
 	return NULL;
 }
 
+/* With commit-interval = 0 the disk comes first, unless it fails: then to publish is the best that can be done. */
+static bool is_too_early(const struct tg_queue *q, const struct tg_item *i)
+{
+	return !i->on_disk && q->limits.commit_interval_us == 0 && q->disk == TG_QUEUE_DISK_OK;
+}
+
 static struct tg_item *next_live(struct tg_queue *q, enum tg_suspect_view most, uint64_t now_us)
 {
 	struct tg_item *i = first_fresh(q, &q->live, most, now_us);
 
-	/* With commit-interval = 0 the disk comes first, unless it fails: then to publish is the
-	 * best that can be done. */
-	if (i && !i->on_disk && q->limits.commit_interval_us == 0 && q->disk == TG_QUEUE_DISK_OK)
-		return NULL;
-	return i;
+	return i && is_too_early(q, i) ? NULL : i;
 }
 
 static struct tg_item *next_replay(struct tg_queue *q, enum tg_suspect_view most, uint64_t now_us)
@@ -345,6 +369,46 @@ static struct candidates look_for_next(struct tg_queue *q, uint64_t now_us, uint
 	return c;
 }
 
+/* The oldest of the refused device that is tried. */
+static struct tg_item *first_tried(const struct tg_queue *q, const struct tg_ring *r)
+{
+	for (struct tg_item *i = tg_ring_first(r); i; i = tg_ring_after(r, i))
+		if (i->state == TG_ITEM_FRESH && tg_quarantine_tries(&q->quarantine, tg_parcel_device(i->parcel)))
+			return i;
+	return NULL;
+}
+
+/* What of the refused device that is tried goes; false: it is not there yet, or there is none. */
+static bool choose_tried(struct tg_queue *q, struct candidates *ret)
+{
+	struct candidates c = { first_tried(q, &q->live), first_tried(q, &q->replay) };
+
+	if (!c.live && !c.replay && q->drained)
+		tg_quarantine_empty(&q->quarantine);
+	if (c.live && (tg_quarantine_newest_first(&q->quarantine) || (!c.replay && q->drained)))
+		c.replay = NULL;
+	else
+		c.live = NULL;
+	*ret = c;
+	return c.replay || (c.live && !is_too_early(q, c.live));
+}
+
+/* Whether a pack of a refused device is tried, or will be as soon as nothing else is in flight: then that, or nothing, goes next. */
+static bool look_for_trial(struct tg_queue *q, uint64_t now_us, struct candidates *ret)
+{
+	*ret = (struct candidates){ NULL, NULL };
+	if (q->quarantine.out)
+		return true;
+	/* Others come first: a session ends for each try. */
+	if (!q->suspect.careful && (q->took || q->drained) && tg_quarantine_try(&q->quarantine, now_us))
+		tg_queue_row_added(q, 1);
+	if (!q->quarantine.trying || !choose_tried(q, ret))
+		return false;
+	if (q->in_flight > 0)
+		*ret = (struct candidates){ NULL, NULL };
+	return true;
+}
+
 bool tg_queue_pick(struct tg_queue *q, uint64_t now_us, struct tg_queue_pick *ret,
 		   uint64_t *ret_again_us)
 {
@@ -354,7 +418,8 @@ bool tg_queue_pick(struct tg_queue *q, uint64_t now_us, struct tg_queue_pick *re
 	*ret_again_us = TG_US_FOREVER;
 	if (!q->up || q->in_flight >= tg_suspect_window(&q->suspect, q->window))
 		return false;
-	c = look_for_next(q, now_us, ret_again_us);
+	if (!look_for_trial(q, now_us, &c))
+		c = look_for_next(q, now_us, ret_again_us);
 	if (!c.live && !c.replay)
 		return false;
 	at = tg_rate_next_us(&q->rate, now_us);
@@ -368,6 +433,7 @@ bool tg_queue_pick(struct tg_queue *q, uint64_t now_us, struct tg_queue_pick *re
 	else
 		*ret = (struct tg_queue_pick){ .stream = TG_STREAM_REPLAY, .item = c.replay };
 	ret->contested = c.live && c.replay;
+	ret->at_us = now_us;
 	return true;
 }
 
@@ -376,6 +442,7 @@ void tg_queue_handed(struct tg_queue *q, const struct tg_queue_pick *pick)
 	struct tg_item *i = pick->item;
 
 	tg_suspect_handed(&q->suspect, pick->stream, i->seq, tg_parcel_device(i->parcel));
+	tg_quarantine_handed(&q->quarantine, i->seq, tg_parcel_device(i->parcel), pick->at_us);
 	if (pick->contested)
 		q->turn = (q->turn + 1) % TG_QUEUE_LIVE_TURN;
 	if (pick->stream == TG_STREAM_REPLAY) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "agent/spool/quarantine.h"
 #include "agent/spool/rate.h"
 #include "agent/spool/ring.h"
 #include "agent/spool/suspect.h"
@@ -23,7 +24,8 @@
  * numbers and packs leave it oldest first; a replay pack waits while an older live
  * one is in flight, as that one would have to be replayed after it if the session broke.
  *
- * Packs for which the broker ends its sessions: suspect.h.
+ * Packs for which the broker ends its sessions: suspect.h. Devices of which it takes nothing: quarantine.h. Their rows
+ * are not read but for one that is tried; in `live` is only what is not on the disk.
  */
 #define TG_QUEUE_WINDOW_MAX 512u          /* in flight; more than any broker allows */
 #define TG_QUEUE_PAGE       64u           /* rows of one read from the disk, and */
@@ -55,11 +57,13 @@ struct tg_queue {
 	struct tg_ring live, replay;
 	struct tg_rate rate;
 	struct tg_suspect suspect;
+	struct tg_quarantine quarantine;
 	uint64_t later_us; /* since when nothing else could go; 0: something could */
 	enum tg_queue_disk disk;
 	bool up;
 	bool urgent;  /* commit at once: the link went down, or memory is short */
 	bool drained; /* no rows behind the cursor */
+	bool took; /* a pack of this session was acknowledged */
 	unsigned window, in_flight, turn;
 	uint64_t cursor;         /* the highest number read back from the disk in this session */
 	size_t dirty;            /* live items that are not on the disk */
@@ -82,7 +86,7 @@ void tg_queue_configure(struct tg_queue *q, const struct tg_queue_limits *limits
 int tg_queue_put(struct tg_queue *q, struct tg_parcel *p, uint64_t put_us) TG_CHECKED;
 void tg_queue_link_up(struct tg_queue *q, unsigned window);
 /* Everything that was handed out counts as not sent. @blamed: the broker ended the session, or did not answer to packs. */
-void tg_queue_link_down(struct tg_queue *q, bool blamed);
+void tg_queue_link_down(struct tg_queue *q, bool blamed, uint64_t now_us);
 /* Of a pack that is in flight; others are ignored. Returns whether there was one. */
 bool tg_queue_ack(struct tg_queue *q, uint64_t seq, uint64_t now_us);
 bool tg_queue_refuse(struct tg_queue *q, uint64_t seq, uint64_t now_us);
@@ -145,6 +149,7 @@ struct tg_queue_pick {
 	struct tg_item
 		*item;  /* item->parcel is the queue's: take a reference before tg_queue_handed() */
 	bool contested; /* the other stream waits, too */
+	uint64_t at_us; /* now */
 };
 /* What goes next. Returns true and a pick, or false and when to ask again (TG_US_FOREVER: after
  * something has happened). */

@@ -307,12 +307,34 @@ static bool give_up_aside(struct tg_queue *q)
 	return false;
 }
 
+/*
+ * What is passed over anyway, and looked at each time something is handed out, does not stay in memory; but for the newest of
+ * each device, to be tried.
+ */
+static void evict_refused(struct tg_queue *q)
+{
+	unsigned kept = 0;
+
+	for (struct tg_item *i = tg_ring_last(&q->live); i && q->quarantine.refused > 0; i = tg_ring_before(&q->live, i)) {
+		int device = i->state == TG_ITEM_FRESH && i->on_disk && !tg_queue_is_open_gap(i)
+				     ? tg_quarantine_index(&q->quarantine, tg_parcel_device(i->parcel))
+				     : -1;
+
+		if (device >= 0 && (kept & 1u << device))
+			tg_queue_leave_to_disk(q, i);
+		else if (device >= 0)
+			kept |= 1u << device;
+	}
+}
+
 void tg_queue_settle(struct tg_queue *q)
 {
 	struct tg_item *i;
 
 	if (!q->up)
 		evict(q, 0);
+	else
+		evict_refused(q);
 	if (q->dirty == 0)
 		q->urgent = false;
 	if (q->live.bytes <= q->limits.memory)

@@ -135,6 +135,8 @@ static void report(struct tg_spool *s, uint64_t now_us)
 		.disk_bytes = s->disk.file_bytes,
 		.in_flight = s->queue.in_flight,
 		.held = (unsigned) s->queue.suspect.n_held,
+		.refused_devices = s->queue.quarantine.refused,
+		.refused_total = s->queue.quarantine.total,
 		.oldest_wall_us = s->disk.oldest_wall_us,
 		.dropped = s->disk.counts.dropped + s->queue.dropped,
 		.dropped_told = s->disk.dropped_told > s->disk.counts.dropped_told
@@ -158,6 +160,7 @@ static void report(struct tg_spool *s, uint64_t now_us)
 	s->report_us = tg_us_add(now_us, REPORT_US);
 	(void) snprintf(st.error_text, sizeof(st.error_text), "%s",
 			s->disk.error ? s->disk.error_text : "");
+	memcpy(st.refused_device, s->queue.quarantine.last, sizeof(st.refused_device));
 	memcpy(st.aside_device, s->disk.aside_device, sizeof(st.aside_device));
 	memcpy(st.aside, s->disk.repaired.aside, sizeof(st.aside));
 	if (s->changed)
@@ -206,15 +209,20 @@ static void tell_suspicion(const struct tg_suspect *s, bool was_careful, bool wa
 		tg_log(LOG_WARNING, "spool", "the session ends whatever is sent: no pack is to blame, all are kept");
 }
 
-static void on_down(struct tg_spool *s, bool blamed)
+static void on_down(struct tg_spool *s, bool blamed, uint64_t now_us)
 {
 	const struct tg_suspect *q = &s->queue.suspect;
 	bool careful = q->careful, refused = q->refused;
+	uint64_t total = s->queue.quarantine.total;
 	size_t held = q->n_held;
 
 	s->out = NULL;
-	tg_queue_link_down(&s->queue, blamed);
+	tg_queue_link_down(&s->queue, blamed, now_us);
 	tell_suspicion(q, careful, refused, held);
+	if (s->queue.quarantine.total > total)
+		tg_event(TG_EV_DEVICE_REFUSED, LOG_WARNING,
+			 "The broker takes nothing of a device: its packs are kept, and one is tried once an hour",
+			 TG_F_DEVICE, s->queue.quarantine.last, NULL);
 }
 
 static void on_message(struct tg_spool *s, struct msg *m, uint64_t now_us)
@@ -238,7 +246,7 @@ static void on_message(struct tg_spool *s, struct msg *m, uint64_t now_us)
 		break;
 	case MSG_DOWN:
 		if (s->out && m->session == s->session)
-			on_down(s, m->blamed);
+			on_down(s, m->blamed, now_us);
 		break;
 	case MSG_ACK:
 		if (s->out && m->session == s->session)

@@ -40,6 +40,9 @@ struct tg_spool_state {
 	uint64_t disk_packs, disk_bytes;     /* in the database file: rows, and its size */
 	uint64_t in_flight;
 	unsigned held; /* packs that are passed over, as the broker ended sessions with each of them alone in flight */
+	unsigned refused_devices;	     /* of which the broker takes nothing: their packs are passed over */
+	uint64_t refused_total;		     /* times that this began, since start; of the last one: */
+	char refused_device[TG_NAME_MAX + 1];
 	int64_t oldest_wall_us;		     /* when the oldest pack on disk was made; 0: none */
 	uint64_t dropped, set_aside;	     /* since the spool was made (kept in the file) */
 	char aside_device[TG_NAME_MAX + 1];  /* of the pack that was set aside last, and its number; "": none since start */

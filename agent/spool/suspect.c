@@ -212,31 +212,44 @@ static void count_alone(struct tg_suspect *s, uint64_t seq)
 		hold_last(s);
 }
 
-static void end_alone(struct tg_suspect *s, uint64_t seq)
+static const struct tg_suspect_pack *end_alone(struct tg_suspect *s, uint64_t seq)
 {
 	struct tg_suspect_held *h = find_held(s, seq);
 
 	if (h) {
 		/* It was tried once more: while others get through, or for want of others, and then nobody knows. */
-		if (h->state == TG_SUSPECT_RETRIED)
-			h->state = TG_SUSPECT_CONDEMNED;
-		return;
+		if (h->state != TG_SUSPECT_RETRIED)
+			return NULL;
+		h->state = TG_SUSPECT_CONDEMNED;
+		return &h->pack;
 	}
 	if (s->refused && s->refused_ends < TG_SUSPECT_PATIENCE) {
 		s->refused_ends++;
-		return;
+		return NULL;
 	}
 	count_alone(s, seq);
+	return NULL;
 }
 
-void tg_suspect_ended(struct tg_suspect *s, const uint64_t *seqs, size_t n)
+const struct tg_suspect_pack *tg_suspect_ended(struct tg_suspect *s, const uint64_t *seqs, size_t n)
 {
 	if (n == 0)
-		return;
+		return NULL;
 	if (!s->careful) {
 		count_ends(s, seqs, n);
 		become_careful(s);
 	} else if (n == 1 && seqs[0] == s->out.seq) {
-		end_alone(s, seqs[0]);
+		return end_alone(s, seqs[0]);
 	}
+	return NULL;
+}
+
+void tg_suspect_refused(struct tg_suspect *s, const char *device)
+{
+	for (size_t i = s->n_held; i > 0; i--)
+		if (strcmp(s->held[i - 1].pack.device, device) == 0)
+			s->held[i - 1] = s->held[--s->n_held];
+	/* Those that only share a session with its packs are found again, should they be bad, too. */
+	s->n_seen = 0;
+	calm_down(s);
 }

@@ -96,5 +96,10 @@ void tg_suspect_replays(struct tg_suspect *s, uint64_t seq);
 void tg_suspect_acked(struct tg_suspect *s, uint64_t seq);
 /* The pack is set aside, refused or dropped: nothing is known of it any more. */
 void tg_suspect_gone(struct tg_suspect *s, uint64_t seq);
-/* The broker ended the session, or left packs without an answer, while the @n of @seqs were in flight. */
-void tg_suspect_ended(struct tg_suspect *s, const uint64_t *seqs, size_t n);
+/*
+ * The broker ended the session, or left packs without an answer, while the @n of @seqs were in flight. Returns the pack that is
+ * condemned for it, or NULL.
+ */
+const struct tg_suspect_pack *tg_suspect_ended(struct tg_suspect *s, const uint64_t *seqs, size_t n);
+/* Nothing of @device goes out any more, and none of its packs is set aside. */
+void tg_suspect_refused(struct tg_suspect *s, const char *device);

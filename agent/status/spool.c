@@ -25,6 +25,8 @@ json_t *tg_status_spool(const struct tg_picture *p)
 	tg_member_put(o, "disk_bytes", tg_member_number(s->disk_bytes));
 	tg_member_put(o, "in_flight", tg_member_number(s->in_flight));
 	tg_member_put(o, "held", tg_member_number(s->held));
+	tg_member_put(o, "refused_devices", tg_member_number(s->refused_devices));
+	tg_member_put(o, "refused_device", tg_member_text(s->refused_devices ? s->refused_device : ""));
 	tg_member_put(o, "oldest", tg_member_date(s->oldest_wall_us / (int64_t) TG_US_PER_S));
 	tg_member_put(o, "gaps", tg_member_number(s->gaps));
 	tg_member_put(o, "dropped", tg_member_number(s->dropped));

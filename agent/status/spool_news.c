@@ -62,6 +62,10 @@ bool tg_spool_news_next(struct tg_spool_news *n, const struct tg_spool_state *s,
 		*ret = (struct tg_cloud_event){ .news = TG_CLOUD_SPOOL_FAILED,
 						.since_s = age_s(s->error_since_us, now_us),
 						.reason = s->error_text };
+	else if (s->refused_total > n->refused_told)
+		*ret = (struct tg_cloud_event){
+			.news = TG_CLOUD_DEVICE_REFUSED, .device = s->refused_device, .count = s->refused_devices
+		};
 	else if (s->set_aside > n->set_aside_told && is_due(n->set_aside_us, TG_SPOOL_NEWS_GAP_US, now_us))
 		*ret = (struct tg_cloud_event){ .news = TG_CLOUD_PACK_SET_ASIDE,
 						.packs = s->set_aside - n->set_aside_told,
@@ -92,6 +96,9 @@ void tg_spool_news_told(struct tg_spool_news *n, const struct tg_cloud_event *e,
 	case TG_CLOUD_PACK_SET_ASIDE:
 		n->set_aside_told = s->set_aside;
 		n->set_aside_us = now_us;
+		return;
+	case TG_CLOUD_DEVICE_REFUSED:
+		n->refused_told = s->refused_total;
 		return;
 	case TG_CLOUD_READINGS_DROPPED:
 		n->dropped_told = e->total;

@@ -26,7 +26,7 @@ struct tg_spool_news {
 	/* of the state before */
 	uint64_t dropped;
 	/* what has been told */
-	uint64_t dropped_told, set_aside_told, repairs_told, failed_told; /* the last one: since when */
+	uint64_t dropped_told, set_aside_told, refused_told, repairs_told, failed_told; /* the last one: since when */
 	uint64_t first_us, last_us;			  /* of the drops that are not told */
 	uint64_t dropped_us, set_aside_us, failed_us; /* of the last events; 0: there was none */
 };

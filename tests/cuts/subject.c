@@ -290,7 +290,7 @@ void subject_up(struct subject *s, unsigned window)
 
 void subject_down(struct subject *s)
 {
-	tg_queue_link_down(&s->q, false);
+	tg_queue_link_down(&s->q, false, 0);
 	s->n_flying = 0;
 }
 

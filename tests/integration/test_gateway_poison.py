@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Packs for which the broker ends the connection, and brokers that end it for every pack."""
 
+import json
 import sqlite3
 import sys
 
@@ -129,6 +130,39 @@ class Poison(Scenario):
         events = [payload for topic, payload in self.hostile.acked if topic.endswith("/events") and b"readings-refused" in payload]
         self.assertEqual(len(events), 1)
         print(f"{len(self.killed)} sessions ended, {len(numbers)} readings arrived, none was lost", flush=True)
+
+    def test_a_device_that_is_refused_is_kept_and_the_other_goes_on(self):
+        self.kills_if(lambda pack: pack.device == "boiler")
+        self.start_with_backlog(packs=20)
+        self.wait_patiently("the word", lambda: self.spool()["refused_devices"] == 1, 150)
+        ends = len(self.killed)
+        self.assertLessEqual(ends, 40)
+
+        def others():
+            return len({p.seq for p in self.packs() if p.device == "meter"})
+        self.wait_patiently("a session", lambda: self.agent.status()["link"]["state"] == "online")
+        before = others()
+        self.wait("the other device", lambda: others() >= before + 50)
+        # That reload, and those before, stand for one try at most.
+        self.assertLessEqual(len(self.killed), ends + 1)
+        spool = self.spool()
+        self.assertEqual((spool["refused_device"], spool["set_aside"], spool["dropped"]), ("boiler", 2, 0))
+        self.assertEqual(self.agent.said().count("The broker takes nothing of a device"), 1)
+        self.assertIn("1 devices of which the broker takes nothing, the last one is boiler", self.agent.ctl("spool")[1])
+        events = [json.loads(payload) for topic, payload in list(self.hostile.acked)
+                  if topic.endswith("/events") and b"device-refused" in payload]
+        self.assertEqual([(e["device"], e["count"]) for e in events], [("boiler", 1)])
+
+        # The policy is mended.
+        self.hostile.verdict = lambda topic, payload: None
+        self.assertEqual(self.agent.ctl("reload")[0], 0)
+        self.wait_patiently("the device", lambda: self.spool()["refused_devices"] == 0)
+        bad = {pack["seq"] for pack in json.loads(self.agent.ctl("--json", "spool", "--aside")[1])["aside"]}
+        self.assertEqual(len(bad), 2)
+        numbers = self.stop_and_judge(bad)
+        faults.told("F45", f"every pack of one device ended the session: {len(self.killed)} times in all, then it was passed "
+                           f"over; {before + 50} packs of the other arrived meanwhile, and all {len(numbers)} once the "
+                           "broker took it, but for 2 set aside")
 
     def test_a_pack_that_is_never_acknowledged_is_set_aside(self):
         bad = set()

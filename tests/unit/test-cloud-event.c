@@ -28,7 +28,8 @@ static void each_has_its_members_and_no_others(void **state)
 				    .file = "spool.bad-1",
 				    .client_id = "c-1",
 				    .reason = "because",
-				    .seq = 77 };
+				    .seq = 77,
+				    .count = 2 };
 
 	(void) state;
 	e.news = TG_CLOUD_READINGS_DROPPED;
@@ -37,6 +38,9 @@ static void each_has_its_members_and_no_others(void **state)
 	e.news = TG_CLOUD_PACK_SET_ASIDE;
 	is_one_line(&e, "{\"event\":\"pack-set-aside\",\"id\":\"gw-1\",\"time\":\"2026-11-21T11:49:03Z\","
 			"\"packs\":3,\"total\":40,\"device\":\"boiler\",\"seq\":77}");
+	e.news = TG_CLOUD_DEVICE_REFUSED;
+	is_one_line(&e, "{\"event\":\"device-refused\",\"id\":\"gw-1\",\"time\":\"2026-11-21T11:49:03Z\","
+			"\"device\":\"boiler\",\"count\":2}");
 	e.news = TG_CLOUD_SPOOL_DAMAGED;
 	is_one_line(&e, "{\"event\":\"spool-damaged\",\"id\":\"gw-1\",\"time\":\"2026-11-21T11:49:03Z\","
 			"\"rescued\":90,\"lost\":10,\"file\":\"spool.bad-1\"}");

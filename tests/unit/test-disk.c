@@ -150,7 +150,7 @@ static void drain(struct bench *b)
 			assert_true(tg_queue_ack(&b->q, seq, b->now));
 		}
 	}
-	tg_queue_link_down(&b->q, false);
+	tg_queue_link_down(&b->q, false, 0);
 	assert_int_equal(b->disk.counts.rows, 0);
 }
 

@@ -105,7 +105,7 @@ static void session(struct bench *b, struct tg_parcel *const *parcels, unsigned 
 			packs--;
 		}
 	}
-	tg_queue_link_down(&b->q, false);
+	tg_queue_link_down(&b->q, false, 0);
 }
 
 /* Everything a spool does on a day; with the failure in it. */

@@ -32,6 +32,7 @@ struct world {
 	bool disk_fails, may_crash;
 	uint64_t bad_every, bad_run; /* packs for which the broker ends the session; 0: none */
 	bool takes_none;	     /* it does so for every pack */
+	const char *refused_device;  /* and for every pack of this one */
 	bool killed;		     /* it has */
 	unsigned kills;
 	size_t bound; /* rows that the disk takes; 0: all */
@@ -55,7 +56,7 @@ struct world {
 	bool arrived[PACKS], gap_arrived[PACKS], refused[PACKS];
 	uint64_t dropped, told_dropped; /* packs that gap records speak of */
 	uint64_t given_up;		/* of those that were set aside, and found no disk: no gap, as they could not be sent */
-	unsigned commits;
+	unsigned commits, n_aside;
 };
 
 static uint64_t pick(struct world *w, uint64_t n)
@@ -130,12 +131,28 @@ static bool is_bad(const struct world *w, uint64_t seq)
 	return w->bad_every && seq % w->bad_every < w->bad_run;
 }
 
+/* What a gap record tells goes aside with it. */
+static void tell_aside(struct world *w, const struct tg_item *i)
+{
+	if (!i || i->gap == 0)
+		return;
+	if (!w->gap_arrived[i->seq])
+		w->told_dropped += i->gap;
+	w->gap_arrived[i->seq] = true;
+	for (uint64_t s = i->gap_first; s <= i->seq; s++)
+		if (w->device[s] == w->device[i->seq] && w->fate[s] == PUT)
+			w->fate[s] = ASIDE;
+}
+
 static int on_aside(void *user, uint64_t seq)
 {
 	struct world *w = user;
 
 	/* No innocent one. */
-	assert_true(w->refused[seq] || is_bad(w, seq));
+	assert_true(w->refused[seq] || is_bad(w, seq) || (w->refused_device && w->device[seq] == 0));
+	w->n_aside++;
+	tell_aside(w, tg_ring_find(&w->q.live, seq));
+	tell_aside(w, tg_ring_find(&w->q.replay, seq));
 	w->fate[seq] = ASIDE;
 	return on_remove(user, seq);
 }
@@ -240,7 +257,8 @@ static void hand_out(struct world *w)
 		/* What the broker will have received of it when the session ends is decided by
 		 * arrive(). */
 		w->sent[w->n_sent++] = s;
-		if (w->takes_none || (is_bad(w, s.seq) && !p.item->gap)) {
+		if (w->takes_none || (is_bad(w, s.seq) && !p.item->gap) ||
+		    (w->refused_device && strcmp(devices[w->device[s.seq]], w->refused_device) == 0)) {
 			w->killed = true;
 			return;
 		}
@@ -292,7 +310,7 @@ static void bound(struct world *w)
 
 static void link_down(struct world *w)
 {
-	tg_queue_link_down(&w->q, w->killed);
+	tg_queue_link_down(&w->q, w->killed, w->now);
 	w->killed = false;
 	w->n_sent = w->n_arrived = 0;
 }
@@ -308,10 +326,23 @@ static size_t aside_in_memory(const struct world *w)
 
 static void settle(struct world *w)
 {
-	size_t before = aside_in_memory(w);
+	size_t before = aside_in_memory(w), n = 0;
+	uint64_t aside[PACKS];
 
+	for (struct tg_item *i = tg_ring_first(&w->q.live); i; i = tg_ring_after(&w->q.live, i))
+		if (i->state == TG_ITEM_ASIDE && !i->on_disk) {
+			aside[n++] = i->seq;
+			tell_aside(w, i);
+		}
 	tg_queue_settle(&w->q);
 	w->given_up += before - aside_in_memory(w);
+	while (n-- > 0) {
+		const struct tg_item *i = tg_ring_find(&w->q.live, aside[n]);
+
+		/* What the broker ended sessions for; of what was refused it is known already. */
+		if ((!i || i->state == TG_ITEM_DONE) && w->fate[aside[n]] == PUT)
+			w->fate[aside[n]] = ASIDE;
+	}
 }
 
 static void turn(struct world *w)
@@ -468,6 +499,12 @@ static void drain(struct world *w)
 	for (int i = 0; i < 60000 && (w->rows > 0 || w->q.live.count > 0 || w->q.replay.count > 0);
 	     i++) {
 		w->now += 20000;
+		/* One that several bad packs in a row have made look refused goes on reading, and is tried again. */
+		if (i % 500 == 499 && w->q.quarantine.refused > 0) {
+			w->now += TG_SUSPECT_DEVICE_AGAIN_US;
+			for (size_t d = 0; d < DEVICES && w->seq + 1 < PACKS; d++)
+				put_one(w, d, ++w->seq);
+		}
 		turn(w);
 		while (w->n_arrived > 0)
 			ack(w);
@@ -599,6 +636,40 @@ static void loses_nothing_to_a_broker_that_takes_nothing(void **state)
 		assert_true(w->kills > 0);
 		end_history(w, seed);
 	}
+}
+
+/* In a history with chance, until the broker takes it again: whatever happens to it meanwhile, nothing but the first two is set aside. */
+static void loses_nothing_of_a_device_that_is_refused_for_a_while(void **state)
+{
+	unsigned quarantines = 0;
+
+	(void) state;
+	for (uint64_t seed = 4001; seed <= 4030; seed++) {
+		const struct tg_queue_limits limits = {
+			.memory = seed % 3 ? 1 << 20 : 6000,
+			.commit_interval_us = seed % 5 ? INTERVAL : 0,
+			.rate = 0,
+			.drop_newest = seed % 4 == 0,
+		};
+		struct world *w = begin_history(seed, &limits);
+
+		w->may_crash = seed % 2;
+		for (int i = 0; i < 3000; i++) {
+			if (i == 100)
+				w->refused_device = devices[0];
+			if (i == 2700)
+				w->refused_device = NULL;
+			/* Hours pass now and then. */
+			if (i % 700 == 699)
+				w->now += TG_SUSPECT_DEVICE_AGAIN_US;
+			step(w);
+			quarantines += w->q.quarantine.refused > 0;
+		}
+		w->now += TG_SUSPECT_DEVICE_AGAIN_US;
+		w->refused_device = NULL;
+		end_history(w, seed);
+	}
+	assert_true(quarantines > 1000);
 }
 
 /* A world without chance. */
@@ -749,6 +820,85 @@ static void what_is_set_aside_does_not_crowd_out_what_can_be_sent(void **state)
 	assert_int_equal(sent, 100);
 	assert_true(w->q.dropped > 0);
 	check_promise(w);
+	end(w);
+}
+
+static void put_of(struct world *w, size_t d)
+{
+	w->seq++;
+	w->fate[w->seq] = PUT;
+	w->device[w->seq] = (uint8_t) d;
+	assert_int_equal(tg_queue_put(&w->q, spool_bench_parcel(devices[d], w->seq, 8), w->now), 0);
+}
+
+/* One step of a broker that answers at once. */
+static void answer(struct world *w)
+{
+	if (!w->q.up)
+		tg_queue_link_up(&w->q, 32);
+	w->now += SECOND / 20;
+	turn(w);
+	assert_true(w->q.replay.count <= 2 * TG_QUEUE_PAGE + TG_QUEUE_DONE_FLUSH);
+	for (size_t i = 0; i < w->n_sent; i++) {
+		w->fate[w->sent[i].seq] = DELIVERED;
+		assert_true(tg_queue_ack(&w->q, w->sent[i].seq, w->now));
+	}
+	w->n_sent = w->n_arrived = 0;
+}
+
+static size_t waiting_of(const struct world *w, size_t d)
+{
+	size_t n = 0;
+
+	for (uint64_t s = 1; s <= w->seq; s++)
+		n += w->device[s] == d && w->fate[s] == PUT;
+	return n;
+}
+
+/* Far more of it than a page on the disk, all before those of the others, and more to come. */
+static void a_refused_device_costs_few_sessions_and_nothing_of_the_others(void **state)
+{
+	const unsigned sessions = TG_SUSPECT_DEVICE * (TG_SUSPECT_ENDS + TG_SUSPECT_ALONE + 1);
+	struct world *w = calm(1 << 20, 0, false);
+
+	(void) state;
+	w->refused_device = devices[0];
+	for (int i = 0; i < 1000; i++)
+		put_of(w, 0);
+	for (int i = 0; i < 300; i++)
+		put_of(w, 1 + i % 2);
+	turn(w);
+	for (int i = 0; i < 2000; i++) {
+		if (i % 4 == 0)
+			put_of(w, i % 8 ? 0 : 1);
+		answer(w);
+	}
+	assert_int_equal(w->q.quarantine.refused, 1);
+	assert_in_range(waiting_of(w, 1) + waiting_of(w, 2), 0, 1);
+	assert_int_equal(waiting_of(w, 0), 1250 - w->n_aside);
+	assert_int_equal(w->n_aside, TG_SUSPECT_DEVICE - 1);
+	assert_in_range(w->kills, 1, sessions);
+	assert_in_range(w->q.live.count, 0, 20);
+	print_message("a refused device: %u sessions ended, %u packs set aside, %zu kept\n", w->kills, w->n_aside,
+		      waiting_of(w, 0));
+
+	/* An hour later one of it is tried, and costs one session. */
+	w->kills = 0;
+	w->now += TG_SUSPECT_DEVICE_AGAIN_US;
+	for (int i = 0; i < 200; i++)
+		answer(w);
+	assert_int_equal(w->kills, 1);
+	w->refused_device = NULL;
+	for (int i = 0; i < 200; i++)
+		answer(w);
+	assert_int_equal(waiting_of(w, 0), 1250 - w->n_aside);
+	tg_queue_configure(&w->q, &w->q.limits, w->now);
+	for (int i = 0; i < 400; i++)
+		answer(w);
+	assert_int_equal(waiting_of(w, 0), 0);
+	assert_int_equal(w->q.quarantine.refused, 0);
+	assert_int_equal(w->rows, 0);
+	assert_int_equal(w->kills, 1);
 	end(w);
 }
 
@@ -957,10 +1107,12 @@ int main(void)
 		cmocka_unit_test(keeps_what_is_on_the_disk_through_crashes),
 		cmocka_unit_test(sets_aside_what_kills_the_session_and_nothing_else),
 		cmocka_unit_test(loses_nothing_to_a_broker_that_takes_nothing),
+		cmocka_unit_test(loses_nothing_of_a_device_that_is_refused_for_a_while),
 		cmocka_unit_test(a_bad_pack_costs_few_sessions),
 		cmocka_unit_test(a_lone_pack_that_was_held_is_tried_again),
 		cmocka_unit_test(a_held_pack_that_the_disk_has_dropped_is_forgotten),
 		cmocka_unit_test(what_is_set_aside_does_not_crowd_out_what_can_be_sent),
+		cmocka_unit_test(a_refused_device_costs_few_sessions_and_nothing_of_the_others),
 		cmocka_unit_test(gives_live_packs_a_fifth_of_the_rate_while_both_wait),
 		cmocka_unit_test(writes_nothing_while_acknowledgements_come_in_time),
 		cmocka_unit_test(commits_once_an_interval_while_the_link_is_down),

@@ -155,6 +155,29 @@ static void what_was_set_aside_is_told_with_its_device(void **state)
 	assert_int_equal(b.last.total, 305);
 }
 
+static void a_refused_device_is_told_once_each_time(void **state)
+{
+	struct bench b = bench();
+
+	(void) state;
+	seconds(&b, 5);
+	b.state.refused_devices = 1;
+	b.state.refused_total = 1;
+	memcpy(b.state.refused_device, "boiler", 7);
+	seconds(&b, 30);
+	assert_int_equal(sum(&b), 1);
+	assert_int_equal(b.told[TG_CLOUD_DEVICE_REFUSED], 1);
+	assert_string_equal(b.last.device, "boiler");
+	assert_int_equal(b.last.count, 1);
+	b.state.refused_devices = 0;
+	seconds(&b, 30);
+	assert_int_equal(sum(&b), 1);
+	b.state.refused_devices = 1;
+	b.state.refused_total = 2;
+	seconds(&b, 30);
+	assert_int_equal(sum(&b), 2);
+}
+
 static void a_failure_is_told_when_it_lasts(void **state)
 {
 	struct bench b = bench();
@@ -226,6 +249,7 @@ int main(void)
 		cmocka_unit_test(an_outage_adds_one_event_however_long_it_is),
 		cmocka_unit_test(drops_of_an_earlier_start_are_told_and_what_was_told_is_not),
 		cmocka_unit_test(what_was_set_aside_is_told_with_its_device),
+		cmocka_unit_test(a_refused_device_is_told_once_each_time),
 		cmocka_unit_test(a_failure_is_told_when_it_lasts),
 		cmocka_unit_test(a_repair_is_told_at_once),
 		cmocka_unit_test(what_could_not_be_told_is_told_later),
