@@ -160,9 +160,8 @@ class Poison(Scenario):
         bad = {pack["seq"] for pack in json.loads(self.agent.ctl("--json", "spool", "--aside")[1])["aside"]}
         self.assertEqual(len(bad), 2)
         numbers = self.stop_and_judge(bad)
-        faults.told("F45", f"every pack of one device ended the session: {len(self.killed)} times in all, then it was passed "
-                           f"over; {before + 50} packs of the other arrived meanwhile, and all {len(numbers)} once the "
-                           "broker took it, but for 2 set aside")
+        print(f"every pack of one device ended the session, {len(self.killed)} times in all; {before + 50} packs of the other "
+              f"arrived meanwhile, and all {len(numbers)} once the broker took it, but for 2 set aside", flush=True)
 
     def test_a_pack_that_is_never_acknowledged_is_set_aside(self):
         bad = set()
