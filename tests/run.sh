@@ -116,11 +116,11 @@ ring_threads() {
 }
 
 # Real processes on a shared machine stall now and then: a test that fails gets one more run, and is named. They mostly wait, so
-# there is one more at a time for every two processors.
+# there are two at a time for every processor.
 ring_integration() {
 	install_step "${bench_packages[@]}" "${est_packages[@]}" tpm2-openssl || return 1
 	step "integration: build with ASan and UBSan" configure debug || return 1
-	step "integration: tests" tests_of debug integration tests --repeat until-pass:2 -j $((jobs + jobs / 2)) || return 1
+	step "integration: tests" tests_of debug integration tests --repeat until-pass:2 -j $((2 * jobs)) || return 1
 	say "         $(count_of integration--tests)"
 	grep -F '***' "$logs/integration--tests.log" | sed 's/^/          failed once: /' || true
 	bounds || return 1
