@@ -59,7 +59,7 @@ struct tg_agent {
 	bool status_due;
 	bool link_due;    /* has not got its configuration yet */
 	uint64_t lost_us; /* since when Paho has not given a session back; 0: it has */
-	char line[200];   /* last told to systemd */
+	char line[TG_STATUS_LINE_MAX + 1]; /* last told to systemd */
 };
 
 /* Called on the threads that report; they only post. @user: the struct tg_agent. */

@@ -64,7 +64,7 @@ static json_t *tpm(const struct tg_picture *p)
 	return o;
 }
 
-static const char *link_state(const struct tg_picture *p)
+const char *tg_status_link_state(const struct tg_picture *p)
 {
 	return p->cfg->mqtt.endpoint[0] ? tg_link_state_name(p->link.state) : "off";
 }
@@ -75,7 +75,7 @@ static json_t *link_part(const struct tg_picture *p, bool brief)
 	const struct tg_link_report *l = &p->link;
 	json_t *o = json_object();
 
-	tg_member_put(o, "state", json_string(link_state(p)));
+	tg_member_put(o, "state", json_string(tg_status_link_state(p)));
 	tg_member_put(o, "endpoint", tg_member_text(l->endpoint));
 	tg_member_put(o, "client_id", tg_member_text(l->client_id));
 	tg_member_put(o, "identity", json_string(identities[l->identity]));
@@ -228,7 +228,7 @@ static json_t *labels(const struct tg_config *cfg)
 	return o;
 }
 
-static size_t count_health(const struct tg_picture *p, enum tg_device_health h)
+size_t tg_status_count(const struct tg_picture *p, enum tg_device_health h)
 {
 	size_t n = 0;
 
@@ -243,7 +243,8 @@ char *tg_status_json(const struct tg_picture *p, bool brief)
 	char instance[TG_LINK_INSTANCE_MAX];
 	json_t *o = json_object();
 
-	tg_member_put(o, "state", json_string(p->link.state == TG_LINK_GREETING ? "online" : link_state(p)));
+	tg_member_put(o, "state",
+	    json_string(p->link.state == TG_LINK_GREETING ? "online" : tg_status_link_state(p)));
 	tg_member_put(o, "instance", p->link.instance ? json_string(tg_link_instance(p->link.instance, instance)) : json_null());
 	tg_member_put(o, "id", tg_member_text(p->spec->id));
 	tg_member_put(o, "version", json_string(TIDEGATE_VERSION));
@@ -261,7 +262,7 @@ char *tg_status_json(const struct tg_picture *p, bool brief)
 	tg_member_put(o, "buses", buses(p, brief));
 	tg_member_put(o, "commands", commands(p));
 	tg_member_put(o, "devices_total", tg_member_number(p->fleet->n_devices));
-	tg_member_put(o, "devices_ok", tg_member_number(count_health(p, TG_DEVICE_OK)));
+	tg_member_put(o, "devices_ok", tg_member_number(tg_status_count(p, TG_DEVICE_OK)));
 	tg_member_put(o, "devices", devices(p, brief));
 	tg_member_put(o, "stuck", tg_member_text(p->stuck));
 	if (!brief)
@@ -291,32 +292,4 @@ char *tg_status_progress_json(const struct tg_picture *p)
 	tg_member_put(o, "rotation", tg_status_rotation(p));
 	tg_member_put(o, "link", link_part(p, true));
 	return tg_json_print(o, refused);
-}
-
-/* The one word that an operator looks for first. */
-static const char *identity_word(const struct tg_picture *p)
-{
-	if (!p->keeper.has_current && p->keeper.asked)
-		return "no identity yet, the request waits for approval";
-	if (!p->keeper.has_current)
-		return p->keeper.has_candidate ? "enrolled, not proved yet" : "no identity yet";
-	if (p->keeper.current.not_after <= p->time.believed_s)
-		return "certificate expired";
-	if (p->link.standing == TG_LINK_REFUSED)
-		return "certificate refused by the broker";
-	if (p->keeper.asked)
-		return "enrolled, the renewal waits for approval";
-	if (p->keeper.by_hand && p->keeper.state == TG_KEEPER_HOLDING)
-		return "enrolled, to be renewed by hand";
-	return p->keeper.failures ? "enrolled, renewal fails" : "enrolled";
-}
-
-void tg_status_line(const struct tg_picture *p, char *out, size_t size)
-{
-	(void) snprintf(out, size, "%s; link %s; %zu of %zu devices ok; %llu packs wait%s%s%s",
-			identity_word(p), link_state(p), count_health(p, TG_DEVICE_OK),
-			p->fleet->n_devices,
-			(unsigned long long) (p->spool.memory_packs + p->spool.disk_packs),
-			p->time.trust == TG_CLOCK_SUSPECT ? "; clock suspect" : "",
-			p->stuck ? "; stuck: " : "", p->stuck ? p->stuck : "");
 }

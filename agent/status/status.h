@@ -53,8 +53,16 @@ char *tg_status_identity_json(const struct tg_picture *p);
 char *tg_status_spool_json(const struct tg_picture *p);
 /* What those want who wait for an enrolment or a renewal, and ask often. */
 char *tg_status_progress_json(const struct tg_picture *p);
-/* One line for systemd's STATUS= and logs, of at most @size bytes. */
+/* Longest text of tg_status_line(), in bytes: five reasons, each cut. */
+#define TG_STATUS_LINE_MAX 600
+/*
+ * One line for systemd's STATUS= and logs, of at most @size bytes: the identity, the link, the devices, what waits, and what is
+ * wrong with which part. Printable ASCII, whatever peers have said.
+ */
 void tg_status_line(const struct tg_picture *p, char *out, size_t size);
 
+/* Internal to agent/status: "off" without a broker; how many devices are so. Pure. */
+const char *tg_status_link_state(const struct tg_picture *p);
+size_t tg_status_count(const struct tg_picture *p, enum tg_device_health h);
 /* "ok", "degraded", "dead", "unknown". Never NULL. */
 const char *tg_device_health_name(enum tg_device_health h);

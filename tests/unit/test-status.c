@@ -264,6 +264,50 @@ static void the_line_for_systemd_begins_with_what_is_wrong_with_the_identity(voi
 	assert_ptr_equal(strstr(line, "no identity yet; "), line);
 }
 
+static const char *line_of(const struct tg_picture *p)
+{
+	static char line[TG_STATUS_LINE_MAX + 1];
+
+	tg_status_line(p, line, sizeof(line));
+	return line;
+}
+
+static void the_line_for_systemd_names_what_is_wrong_with_which_part(void **state)
+{
+	static const struct tg_device_state ill = { .health = TG_DEVICE_DEAD, .error = "no answer" };
+	struct tg_picture p = picture(1);
+
+	(void) state;
+	p.tpm.condition = TG_TPM_OK;
+	assert_null(strstr(line_of(&p), "TPM"));
+	p.devices = &ill;
+	assert_non_null(strstr(line_of(&p), "; 0 of 1 devices ok (device0: no answer); "));
+	p.tpm.condition = TG_TPM_AWAY;
+	assert_non_null(strstr(line_of(&p), " packs wait; TPM away"));
+	(void) snprintf(p.spool.error_text, sizeof(p.spool.error_text), "disk full");
+	assert_non_null(strstr(line_of(&p), "; TPM away; spool: disk full"));
+	p.time.trust = TG_CLOCK_SUSPECT;
+	p.stuck = "spool";
+	assert_non_null(strstr(line_of(&p), "; clock suspect; stuck: spool"));
+}
+
+static void the_line_for_systemd_says_why_there_is_no_session(void **state)
+{
+	struct tg_picture p = renewing();
+
+	(void) state;
+	(void) snprintf(p.link.error, sizeof(p.link.error), "connection refused");
+	p.link.state = TG_LINK_OFFLINE;
+	assert_non_null(strstr(line_of(&p), " (connection refused); "));
+	p.link.state = TG_LINK_ONLINE;
+	assert_null(strstr(line_of(&p), "refused"));
+	(void) snprintf(p.link.problem, sizeof(p.link.problem), "another client uses the client id");
+	assert_non_null(strstr(line_of(&p), "link online (another client uses the client id); "));
+	/* It must not become a line of its own, whatever a peer calls itself. */
+	(void) snprintf(p.link.problem, sizeof(p.link.problem), "x\nMAINPID=1 \xc3");
+	assert_non_null(strstr(line_of(&p), "(x?MAINPID=1 ?); "));
+}
+
 static void a_certificate_that_the_broker_refused_fails_the_trial(void **state)
 {
 	struct tg_picture p = renewing();
@@ -448,6 +492,8 @@ int main(void)
 		cmocka_unit_test(the_clock_says_what_it_goes_by),
 		cmocka_unit_test(a_repaired_clock_dates_what_went_out_undated),
 		cmocka_unit_test(the_line_for_systemd_begins_with_what_is_wrong_with_the_identity),
+		cmocka_unit_test(the_line_for_systemd_names_what_is_wrong_with_which_part),
+		cmocka_unit_test(the_line_for_systemd_says_why_there_is_no_session),
 		cmocka_unit_test(a_certificate_that_the_broker_refused_fails_the_trial),
 		cmocka_unit_test(what_failed_before_the_start_is_told_until_something_has_succeeded),
 		cmocka_unit_test(a_request_that_waits_for_approval_is_no_error),
