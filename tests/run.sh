@@ -187,7 +187,7 @@ ring_package() {
 	suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
 	install_step build-essential debhelper dpkg-dev lintian systemd udev || return 1
 	step "package: build" packaging/build-deb.sh || return 1
-	deb=$(find build/deb -maxdepth 1 -name "tidegate_*.deb" | head -n 1)
+	deb=$(find "build/deb/$suite" -name "tidegate_*_$(dpkg --print-architecture).deb")
 	step "package: lintian" lintian --allow-root --fail-on error,warning,info "$deb" || return 1
 	if ! step "package: a fresh $suite" chroot_of package "$suite" ca-certificates; then
 		skip_reason="no chroot: $(reason_of "package--a-fresh-$suite")"

@@ -118,6 +118,8 @@ echo "--- install"
 apt-get update -q
 install $deb
 version=$(dpkg-query -W -f '${Version}' tidegate)
+# The package adds the release of Debian that it is for.
+version=${version%~deb*}
 look_at_files
 look_at_account
 look_at_units
