@@ -68,11 +68,12 @@ reason_of() { tail -n 1 "$logs/$1.log" | cut -c1-160; }
 # --- rings ----------------------------------------------------------------------------------------------------------------
 
 ring_static() {
-	install_step clang shellcheck systemd mandoc || return 1
+	install_step apparmor clang shellcheck systemd mandoc || return 1
 	step "static: gcc, optimised" configure release &&
 		step "static: clang, optimised" configure clang &&
 		step "static: shell scripts" shellcheck -x -P SCRIPTDIR tests/*.sh tests/machine/*.sh tests/package/*.sh packaging/*.sh .ci/run &&
-		step "static: units, manual pages" tests/package/unit.sh build/release
+		step "static: units, manual pages" tests/package/unit.sh build/release &&
+		step "static: AppArmor profile" tests/package/apparmor.sh
 }
 
 ring_unit() {
@@ -185,7 +186,7 @@ ring_package() {
 	local deb suite
 	# A package is for the release that it was built on.
 	suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
-	install_step build-essential debhelper dpkg-dev lintian systemd udev || return 1
+	install_step build-essential debhelper dh-apparmor dpkg-dev lintian systemd udev || return 1
 	step "package: build" packaging/build-deb.sh || return 1
 	deb=$(find "build/deb/$suite" -name "tidegate_*_$(dpkg --print-architecture).deb")
 	step "package: lintian" lintian --allow-root --fail-on error,warning,info "$deb" || return 1

@@ -49,6 +49,8 @@ look_at_files() {
 	has /usr/bin/tidegate root:root 755
 	has /usr/libexec/tidegate/tidegate-provision root:root 755
 	has $etc/conf.d/README root:root 644
+	has /etc/apparmor.d/usr.sbin.tidegated root:root 644
+	has /etc/apparmor.d/local/usr.sbin.tidegated root:root 644
 	lacks $etc/tidegate.conf
 	has $state tidegate:tidegate 700
 	has $state/claim tidegate:tidegate 700
@@ -147,6 +149,8 @@ says precious cat $state/spool.db
 apt-get purge -q -y tidegate
 lacks $etc
 lacks $state
+lacks /etc/apparmor.d/usr.sbin.tidegated
+lacks /etc/apparmor.d/local/usr.sbin.tidegated
 lacks /etc/systemd/system/multi-user.target.wants/tidegate.service
 lacks /etc/systemd/system/sockets.target.wants/tidegate.socket
 # Files elsewhere may be its own; a name that comes back must not be given to another.
