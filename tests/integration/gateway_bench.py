@@ -151,10 +151,10 @@ class Tpm:
 class Cloud:
     """The AWS IoT stand-in, on one port for the life of the bench."""
 
-    def __init__(self, directory, **settings):
+    def __init__(self, directory, host="localhost", **settings):
         self.dir = os.path.join(directory, "cloud")
         os.makedirs(self.dir)
-        self.port = quiet_port()
+        self.port, self.host = quiet_port(), host
         self.settings = [f"--set={name}={json.dumps(value)}" for name, value in settings.items()]
         self.process = None
         self.start()
@@ -166,7 +166,7 @@ class Cloud:
         if os.path.exists(self.path("port")):
             os.unlink(self.path("port"))
         self.process = Process(self.path("log"), sys.executable, os.path.join(FAKES, "aws_iot.py"), "--dir", self.dir,
-                               "--port", str(self.port), *self.settings)
+                               "--host", self.host, "--port", str(self.port), *self.settings)
         wait_for("the AWS IoT stand-in", lambda: read_text(self.path("port")).strip())
 
     def ask(self, op, **arguments):

@@ -1,244 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The arm64 machine, for the scenarios in test_*.py: a Debian under qemu with real kernel interfaces for buses.
+"""Scenarios in the arm64 machine of machine.py, for test_*.py.
 
-    Machine     boots what build.sh made, runs commands in it, plugs and unplugs its USB serial adapters, takes it back to
-                the state after its boot; nothing of it outlives this process, and its disk is a throw-away overlay
     Bridge      the CP2112 of guest/cp2112.py: an I2C bus with chips, and eight GPIO lines
-    Scenario    a test with a gateway in the machine: configuration, start, status, readings
+    Watch       readings as they arrive
+    Scenario    a test with the installed package: configuration, systemctl, status, readings, and a look at the journal
 """
 
 import ast
-import contextlib
-import ctypes
 import datetime
-import glob
 import json
-import os
 import re
 import shlex
-import shutil
-import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import threading
-import time
 import unittest
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-BUILT = os.path.abspath(os.environ.get("TIDEGATE_MACHINE", os.path.join(HERE, "..", "..", "build", "machine")))
-LIBC = ctypes.CDLL(None)
-PR_SET_PDEATHSIG = 1
-BOOT_SECONDS = 300          # a loaded host takes 35
-ADAPTERS = ("meter", "gps")  # USB serial adapters, in the order of their ports
 sys.dont_write_bytecode = True
 
-
-def die_with_parent():
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def first_of_all():
-    """The guest's kernel has time-outs of its own, which a busy host shall not make it miss."""
-    die_with_parent()
-    os.nice(-10)
-
-
-def wait_for(what, condition, seconds=60):
-    """Polls until condition() is true and returns its value; the deadline is one that only a broken part reaches."""
-    end = time.monotonic() + seconds
-    while True:
-        found = condition()
-        if found:
-            return found
-        if time.monotonic() > end:
-            raise AssertionError(f"waited {seconds} s in vain for {what}")
-        time.sleep(0.1)
-
-
-class Refused(AssertionError):
-    """A command in the machine that failed."""
-
-    def __init__(self, command, done):
-        super().__init__(f"{command}: exit {done.returncode}: {done.stdout}{done.stderr}")
-        self.code, self.error = done.returncode, done.stderr
-
-
-class Control:
-    """The QEMU Machine Protocol."""
-
-    def __init__(self, path):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(120)
-        self.socket.connect(path)
-        self.file = self.socket.makefile("rw", encoding="utf-8")
-        self.file.readline()    # the greeting
-        self.ask("qmp_capabilities")
-
-    def ask(self, command, **arguments):
-        self.file.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
-        self.file.flush()
-        while True:
-            answer = json.loads(self.file.readline())
-            if "return" in answer:
-                return answer["return"]
-            if "error" in answer:
-                raise AssertionError(f"{command}: {answer['error']['desc']}")
-
-    def monitor(self, line):
-        """For what the protocol has no command; says something only when it fails."""
-        said = self.ask("human-monitor-command", **{"command-line": line})
-        if said.strip() and not line.startswith("info"):
-            raise AssertionError(f"{line}: {said}")
-        return said
-
-    def close(self):
-        self.file.close()
-        self.socket.close()
-
-
-class Machine:
-    """One guest; start() takes between ten seconds and a minute."""
-
-    def __init__(self):
-        self.dir = tempfile.mkdtemp(prefix="tg-machine-")
-        self.key = self.dir + "/key"
-        self.qemu = self.control = self.port = None
-        self.adapters = {}      # plugged: name -> device
-
-    def path(self, name):
-        return os.path.join(self.dir, name)
-
-    def command(self):
-        """Two processors, an own network towards the host alone, two CAN controllers on one wire, USB."""
-        out = ["qemu-system-aarch64", "-machine", "virt,gic-version=3", "-accel", "tcg,thread=multi", "-cpu", "cortex-a72",
-               "-smp", "2", "-m", "512", "-display", "none", "-nodefaults", "-no-reboot", "-rtc", "base=utc",
-               "-kernel", BUILT + "/kernel", "-initrd", BUILT + "/initrd.img", "-append", "console=ttyAMA0 quiet",
-               "-drive", f"file={self.path('disk.qcow2')},if=virtio,format=qcow2,cache=unsafe",
-               "-netdev", "user,id=host,restrict=on,hostfwd=tcp:127.0.0.1:0-:22",
-               "-device", "virtio-net-pci,netdev=host,romfile=", "-device", "virtio-rng-pci", "-device", "qemu-xhci,id=usb",
-               "-object", "can-bus,id=can", "-device", "kvaser_pci,canbus=can", "-device", "kvaser_pci,canbus=can",
-               "-serial", f"file:{self.path('console.log')}", "-qmp", f"unix:{self.path('qmp')},server=on,wait=off"]
-        for name in ADAPTERS:
-            out += ["-chardev", f"socket,id={name},path={self.path(name)},server=on,wait=off"]
-        return out
-
-    def start(self):
-        shutil.copy(BUILT + "/key", self.key)
-        os.chmod(self.key, 0o600)
-        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", BUILT + "/disk.img", "-F", "raw",
-                        self.path("disk.qcow2")], check=True)
-        with open(self.path("qemu.log"), "wb") as log:
-            self.qemu = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                         preexec_fn=first_of_all)
-        wait_for("qemu", lambda: self.alive() and os.path.exists(self.path("qmp")))
-        self.control = Control(self.path("qmp"))
-        self.port = re.search(r"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)", self.control.monitor("info usernet")).group(1)
-        wait_for("the machine to boot", self.answers, BOOT_SECONDS)
-        self.run("systemctl is-system-running --wait >/dev/null; modprobe -a vcan can-j1939 uhid hid-cp2112 i2c-dev")
-        return self
-
-    def alive(self):
-        if self.qemu.poll() is not None:
-            with open(self.path("qemu.log"), encoding="utf-8", errors="replace") as log:
-                raise AssertionError(f"qemu ended: {log.read()}")
-        return True
-
-    def answers(self):
-        return self.alive() and subprocess.run(self.ssh("true"), capture_output=True, timeout=30).returncode == 0
-
-    # --- commands --------------------------------------------------------------------------------------------------------
-
-    def ssh(self, command, *options):
-        """The command line that runs @command in the machine; all of them share one connection."""
-        return ["ssh", "-i", self.key, "-p", self.port, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-                "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=10", "-o", "ControlMaster=auto", "-o", "ControlPersist=yes",
-                "-o", f"ControlPath={self.path('ssh')}", *options, "root@127.0.0.1", command]
-
-    def try_run(self, command, data=None, seconds=120):
-        """What became of a command: a CompletedProcess, text."""
-        if not isinstance(command, str):
-            command = shlex.join(command)
-        # The connection stays behind with the descriptors of who opened it, so they are files and not pipes.
-        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as error:
-            done = subprocess.run(self.ssh(command), input=data, stdout=out, stderr=error, text=True, timeout=seconds)
-            for file in (out, error):
-                file.seek(0)
-            return subprocess.CompletedProcess(done.args, done.returncode, out.read(), error.read())
-
-    def run(self, command, data=None, seconds=120):
-        """Standard output of a command, text or list, that must succeed."""
-        done = self.try_run(command, data, seconds)
-        if done.returncode != 0:
-            raise Refused(command, done)
-        return done.stdout
-
-    def write(self, path, text, mode=0o644):
-        self.run(f"mkdir -p {shlex.quote(os.path.dirname(path))} && cat >{shlex.quote(path)} && "
-                 f"chmod {mode:o} {shlex.quote(path)}", text)
-
-    def install(self):
-        """tidegate of this tree, and the guest's own helpers."""
-        with open(BUILT + "/tidegate.tar", "rb") as tar:
-            subprocess.run(self.ssh("tar -x -C / --no-same-owner --keep-directory-symlink"), stdin=tar, check=True, timeout=120)
-        for path in sorted(glob.glob(HERE + "/guest/*.py")):
-            with open(path, encoding="utf-8") as file:
-                self.write("/root/" + os.path.basename(path), file.read())
-        self.run("systemd-sysusers && ldconfig && tidegated --version && systemctl daemon-reload")
-
-    def reach(self, port):
-        """Lets programs in the machine connect to a port of the host's loopback, as the same port of their own."""
-        subprocess.run(self.ssh("", "-O", "forward", "-R", f"127.0.0.1:{port}:127.0.0.1:{port}"), capture_output=True, check=True,
-                       timeout=30)
-
-    @staticmethod
-    def free_port():
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            return listener.getsockname()[1]
-
-    # --- USB serial adapters ---------------------------------------------------------------------------------------------
-
-    def plug(self, name):
-        """Returns a socket: the wires behind the adapter. As long as it is open, the adapter is plugged in."""
-        if name not in self.adapters:
-            self.control.ask("device_add", driver="usb-serial", id=name, chardev=name, bus="usb.0",
-                             port=str(1 + ADAPTERS.index(name)), serial=name.upper())
-            self.adapters[name] = name
-        wires = socket.socket(socket.AF_UNIX)
-        wires.connect(self.path(name))
-        return wires
-
-    # --- snapshots -------------------------------------------------------------------------------------------------------
-
-    def keep(self):
-        """The state that reset() goes back to. No USB serial adapter is there."""
-        self.control.monitor("savevm kept")
-
-    def reset(self):
-        """Back to the kept state, in a second or two; the clock is the host's again."""
-        for name in list(self.adapters):
-            self.control.ask("device_del", id=name)
-            del self.adapters[name]
-        self.forget_connection()
-        self.control.monitor("loadvm kept")
-        wait_for("the machine to answer again", self.answers)
-        self.run(f"date -s @{time.time():.3f} >/dev/null")
-
-    def forget_connection(self):
-        subprocess.run(self.ssh("", "-O", "exit"), capture_output=True, timeout=30)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path("ssh"))
-
-    def end(self):
-        if self.port:
-            self.forget_connection()
-        if self.control:
-            self.control.close()
-        if self.qemu:
-            self.qemu.kill()
-            self.qemu.wait()
-        shutil.rmtree(self.dir, ignore_errors=True)
+from judge import Judge      # noqa: E402
+from machine import Machine, Refused, die_with_parent, wait_for     # noqa: E402,F401
 
 
 class Bridge:
@@ -329,28 +110,57 @@ class Watch:
 
 
 class Scenario(unittest.TestCase):
-    """A gateway in the machine, without a TPM and without a broker: what devices say is seen through its control socket."""
+    """The installed package in the machine, configured in /etc/tidegate and started with systemctl, as a user does.
 
-    machine = None      # of run.py
-    directory = "/run/scenario"
+    SNAPSHOT "installed": no identity, no broker, and self.config says so; "enrolled": with an identity from the TPM, and
+    self.config, which is in its place already, says where cloud and broker are. The machine goes back to it before each class and,
+    where FRESH, before each test; where not, configuration and state of a test are removed behind it.
+
+    After each test the journal is judged: see judge.py. What a test wants to go wrong it announces with self.excuse().
+    """
+
+    machine = world = None      # of run.py
+    SNAPSHOT = "installed"
+    FRESH = False
 
     @classmethod
     def setUpClass(cls):
-        cls.machine.reset()
+        if not cls.FRESH:
+            cls.go_back()
+
+    @classmethod
+    def go_back(cls):
+        cls.world.reset(cls.SNAPSHOT)
+        cls.machine.reset(cls.SNAPSHOT)
 
     def setUp(self):
-        self.config = {"gateway": {"id": "machine"}, "tpm": {"tcti": "swtpm:path=/nowhere"}, "enrolment": {"method": "none"}}
-        self.addCleanup(self.show_log)
+        if self.FRESH:
+            self.go_back()
+        if self.SNAPSHOT == "enrolled":
+            self.config = self.world.config()
+        else:
+            self.config = {"gateway": {"id": "machine"}, "enrolment": {"method": "none"}}
         self.failed_before = self.failures()
+        self.judge = Judge(self.machine)
+        self.addCleanup(self.look_back)
+
+    def excuse(self, pattern):
+        """Lines of the journal, or names of failed units, that this test is about."""
+        self.judge.excuse(pattern)
+
+    def look_back(self):
+        """The journal's verdict, while the service still runs; then nothing of the test is left for the next one."""
+        complaints = self.judge.complaints()
+        if complaints or self.failures() > self.failed_before:
+            print(self.machine.try_run("journalctl --no-pager -b -n 60").stdout, flush=True)
+        self.machine.try_run("systemctl stop tidegate.service; systemctl reset-failed")
+        if not self.FRESH:
+            self.machine.try_run("rm -rf /etc/tidegate/tidegate.conf /etc/tidegate/conf.d/*.conf /var/lib/tidegate/*")
+        self.assertEqual(complaints, [])
 
     def failures(self):
         result = self._outcome.result
         return len(result.failures) + len(result.errors)
-
-    def show_log(self):
-        if self.failures() > self.failed_before:
-            print(self.machine.try_run("journalctl --no-pager -b -n 60").stdout, flush=True)
-        self.machine.try_run(f"systemctl stop scenario; systemctl reset-failed scenario; rm -rf {self.directory}")
 
     def part(self, part):
         """Anything with end(), which is called at the end of the test."""
@@ -376,21 +186,42 @@ class Scenario(unittest.TestCase):
     def keys(keys):
         return {name.replace("_", "-"): value for name, value in keys.items()}
 
-    def start(self):
+    def write_config(self, owner="root:tidegate"):
         text = ""
         for section, keys in self.config.items():
             lines = [f"{k} = {v}\n" for k, vs in keys.items() for v in (vs if isinstance(vs, list) else [vs])]
             text += f"[{section}]\n" + "".join(lines) + "\n"
-        self.machine.write(self.directory + "/etc/tidegate.conf", text, 0o640)
-        self.machine.run(f"mkdir -p {self.directory}/run {self.directory}/etc/conf.d && "
-                         f"systemd-run --quiet --unit=scenario tidegated --config {self.directory}/etc/tidegate.conf "
-                         f"--state-dir {self.directory}/state --runtime-dir {self.directory}/run")
+        self.machine.write("/etc/tidegate/tidegate.conf", text, 0o640, owner)
+
+    def start(self):
+        """The service, with self.config; returns when systemd has it as started."""
+        self.write_config()
+        self.machine.run("systemctl start tidegate.service")
         self.wait("the gateway to answer", lambda: self.ctl("status").returncode == 0)
+
+    def stop(self):
+        self.machine.run("systemctl stop tidegate.service")
+
+    def status_text(self):
+        """The line that `systemctl status tidegate` shows."""
+        found = re.search(r'^\s*Status: "(.*)"$', self.machine.try_run("systemctl status --no-pager tidegate.service").stdout,
+                          re.MULTILINE)
+        return found.group(1) if found else ""
+
+    def wait_status_text(self, pattern, seconds=60):
+        """Until that line matches; returns it."""
+        return self.wait(f"a status line like {pattern}",
+                         lambda: (lambda text: re.search(pattern, text) and text)(self.status_text()), seconds)
+
+    def unit(self, *properties):
+        """Properties of the service, as text, in a dictionary."""
+        out = self.machine.run("systemctl show tidegate.service " + " ".join("-p " + name for name in properties))
+        return dict(line.split("=", 1) for line in out.splitlines())
 
     # --- asking ----------------------------------------------------------------------------------------------------------
 
     def arguments(self, *words):
-        return ["tidegate", "--socket", self.directory + "/run/tidegate-control.sock", *words]
+        return ["tidegate", *words]
 
     def ctl(self, *words):
         """The `tidegate` program: a CompletedProcess."""
@@ -431,3 +262,12 @@ class Scenario(unittest.TestCase):
 
     def wait_health(self, device, health, seconds=60):
         return self.wait(f"{device} to be {health}", lambda: self.device(device)["health"] == health, seconds)
+
+    def wait_online(self, seconds=120):
+        """Connected with the current identity, and the broker has acknowledged something; returns the status."""
+        def online():
+            done = self.ctl("--json", "status")
+            status = json.loads(done.stdout) if done.returncode == 0 else None
+            return (status and status["link"]["state"] == "online" and status["link"]["error"] is None and
+                    status["identity"]["state"] == "current" and status)
+        return self.wait("a session", online, seconds)

@@ -7,8 +7,9 @@
 #
 #   tools     the programs that the steps below need, and a look whether this host can run arm64 programs at all;
 #             exit 77 and a reason in the last line when it cannot
-#   image     kernel, initrd.img and disk.img of an arm64 Debian 12; kept as long as what this file puts in stays the same
-#   tidegate  tidegate for arm64 out of this tree, as tidegate.tar; the chroot of its cross compiler is kept
+#   image     kernel, initrd.img and disk.img of an arm64 Debian 12; kept as long as what this file puts in, and what Debian has
+#             of it, stay the same
+#   tidegate  the package for arm64 out of this tree, as an apt source in packages/bookworm
 #
 # As root. Starts nothing and leaves no mount; the registration of the arm64 emulator with the kernel ends with the script.
 
@@ -17,15 +18,19 @@ set -eu
 
 suite=bookworm
 cache=$top/build/machine
+here=$top/tests/machine
 tools=(qemu-system-arm qemu-utils qemu-user-static mmdebstrap kmod rsync cpio e2fsprogs openssh-client python3
-	mosquitto mosquitto-clients)
+	mosquitto mosquitto-clients python3-cryptography)
 
-# What the guest is: an init, buses and the tools to look at them, and the libraries that tidegate links.
+# What the guest is: the Debian of a gateway, buses and the tools to look at them, and all that the package of tidegate depends
+# on or recommends, since the machine has no network to fetch it from. swtpm is the chip behind its /dev/tpmrm0.
 guest_packages=(
-	systemd systemd-sysv dbus udev kmod procps iproute2 openssh-server python3-minimal
+	systemd systemd-sysv systemd-coredump dbus udev kmod procps iproute2 openssh-server python3-minimal sudo apparmor
 	i2c-tools can-utils gpiod
 	libssl3 libcurl4 libpaho-mqtt1.3 libmodbus5 libsqlite3-0 libinih1 libjansson4 libsystemd0 libmosquitto1
 	libtss2-esys-3.0.2-0 libtss2-tctildr0 libtss2-mu0 libtss2-rc0 libtss2-tcti-device0 tpm-udev
+	ca-certificates openssl tpm2-openssl tpm2-tools
+	swtpm
 )
 # Modules that a gateway does not load; without them the image is half as large.
 unused_modules=(
@@ -82,14 +87,30 @@ build_tools() {
 
 # --- image ----------------------------------------------------------------------------------------------------------------
 
-debian() { # VARIANT ROOT PACKAGES...
-	local variant=$1 to=$2 site
-	shift 2
-	site=$(mirror)
+# The extracted kernel goes into no package database, so its files need not pass the filter either.
+extracted() { # ROOT PACKAGES...
+	local to=$1
+	shift
 	rm -rf "$to"
-	mmdebstrap --quiet --architectures=arm64 --variant="$variant" --include="$(IFS=,; echo "$*")" \
+	mmdebstrap --quiet --architectures=arm64 --variant=extract --include="$(IFS=,; echo "$*")" "$suite" "$to" "deb $site $suite main"
+}
+
+# Two package scripts take most of an emulated minute: one hashes the world's certificates, which cat does here, and one makes
+# keys, which it does not if there are some.
+installed() { # ROOT PACKAGES...
+	local to=$1
+	shift
+	rm -rf "$to"
+	# shellcheck disable=SC2016
+	mmdebstrap --quiet --architectures=arm64 --variant=minbase --include="$(IFS=,; echo "$*")" \
 		--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-		--dpkgopt='path-exclude=/usr/share/doc/*' "$suite" "$to" "deb $site $suite main"
+		--essential-hook='chroot "$1" dpkg-divert --quiet --local --no-rename --add /usr/sbin/update-ca-certificates' \
+		--essential-hook='ln -s /bin/true "$1/usr/sbin/update-ca-certificates"' \
+		--essential-hook='mkdir -p "$1/etc/ssh" && ssh-keygen -q -A -f "$1"' \
+		"$suite" "$to" "deb $site $suite main"
+	mv "$to/usr/sbin/update-ca-certificates.distrib" "$to/usr/sbin/update-ca-certificates"
+	rm -f "$to/var/lib/dpkg/diversions" "$to/var/lib/dpkg/diversions-old"
+	cat "$to"/usr/share/ca-certificates/*/*.crt >"$to/etc/ssl/certs/ca-certificates.crt"
 }
 
 # Busybox and the modules between the kernel and the root file system. The real initramfs-tools take ten minutes in an
@@ -99,7 +120,7 @@ initrd() { # KERNEL-TREE VERSION OUT
 	d=$(mktemp -d)
 	mkdir -p "$d"/{bin,dev,proc,sys,root,modules}
 	cp "$tree/bin/busybox" "$d/bin/busybox"
-	for module in virtio_mmio virtio_pci virtio_blk crc32c_generic ext4; do
+	for module in virtio_mmio virtio_pci virtio_blk sdhci-iproc bcm2835 crc32c_generic ext4; do
 		modprobe -d "$tree" -S "$version" --show-depends "$module"
 	done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' | while read -r module; do
 		cp "$module" "$d/modules/"
@@ -109,10 +130,15 @@ initrd() { # KERNEL-TREE VERSION OUT
 		#!/bin/busybox sh
 		b=/bin/busybox
 		$b mount -t devtmpfs dev /dev
+		$b mount -t proc proc /proc
 		while read -r module; do $b insmod "$module"; done </modules/order
-		n=0
-		while [ ! -b /dev/vda ] && [ $n -lt 100 ]; do $b sleep 0.1; n=$((n + 1)); done
-		$b mount -t ext4 -o rw,noatime /dev/vda /root || exec $b sh
+		disk=/dev/vda n=0
+		for word in $($b cat /proc/cmdline); do
+			case $word in root=*) disk=${word#root=} ;; esac
+		done
+		while [ ! -b "$disk" ] && [ $n -lt 100 ]; do $b sleep 0.1; n=$((n + 1)); done
+		$b mount -t ext4 -o rw,noatime "$disk" /root || exec $b sh
+		$b umount /proc
 		$b mount --move /dev /root/dev
 		exec $b switch_root /root /sbin/init
 	END
@@ -121,15 +147,24 @@ initrd() { # KERNEL-TREE VERSION OUT
 	rm -rf "$d"
 }
 
-# One network card towards the host, ssh by key, nothing that waits for a network or has a timer. This system is no one's: its
-# key lives beside its disk.
+# A network card towards the host for ssh by key, and one towards the world, which is the host's loopback; a TPM; nothing that
+# waits for a network, fetches, or has a timer. This system is no one's: its key lives beside its disk.
+network() { # WHICH MAC ADDRESS
+	printf '# towards the %s\n[Match]\nMACAddress=%s\n' "$1" "$2"
+	printf '[Network]\nAddress=%s\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n' "$3"
+}
+
 settle() { # TREE
 	local r=$1 unit
 	echo machine >"$r/etc/hostname"
 	printf '127.0.0.1 localhost machine\n' >"$r/etc/hosts"
-	printf '/dev/vda / ext4 defaults,noatime 0 1\n' >"$r/etc/fstab"
-	printf '[Match]\nName=en* eth*\n[Network]\nAddress=10.0.2.15/24\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n' \
-		>"$r/etc/systemd/network/80-host.network"
+	printf '/dev/root / ext4 defaults,noatime 0 1\n' >"$r/etc/fstab"
+	network host 52:54:00:00:02:0f 10.0.2.15/24 >"$r/etc/systemd/network/80-host.network"
+	network world 52:54:00:00:03:0f 10.0.3.15/24 >"$r/etc/systemd/network/80-world.network"
+	rm -f "$r/etc/apt/sources.list" "$r"/etc/apt/sources.list.d/*
+	install -m 644 "$here/guest/vtpm.service" "$r/etc/systemd/system/"
+	install -d "$r/etc/systemd/system/sysinit.target.wants"
+	ln -sf /etc/systemd/system/vtpm.service "$r/etc/systemd/system/sysinit.target.wants/"
 	: >"$r/etc/machine-id"
 	install -d -m 700 "$r/root/.ssh"
 	install -m 600 "$cache/key.pub" "$r/root/.ssh/authorized_keys"
@@ -142,19 +177,45 @@ settle() { # TREE
 	done
 }
 
+# What the image is made of: this recipe, and Debian's packages as they are now. Without a network, what is there is good.
+recipe() {
+	local index
+	index=$(mktemp)
+	if /usr/lib/apt/apt-helper -o APT::Sandbox::User=root download-file "$site/dists/$suite/InRelease" "$index" >/dev/null 2>&1; then
+		sed -n 's|^ \([0-9a-f]\{64\}\) .* main/binary-arm64/Packages$|\1|p' "$index"
+	else
+		tail -n 1 "$cache/image.made" 2>/dev/null || true
+	fi
+	rm -f "$index"
+}
+
+is_sound() {
+	local file
+	for file in kernel initrd.img pi3.dtb key key.pub; do [ -s "$cache/$file" ] || return 1; done
+	e2fsck -fn "$cache/disk.img" >/dev/null 2>&1
+}
+
 build_image() {
-	local want kernel_tree=$cache/kernel-tree root_tree=$cache/root-tree version excludes=() path
+	local want kernel_tree=$cache/kernel-tree root_tree=$cache/root-tree version excludes=() path site extracting
 	mkdir -p "$cache"
-	want=$({ declare -f build_image settle initrd debian && echo "$suite ${guest_packages[*]} ${unused_modules[*]}"; } | sha256sum)
-	[ "$(cat "$cache/image.made" 2>/dev/null)" != "$want" ] || { echo "kept"; return 0; }
+	site=$(mirror)
+	want=$({ declare -f build_image settle network initrd installed && echo "$suite ${guest_packages[*]} ${unused_modules[*]}" &&
+		cat "$here/guest/vtpm.service"; } | sha256sum && recipe)
+	if [ "$(cat "$cache/image.made" 2>/dev/null)" = "$want" ] && is_sound; then
+		echo "kept"
+		return 0
+	fi
 	rm -f "$cache/image.made"
 	emulator_on
 	# Extracted, never installed: its scripts would make an initramfs.
-	debian extract "$kernel_tree" linux-image-arm64 busybox-static
-	debian minbase "$root_tree" "${guest_packages[@]}"
+	extracted "$kernel_tree" linux-image-arm64 busybox-static &
+	extracting=$!
+	installed "$root_tree" "${guest_packages[@]}"
+	wait "$extracting"
 	version=$(basename "$(echo "$kernel_tree"/lib/modules/*)")
 	depmod -b "$kernel_tree" "$version"
 	cp "$kernel_tree/boot/vmlinuz-$version" "$cache/kernel"
+	cp "$kernel_tree/usr/lib/linux-image-$version/broadcom/bcm2837-rpi-3-b.dtb" "$cache/pi3.dtb"
 	initrd "$kernel_tree" "$version" "$cache/initrd.img"
 
 	for path in "${unused_modules[@]}"; do excludes+=(--exclude "kernel/$path"); done
@@ -174,38 +235,9 @@ build_image() {
 
 # --- tidegate -------------------------------------------------------------------------------------------------------------
 
-# The libraries to build with are arm64's, the tools this machine's.
-cross_packages() {
-	local p
-	for p in "${build_packages[@]}"; do
-		case $p in
-		libcmocka-dev | git | ca-certificates) ;;
-		gcc) echo gcc-aarch64-linux-gnu ;;
-		*-dev) echo "$p:arm64" ;;
-		*) echo "$p" ;;
-		esac
-	done
-}
-
 build_tidegate() {
-	local packages
-	mapfile -t packages < <(cross_packages)
-	# shellcheck disable=SC2034
-	architectures=$(dpkg --print-architecture),arm64
-	[ "$architectures" != arm64,arm64 ] || architectures=arm64
-	chroot_of machine "$suite" "${packages[@]}"
-	mkdir -p "$cache/tidegate"
-	binds=("$top" /source "$cache/tidegate" /build)
-	in_chroot /bin/sh -eu -c '
-		export PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig
-		cmake -G Ninja -S /source -B /build -DCMAKE_BUILD_TYPE=RelWithDebInfo -DTIDEGATE_WERROR=ON -DBUILD_TESTING=OFF \
-			-DCMAKE_INSTALL_PREFIX=/usr -DCMAKE_INSTALL_SYSCONFDIR=/etc -DCMAKE_INSTALL_LOCALSTATEDIR=/var \
-			-DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_C_COMPILER=aarch64-linux-gnu-gcc
-		cmake --build /build
-		rm -rf /build/tree
-		DESTDIR=/build/tree cmake --install /build --strip >/dev/null
-		tar -C /build/tree --owner=0 --group=0 -cf /build/tidegate.tar .'
-	mv "$cache/tidegate/tidegate.tar" "$cache/tidegate.tar"
+	rm -rf "$cache/packages"
+	"$top/packaging/build-deb.sh" --suite "$suite" --arch arm64 --out "$cache/packages"
 }
 
 case ${1:-} in

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The machine itself: what other scenarios stand on, seen with Debian's own tools and no gateway."""
+"""The machine itself: what other scenarios stand on, seen with Debian's own tools, and the package as apt leaves it."""
 
 import subprocess
 
@@ -39,3 +39,55 @@ class TheMachine(Scenario):
 
     def wait_for_adapter(self, count):
         wait_for(f"{count} adapters", lambda: len(self.machine.run("ls /dev/serial/by-id 2>/dev/null || true").split()) == count)
+
+    def test_the_tpm_has_a_resource_manager_and_the_rights_of_debian(self):
+        self.assertEqual(self.machine.run("stat -c '%n %U:%G %a' /dev/tpm0 /dev/tpmrm0").splitlines(),
+                         ["/dev/tpm0 tss:root 660", "/dev/tpmrm0 tss:tss 660"])
+        self.machine.run("tpm2_getrandom --hex 8")
+
+
+class ThePackage(Scenario):
+    def test_it_is_enabled_and_waits_for_its_configuration(self):
+        self.assertEqual(self.machine.run("dpkg-query -W -f '${db:Status-Abbrev}' tidegate"), "ii ")
+        self.assertEqual(self.machine.run("systemctl is-enabled tidegate.service tidegate.socket"), "enabled\nenabled\n")
+        found = self.unit("ActiveState", "ConditionResult", "Result")
+        self.assertEqual(found, {"ActiveState": "inactive", "ConditionResult": "no", "Result": "success"})
+        self.assertEqual(self.machine.run("systemctl is-system-running"), "running\n")
+
+    def test_it_starts_under_systemd_with_the_tpm_and_says_so(self):
+        self.add_bus("signals", "sim")
+        self.add_device("boiler", "signals", {"temperature": "constant 40"}, every="1s")
+        self.start()
+        self.wait_health("boiler", "ok")
+        self.assertIn("no identity yet", self.wait_status_text("1 of 1 devices ok"))
+        self.assertEqual(self.machine.run("ps -o user= -p $(systemctl show -P MainPID tidegate)").strip(), "tidegate")
+        self.wait("the TPM", lambda: self.ask("status")["tpm"]["state"] == "ready")
+
+
+class TheJudge(Scenario):
+    """What it is there for, it must see."""
+
+    PROFILE = "profile reader /run/reader { /{usr/,}lib/** mr, /etc/ld.so.* r, /run/reader mr, }"
+
+    def assert_seen(self, what, command):
+        self.machine.try_run(command)
+        wait_for(f"a complaint of {what}", lambda: any(what in text for text in self.judge.complaints()))
+        self.excuse("")
+
+    def test_it_sees_a_failed_unit(self):
+        self.assert_seen("a failed unit: broken.service", "systemd-run --quiet --wait --unit=broken false")
+
+    def test_it_sees_a_dumped_core(self):
+        self.assert_seen("a dumped core", "systemd-run --quiet --wait -p LimitCORE=0 sh -c 'kill -SEGV $$'")
+
+    def test_it_sees_a_denial_by_seccomp(self):
+        self.assert_seen("a denial by seccomp", "systemd-run --quiet --wait -p SystemCallFilter=~mkdirat -p "
+                                                "SystemCallErrorNumber=EPERM mkdir /run/denied")
+
+    def test_it_sees_a_denial_by_apparmor(self):
+        self.machine.write("/run/reader.profile", self.PROFILE)
+        self.assert_seen("a denial by AppArmor", "cp /bin/cat /run/reader && apparmor_parser -r /run/reader.profile && "
+                                                 "/run/reader /etc/hostname; apparmor_parser -R /run/reader.profile")
+
+    def test_it_sees_nothing_where_nothing_is(self):
+        self.assertEqual(self.judge.complaints(), [])

@@ -1,0 +1,386 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The arm64 machine: a Debian under qemu with a TPM, kernel interfaces for buses, and two networks.
+
+    Control     the QEMU Machine Protocol
+    Machine     boots what build.sh made, runs commands in it, plugs and unplugs its USB serial adapters, cuts its network and
+                its power, takes it back to a state that was kept; nothing of it outlives this process, and its disk is a
+                throw-away overlay
+
+The host's loopback is 10.0.3.2 in there, on the network `world`, which can be cut without losing the machine.
+"""
+
+import contextlib
+import ctypes
+import glob
+import hashlib
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BUILT = os.path.abspath(os.environ.get("TIDEGATE_MACHINE", os.path.join(HERE, "..", "..", "build", "machine")))
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
+PREPARED = BUILT + "/prepared.qcow2"
+BOOT_SECONDS = 900          # a busy host takes minutes where an idle one takes twelve seconds
+ADAPTERS = ("meter", "gps")  # USB serial adapters, in the order of their ports
+WORLD = "10.0.3.2"          # the host, as the machine's network `world` has it
+PACKAGES = "/srv/packages"  # the apt source in the machine
+
+
+def bytes_of(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def lines_of(path):
+    try:
+        return bytes_of(path).decode().splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def digest(*what):
+    return hashlib.sha256(repr(what).encode()).hexdigest()
+
+
+def die_with_parent():
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def first_of_all():
+    """The guest's kernel has time-outs of its own, which a busy host shall not make it miss."""
+    die_with_parent()
+    os.setsid()     # where sessions share the processors, it is theirs that count
+    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w", encoding="ascii") as file:
+        file.write("-10")
+    os.nice(-10)
+
+
+def wait_for(what, condition, seconds=60):
+    """Polls until condition() is true and returns its value; the deadline is one that only a broken part reaches."""
+    end = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if found:
+            return found
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {seconds} s in vain for {what}")
+        time.sleep(0.1)
+
+
+class Refused(AssertionError):
+    """A command in the machine that failed."""
+
+    def __init__(self, command, done):
+        super().__init__(f"{command}: exit {done.returncode}: {done.stdout}{done.stderr}")
+        self.code, self.error = done.returncode, done.stderr
+
+
+class Control:
+    """The QEMU Machine Protocol."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(120)
+        self.socket.connect(path)
+        self.file = self.socket.makefile("rw", encoding="utf-8")
+        self.file.readline()    # the greeting
+        self.ask("qmp_capabilities")
+
+    def ask(self, command, **arguments):
+        self.file.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+        self.file.flush()
+        while True:
+            answer = json.loads(self.file.readline())
+            if "return" in answer:
+                return answer["return"]
+            if "error" in answer:
+                raise AssertionError(f"{command}: {answer['error']['desc']}")
+
+    def monitor(self, line):
+        """For what the protocol has no command; says something only when it fails."""
+        said = self.ask("human-monitor-command", **{"command-line": line})
+        if said.strip() and not line.startswith("info"):
+            raise AssertionError(f"{line}: {said}")
+        return said
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+
+
+class Machine:
+    """One guest; start() takes between ten seconds and a minute."""
+
+    def __init__(self):
+        self.dir = tempfile.mkdtemp(prefix="tg-machine-")
+        self.key = self.dir + "/key"
+        self.qemu = self.control = self.port = None
+        self.adapters = {}      # plugged: name -> device
+        self.append = ""        # more arguments for the kernel, of this start
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def command(self):
+        """Two processors, two networks, two CAN controllers on one wire, USB."""
+        out = ["qemu-system-aarch64", "-machine", "virt,gic-version=3", "-accel", "tcg,thread=multi", "-cpu", "cortex-a72",
+               "-smp", "2", "-m", "512", "-display", "none", "-nodefaults", "-rtc", "base=utc",
+               "-kernel", BUILT + "/kernel", "-initrd", BUILT + "/initrd.img",
+               "-append", f"console=ttyAMA0 quiet panic=-1 {self.append}", *self.disk(),
+               "-netdev", "user,id=host,restrict=on,hostfwd=tcp:127.0.0.1:0-:22", "-netdev", "user,id=world,net=10.0.3.0/24",
+               "-device", "virtio-net-pci,netdev=host,mac=52:54:00:00:02:0f,romfile=",
+               "-device", "virtio-net-pci,netdev=world,mac=52:54:00:00:03:0f,romfile=",
+               "-device", "virtio-rng-pci", "-device", "qemu-xhci,id=usb",
+               "-object", "can-bus,id=can", "-device", "kvaser_pci,canbus=can", "-device", "kvaser_pci,canbus=can",
+               "-serial", f"file:{self.path('console.log')}", "-qmp", f"unix:{self.path('qmp')},server=on,wait=off"]
+        for name in ADAPTERS:
+            out += ["-chardev", f"socket,id={name},path={self.path(name)},server=on,wait=off"]
+        return out
+
+    def disk(self):
+        return ["-drive", f"file={self.path('disk.qcow2')},if=virtio,format=qcow2,cache=unsafe"]
+
+    # --- start and end ---------------------------------------------------------------------------------------------------
+
+    def start(self):
+        """Up to the snapshots `booted` and `installed`, which are kept for the next run: of this image, of these packages."""
+        shutil.copy(BUILT + "/key", self.key)
+        os.chmod(self.key, 0o600)
+        wanted = self.stamps()
+        made = lines_of(PREPARED + ".made")
+        self.make_disk(made[:1] == wanted[:1])
+        if made == wanted:
+            self.resume("installed")
+            return
+        if made[:1] == wanted[:1]:
+            self.resume("booted")
+        else:
+            self.power_on()
+            self.wait_boot()
+            self.install_helpers()
+            self.keep("booted")
+        self.install_package()
+        self.keep("installed")
+        self.save(wanted)
+        self.resume("installed")
+
+    def stamps(self):
+        """What the snapshots depend on: a line for each."""
+        version = subprocess.run(["qemu-system-aarch64", "--version"], capture_output=True, text=True, check=True).stdout
+        command = [word.replace(self.dir, "").replace(BUILT, "") for word in self.command()]
+        helpers = [bytes_of(path) for path in sorted(glob.glob(HERE + "/guest/*.py"))]
+        booted = digest(lines_of(BUILT + "/image.made"), version, command, helpers)
+        return [booted, digest(booted, [bytes_of(path) for path in sorted(glob.glob(BUILT + "/packages/bookworm/*.deb"))])]
+
+    def make_disk(self, prepared):
+        """A disk of our own: with the snapshots of the last run, or an empty overlay over the disk that build.sh made."""
+        image = ["-b", BUILT + "/disk.img", "-F", "raw"]
+        if prepared:
+            subprocess.run(["cp", "--reflink=auto", "--sparse=always", PREPARED, self.path("disk.qcow2")], check=True)
+            subprocess.run(["qemu-img", "rebase", "-u", *image, self.path("disk.qcow2")], check=True)
+        else:
+            subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *image, self.path("disk.qcow2")], check=True)
+
+    def resume(self, name):
+        """Power on in the state of a snapshot."""
+        if self.control:
+            self.power_off()
+        self.power_on("-loadvm", name)
+        wait_for("the machine to answer", self.answers)
+        self.set_clock()
+
+    def save(self, stamps):
+        """Whole or not at all: others may run from the same directory."""
+        self.power_off()
+        with tempfile.NamedTemporaryFile("w", dir=BUILT, delete=False) as made:
+            made.write("\n".join(stamps) + "\n")
+        copy = made.name + ".qcow2"
+        subprocess.run(["cp", "--sparse=always", self.path("disk.qcow2"), copy], check=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(PREPARED + ".made")
+        os.rename(copy, PREPARED)
+        os.rename(made.name, PREPARED + ".made")
+
+    def power_on(self, *more):
+        with open(self.path("qemu.log"), "wb") as log:
+            self.qemu = subprocess.Popen(self.command() + list(more), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                         preexec_fn=first_of_all)
+        wait_for("qemu", lambda: self.alive() and os.path.exists(self.path("qmp")))
+        self.control = Control(self.path("qmp"))
+        self.port = re.search(r"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)", self.control.monitor("info usernet")).group(1)
+
+    def wait_boot(self):
+        wait_for("the machine to boot", self.answers, BOOT_SECONDS)
+        self.run("systemctl is-system-running --wait >/dev/null; modprobe -a vcan can-j1939 uhid hid-cp2112 i2c-dev")
+
+    def power_off(self):
+        """From one moment to the next: what the machine had in its memory is gone, what it had written is on its disk."""
+        self.forget_connection()
+        self.control.ask("stop")
+        self.control.ask("quit")
+        self.control.close()
+        self.qemu.wait(60)
+        self.control = None
+        self.adapters.clear()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path("qmp"))
+
+    def restart(self, append=""):
+        """A power cut and a cold boot, with more arguments for the kernel; reset() takes them back, too."""
+        self.power_off()
+        self.append = append
+        self.power_on()
+        self.wait_boot()
+
+    def reboot(self, command="systemctl reboot"):
+        """The machine's own; returns when it has booted again."""
+        before = self.boot_id()
+        self.try_run(command)
+        self.forget_connection()
+        wait_for("another boot", lambda: self.answers() and self.boot_id() != before, BOOT_SECONDS)
+        self.wait_boot()
+
+    def boot_id(self):
+        return self.try_run("cat /proc/sys/kernel/random/boot_id").stdout.strip()
+
+    def alive(self):
+        if self.qemu.poll() is not None:
+            with open(self.path("qemu.log"), encoding="utf-8", errors="replace") as log:
+                raise AssertionError(f"qemu ended: {log.read()}")
+        return True
+
+    def answers(self):
+        self.alive()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return subprocess.run(self.ssh("true"), capture_output=True, timeout=60).returncode == 0
+        return False
+
+    # --- commands --------------------------------------------------------------------------------------------------------
+
+    def ssh(self, command, *options):
+        """The command line that runs @command in the machine; all of them share one connection."""
+        return ["ssh", "-i", self.key, "-p", self.port, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+                "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=10", "-o", "ControlMaster=auto", "-o", "ControlPersist=yes",
+                "-o", f"ControlPath={self.path('ssh')}", *options, "root@127.0.0.1", command]
+
+    def try_run(self, command, data=None, seconds=120):
+        """What became of a command: a CompletedProcess, text."""
+        if not isinstance(command, str):
+            command = shlex.join(command)
+        # The connection stays behind with the descriptors of who opened it, so they are files and not pipes.
+        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as error:
+            done = subprocess.run(self.ssh(command), input=data, stdout=out, stderr=error, text=True, timeout=seconds)
+            for file in (out, error):
+                file.seek(0)
+            return subprocess.CompletedProcess(done.args, done.returncode, out.read(), error.read())
+
+    def run(self, command, data=None, seconds=120):
+        """Standard output of a command, text or list, that must succeed."""
+        done = self.try_run(command, data, seconds)
+        if done.returncode != 0:
+            raise Refused(command, done)
+        return done.stdout
+
+    def write(self, path, text, mode=0o644, owner="root:root"):
+        quoted = shlex.quote(path)
+        self.run(f"mkdir -p {shlex.quote(os.path.dirname(path))} && cat >{quoted} && chown {owner} {quoted} && "
+                 f"chmod {mode:o} {quoted}", text)
+
+    def copy(self, paths, directory):
+        """Files of the host into a directory of the machine."""
+        with tempfile.TemporaryFile() as tar:
+            subprocess.run(["tar", "-c", "--owner=0", "--group=0", *(word for path in paths for word in
+                            ("-C", os.path.dirname(os.path.abspath(path)), os.path.basename(path)))], stdout=tar, check=True)
+            tar.seek(0)
+            subprocess.run(self.ssh(f"mkdir -p {shlex.quote(directory)} && tar -x -C {shlex.quote(directory)}"), stdin=tar,
+                           check=True, timeout=120, stdout=subprocess.DEVNULL)
+
+    def reach(self, port):
+        """Lets programs in the machine connect to a port of the host's loopback, as the same port of their own."""
+        subprocess.run(self.ssh("", "-O", "forward", "-R", f"127.0.0.1:{port}:127.0.0.1:{port}"), capture_output=True, check=True,
+                       timeout=30)
+
+    @staticmethod
+    def free_port():
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            return listener.getsockname()[1]
+
+    # --- what is in it ---------------------------------------------------------------------------------------------------
+
+    def install_helpers(self):
+        """The guest's own programs, and the names of what is outside."""
+        self.copy(sorted(glob.glob(HERE + "/guest/*.py")), "/root")
+        self.run(f"echo '{WORLD} cloud.test broker.test' >>/etc/hosts")
+
+    def install_package(self):
+        """As a user does it: from an apt source, with nothing but apt."""
+        self.copy(sorted(glob.glob(BUILT + "/packages/bookworm/*")), PACKAGES)
+        self.run(f"echo 'deb [trusted=yes] file:{PACKAGES} ./' >/etc/apt/sources.list.d/tidegate.list && apt-get -q update && "
+                 "DEBIAN_FRONTEND=noninteractive apt-get -q -y install tidegate", seconds=300)
+
+    # --- USB serial adapters ---------------------------------------------------------------------------------------------
+
+    def plug(self, name):
+        """Returns a socket: the wires behind the adapter. As long as it is open, the adapter is plugged in."""
+        if name not in self.adapters:
+            self.control.ask("device_add", driver="usb-serial", id=name, chardev=name, bus="usb.0",
+                             port=str(1 + ADAPTERS.index(name)), serial=name.upper())
+            self.adapters[name] = name
+        wires = socket.socket(socket.AF_UNIX)
+        wires.connect(self.path(name))
+        return wires
+
+    # --- network, clock --------------------------------------------------------------------------------------------------
+
+    def world(self, there):
+        """The cable of the network that the gateway's peers are behind; ssh has another."""
+        self.control.ask("set_link", name="world", up=there)
+
+    def set_clock(self, seconds=None):
+        """To a time since 1970, or to the host's."""
+        self.run(f"date -s @{time.time() if seconds is None else seconds:.3f} >/dev/null")
+
+    # --- snapshots -------------------------------------------------------------------------------------------------------
+
+    def keep(self, name):
+        """A state that reset() can go back to. No USB serial adapter may be there."""
+        self.control.monitor(f"savevm {name}")
+
+    def reset(self, name):
+        """Back to a kept state, in a second or two; the clock is the host's again, and the cable is plugged in."""
+        if self.append:
+            self.append = ""
+            self.resume(name)
+            return
+        for adapter in list(self.adapters):
+            self.control.ask("device_del", id=adapter)
+            del self.adapters[adapter]
+        self.forget_connection()
+        self.control.monitor(f"loadvm {name}")
+        self.world(True)
+        wait_for("the machine to answer again", self.answers)
+        self.set_clock()
+
+    def forget_connection(self):
+        subprocess.run(self.ssh("", "-O", "exit"), capture_output=True, timeout=30)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path("ssh"))
+
+    def end(self):
+        if self.port:
+            self.forget_connection()
+        if self.control:
+            self.control.close()
+        if self.qemu:
+            self.qemu.kill()
+            self.qemu.wait()
+        shutil.rmtree(self.dir, ignore_errors=True)
