@@ -7,6 +7,7 @@
 
 import os
 import shutil
+import stat
 import sys
 import tempfile
 
@@ -85,7 +86,7 @@ class World:
 
 
 def no_sockets(directory, names):
-    return [name for name in names if not os.path.isfile(os.path.join(directory, name))]
+    return [name for name in names if stat.S_ISSOCK(os.lstat(os.path.join(directory, name)).st_mode)]
 
 
 def text_of(path):
