@@ -70,6 +70,9 @@ deliver() {
 	(
 		cd "$1"
 		rm -rf tidegate
+		for deb in tidegate_*.deb; do
+			[ ! -e "$deb" ] || echo "$out/$2/$deb" >>"$out/built"
+		done
 		mv -f -- * "$out/$2/"
 		cd "$out/$2"
 		dpkg-scanpackages --multiversion . 2>/dev/null >Packages
@@ -127,6 +130,7 @@ build_in_chroot() { # SUITE ARCH OPTIONS...
 	deliver "$stage" "$suite"
 }
 
+rm -f "$out/built"
 if [ $chrooted = no ]; then
 	build_here "$@"
 else
@@ -145,4 +149,4 @@ else
 		done
 	done
 fi
-find "$out" -mindepth 2 -maxdepth 2 -name 'tidegate_*.deb' | sort
+cat "$out/built" 2>/dev/null || echo "no package, as asked for"
