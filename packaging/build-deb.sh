@@ -23,7 +23,7 @@
 set -eu
 . "$(dirname "$0")/../tests/lib.sh"
 
-suites=() arches=()
+suites=() arches=() built=()
 out=$top/build/deb chrooted=no
 native=$(dpkg --print-architecture)
 
@@ -67,12 +67,11 @@ stage() {
 # deliver STAGE SUITE: what a build left beside its tree goes to the apt source of the release.
 deliver() {
 	mkdir -p "$out/$2"
+	local deb
+	for deb in "$1"/tidegate_*.deb; do [ ! -e "$deb" ] || built+=("$out/$2/${deb##*/}"); done
 	(
 		cd "$1"
 		rm -rf tidegate
-		for deb in tidegate_*.deb; do
-			[ ! -e "$deb" ] || echo "$out/$2/$deb" >>"$out/built"
-		done
 		mv -f -- * "$out/$2/"
 		cd "$out/$2"
 		dpkg-scanpackages --multiversion . 2>/dev/null >Packages
@@ -130,7 +129,6 @@ build_in_chroot() { # SUITE ARCH OPTIONS...
 	deliver "$stage" "$suite"
 }
 
-rm -f "$out/built"
 if [ $chrooted = no ]; then
 	build_here "$@"
 else
@@ -149,4 +147,4 @@ else
 		done
 	done
 fi
-cat "$out/built" 2>/dev/null || echo "no package, as asked for"
+printf '%s\n' "${built[@]}"
