@@ -3,16 +3,16 @@
 #
 # layering.sh [TREE]: says which #include crosses a border it must not cross, and exits 1 if there is one.
 #
-#   include/tidegate <- lib/base <- lib/{json,x509} <- lib/tls <- lib/{tpm,mqtt,config,identity,...} <- agent | provisioning
+#   include/tidegate <- lib/base <- lib/{json,x509} <- lib/tls <- lib/{tpm,mqtt,config,identity,...} <- agent | provisioning | udev
 #
-# Folders of one level of lib do not know each other, nor do agent and provisioning. A foreign library is included in its own
+# Folders of one level of lib do not know each other, nor do agent, provisioning and udev. A foreign library is included in its own
 # place only. The linker enforces most of it; this catches what headers alone bring in.
 set -u
 tree=${1:-$(cd "$(dirname "$0")/.." && pwd)}
 cd "$tree" || exit 2
 
 dirs=()
-for d in include lib agent provisioning; do
+for d in include lib agent provisioning udev; do
 	[ -d "$d" ] && dirs+=("$d")
 done
 [ ${#dirs[@]} -gt 0 ] || { echo "layering: no sources in $tree" >&2; exit 2; }
@@ -40,7 +40,7 @@ function level_of(home) {
 	if (home == "base") return 1
 	if (home == "json" || home == "x509") return 2
 	if (home == "tls") return 3
-	if (home == "agent" || home == "provisioning") return 5
+	if (home == "agent" || home == "provisioning" || home == "udev") return 5
 	return 4
 }
 

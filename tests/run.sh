@@ -68,7 +68,7 @@ reason_of() { tail -n 1 "$logs/$1.log" | cut -c1-160; }
 # --- rings ----------------------------------------------------------------------------------------------------------------
 
 ring_static() {
-	install_step apparmor clang shellcheck systemd mandoc || return 1
+	install_step apparmor clang shellcheck systemd udev mandoc python3 || return 1
 	step "static: gcc, optimised" configure release &&
 		step "static: clang, optimised" configure clang &&
 		step "static: shell scripts" shellcheck -x -P SCRIPTDIR tests/*.sh tests/machine/*.sh tests/package/*.sh packaging/*.sh .ci/run &&

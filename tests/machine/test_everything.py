@@ -3,10 +3,13 @@
 
 import subprocess
 
-from bench import Scenario, die_with_parent, wait_for
+from bench import die_with_parent, wait_for
+from test_can import CanScenario
 from wires import Gps, Meter, TcpMeter
 
-BY_ID = "/dev/serial/by-id/usb-QEMU_QEMU_USB_SERIAL_%s-if00-port0"
+METER = "/dev/tidegate/tty-METER"                # by its number
+GPS = "/dev/tidegate/tty-*-usb-0:2:*"             # in the second port
+DROP_IN = "/etc/systemd/system/tidegate.service.d/programs.conf"     # what the sandbox lets an exec bus execute
 PROGRAM = "#!/bin/sh\necho \"flow 12.5 l/s\"\necho \"state running\"\n"
 
 
@@ -30,7 +33,7 @@ class Broker:
         self.popen.wait(30)
 
 
-class Everything(Scenario):
+class Everything(CanScenario):
     def setUp(self):
         super().setUp()
         self.wanted = {}    # DEVICE/POINT -> (value, unit)
@@ -60,18 +63,17 @@ class Everything(Scenario):
                   {"adapter": f"/dev/i2c-{bridge.adapter}"}, address="0x40", every="1s")
 
     def wires(self):
-        self.machine.run("for c in can0 can1; do ip link set $c down && ip link set $c type can bitrate 250000 && "
-                         "ip link set $c up; done")
+        self.up()
         self.want("can", "can", "engine", {"closed": ("id=0x1f0 0|1@1+", True, ""), "speed": ("pgn=61444 24|16@1+", 20000, "")},
                   {"interface": "can0"}, source=0, gather="100ms")
         self.sources.append(lambda: self.machine.run("cansend can1 1F0#01; cansend can1 0CF00400#FFFFFF204EFFFFFF"))
         self.part(Meter(self.machine, 1, {0: 0x41AC, 1: 0}))
         gps = self.part(Gps(self.machine))
-        wait_for("the adapters", lambda: self.machine.try_run("test -e %s -a -e %s" % (BY_ID % "METER", BY_ID % "GPS")).returncode == 0)
-        self.want("rtu", "modbus-rtu", "meter", {"level": ("holding 0 float32", 21.5, "m")}, {"port": BY_ID % "METER"},
+        wait_for("the adapters", lambda: self.machine.try_run(f"test -e {METER} && ls {GPS}").returncode == 0)
+        self.want("rtu", "modbus-rtu", "meter", {"level": ("holding 0 float32", 21.5, "m")}, {"port": METER},
                   unit=1, every="1s", timeout="400ms")
         self.want("serial", "serial", "gps", {"latitude": ("RMC latitude", 48.1173, "lat")},
-                  {"port": BY_ID % "GPS", "framing": "nmea0183"})
+                  {"port": self.machine.run(f"ls {GPS}").strip(), "framing": "nmea0183"})
         self.sources.append(gps.fix)
 
     def peers(self):
@@ -85,10 +87,12 @@ class Everything(Scenario):
         self.sources.append(lambda: broker.publish("zigbee2mqtt/kitchen", '{"temperature": 21.5}'))
 
     def programs(self):
-        self.machine.write("/run/flow", PROGRAM, 0o755)
-        self.machine.run("install -m 755 /run/flow /usr/local/bin/flow")
+        self.machine.write("/usr/local/lib/tidegate/flow", PROGRAM, 0o755)
+        self.machine.write(DROP_IN, "[Service]\nExecPaths=/usr/local/lib/tidegate /usr/bin/dash\n")
+        self.addCleanup(self.machine.try_run, f"rm {DROP_IN}; systemctl daemon-reload")
+        self.machine.run("systemctl daemon-reload")
         self.want("exec", "exec", "pump", {"flow": ("flow", 12.5, "l/s"), "state": ("state", "running", "")}, {},
-                  command="/usr/local/bin/flow", every="1s")
+                  command="/usr/local/lib/tidegate/flow", every="1s")
         self.want("sim", "sim", "wave", {"level": ("constant 5", 5, "m")}, {}, every="1s")
 
     def test_every_point_arrives_with_value_unit_quality_and_time(self):

@@ -45,7 +45,7 @@ class Gpio(Scenario):
         self.start()
         self.wait_health("cellar", "ok")
         self.pulses(3, 1)
-        self.machine.run("systemctl stop scenario")
+        self.stop()
         self.start()
         self.wait_health("cellar", "ok")
         self.assertEqual(self.value("cellar/energy"), 3)

@@ -4,6 +4,8 @@
 import faults
 from bench import Scenario
 
+RULE = "/etc/udev/rules.d/70-site.rules"
+
 
 class I2c(Scenario):
     def setUp(self):
@@ -46,11 +48,16 @@ class I2c(Scenario):
         faults.told("F37", "a chip that does not answer: told as bad, the other chip read on, back when it is there")
 
     def test_a_chip_of_the_kernel_is_left_alone(self):
+        """Also where the adapter goes by a name of the site."""
+        self.machine.write(RULE, 'SUBSYSTEM=="i2c-dev", ATTR{name}=="CP2112*", SYMLINK+="tidegate/chips"\n')
+        self.addCleanup(self.machine.try_run, f"rm {RULE}; udevadm control --reload")
+        self.machine.run("udevadm control --reload; udevadm trigger --action=change --settle --subsystem-match=i2c-dev")
+        self.config["bus i2c"]["adapter"] = "/dev/tidegate/chips"
         self.adapter.bind("lm75", 0x48)
         self.add("thermometer", 0x48, {"temperature": "write 00 read 2 int16 shift=5"})
         self.start()
         self.wait_health("thermometer", "dead")
-        self.assertIn("driver", self.device("thermometer")["error"])
+        self.assertIn("the kernel's driver lm75 has 0x48", self.device("thermometer")["error"])
 
     def test_probing_lists_who_answers(self):
         self.start()

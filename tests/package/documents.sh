@@ -27,7 +27,7 @@ same() {
 options_of_help() { grep -oE -- '--[a-z-]+' | sort -u; }
 options_of_page() { grep -oE '(^\.It|^\.Op|^\.Fl|Oo) ?.*' "$1" | grep -oE 'Fl -[a-z-]+|\| -[a-z-]+' | sed -E 's/(Fl|\|) -/--/' | sort -u; }
 
-for pair in tidegated:agent:8 tidegate:agent:1 tidegate-provision:provisioning:8; do
+for pair in tidegated:agent:8 tidegate:agent:1 tidegate-provision:provisioning:8 tidegate-can:udev:8; do
 	IFS=: read -r name dir section <<<"$pair"
 	page=$top/packaging/man/$name.$section
 	"$build/$dir/$name" --help >"$scratch/help" || complain "$name --help fails"
@@ -44,6 +44,15 @@ same "commands of tidegate and its page" "$scratch/program" "$scratch/page"
 "$build/provisioning/tidegate-provision" --help | sed -n '/^commands:/,/^$/s/^  \([a-z][a-z-]*\).*/\1/p' >"$scratch/program"
 sed -n 's/^\.It Ic \([a-z][a-z-]*\).*/\1/p' "$top/packaging/man/tidegate-provision.8" >"$scratch/page"
 same "commands of tidegate-provision and its page" "$scratch/program" "$scratch/page"
+
+"$build/udev/tidegate-can" --help | sed -n '/^commands:/,/^$/s/^  \([a-z][a-z-]*\).*/\1/p' >"$scratch/program"
+sed -n '/^\.Sh COMMANDS/,/^\.Sh EXIT/s/^\.It Cm \([a-z][a-z-]*\).*/\1/p' "$top/packaging/man/tidegate-can.8" >"$scratch/page"
+same "commands of tidegate-can and its page" "$scratch/program" "$scratch/page"
+sed -nE 's/^\tKEY\("([a-z-]+)".*/\1/p' "$top/udev/can/settings.c" >"$scratch/program"
+sed -n '/^\.Sh FILE/,/^\.Sh COMMANDS/s/^\.It Ic \([a-z-]*\) No.*/\1/p' "$top/packaging/man/tidegate-can.8" >"$scratch/page"
+same "keys of files for CAN interfaces and their page" "$scratch/program" "$scratch/page"
+"$build/udev/tidegate-can" check "$top"/packaging/examples/can/*.conf >"$scratch/check" 2>&1 ||
+	complain "tidegate-can check says of the example: $(cat "$scratch/check")"
 
 # The completion asks the program for its commands, with the same words as above; its options are a list of its own.
 "$build/agent/tidegate" --help | options_of_help >"$scratch/program"
