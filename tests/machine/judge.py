@@ -20,7 +20,11 @@ class Judge:
     def __init__(self, machine):
         self.machine = machine
         self.excuses = []
-        self.cursor = re.search(r"^-- cursor: (\S+)$", machine.run("journalctl -q -n 0 --show-cursor"), re.MULTILINE).group(1)
+        self.start_anew()
+
+    def start_anew(self):
+        """From here on: what was before is forgotten, as behind a power cut, where the journal may have lost its place."""
+        self.cursor = re.search(r"^-- cursor: (\S+)$", self.machine.run("journalctl -q -n 0 --show-cursor"), re.MULTILINE).group(1)
 
     def excuse(self, pattern):
         self.excuses.append(re.compile(pattern))

@@ -51,8 +51,8 @@ def digest(*what):
     return hashlib.sha256(repr(what).encode()).hexdigest()
 
 
-def die_with_parent():
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def die_with_parent(how=signal.SIGKILL):
+    LIBC.prctl(PR_SET_PDEATHSIG, how)
 
 
 def first_of_all():
@@ -126,6 +126,8 @@ class Machine:
         self.qemu = self.control = self.port = None
         self.adapters = {}      # plugged: name -> device
         self.append = ""        # more arguments for the kernel, of this start
+        self.log = None         # of what is written to the disk
+        self.image = None       # another disk than that of the snapshots: (path, format)
 
     def path(self, name):
         return os.path.join(self.dir, name)
@@ -147,7 +149,14 @@ class Machine:
         return out
 
     def disk(self):
-        return ["-drive", f"file={self.path('disk.qcow2')},if=virtio,format=qcow2,cache=unsafe"]
+        """No flush goes through to the host's disk, as a cut is of the machine's power, and not of the host's."""
+        path, kind = self.image or (self.path("disk.qcow2"), "qcow2")
+        if not self.log:
+            return ["-drive", f"file={path},if=virtio,format={kind},cache=unsafe"]
+        return ["-blockdev", f"driver={kind},node-name=disk,cache.no-flush=on,file.driver=file,file.filename={path}",
+                "-blockdev", f"driver=file,node-name=log,cache.no-flush=on,filename={self.log}",
+                "-blockdev", "driver=blklogwrites,node-name=logged,file=disk,log=log,log-sector-size=512",
+                "-device", "virtio-blk-pci,drive=logged,discard=off,write-zeroes=off"]
 
     # --- start and end ---------------------------------------------------------------------------------------------------
 
@@ -238,6 +247,28 @@ class Machine:
         """A power cut and a cold boot, with more arguments for the kernel; reset() takes them back, too."""
         self.power_off()
         self.append = append
+        self.power_on()
+        self.wait_boot()
+
+    def restart_logged(self, log):
+        """
+        A power cut and a cold boot, from which on all that is written to the disk goes to @log, too. Returns the path of the
+        disk as it was, raw; the machine needs it as long as it runs.
+        """
+        self.power_off()
+        base = self.path("base.img")
+        subprocess.run(["qemu-img", "convert", "-O", "raw", self.path("disk.qcow2"), base], check=True)
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "raw", self.path("logged.qcow2")], check=True)
+        with open(log, "wb"):
+            pass
+        self.log, self.image = log, (self.path("logged.qcow2"), "qcow2")
+        self.power_on()
+        self.wait_boot()
+        return base
+
+    def restart_from(self, path):
+        """A cold boot from another disk, raw; the machine must be off."""
+        self.log, self.image = None, (path, "raw")
         self.power_on()
         self.wait_boot()
 
@@ -357,8 +388,8 @@ class Machine:
 
     def reset(self, name):
         """Back to a kept state, in a second or two; the clock is the host's again, and the cable is plugged in."""
-        if self.append:
-            self.append = ""
+        if self.append or self.image or not self.control:
+            self.append, self.log, self.image = "", None, None
             self.resume(name)
             return
         for adapter in list(self.adapters):

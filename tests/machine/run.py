@@ -1,17 +1,23 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""tests/machine/run.py [--boot [SNAPSHOT]] [NAME...]
+"""tests/machine/run.py [--machines N] [--boot [SNAPSHOT]] [NAME...]
 
 Boots the machine that build.sh made, installs the package from a local apt source, enrols it through its TPM, and runs the
-scenarios of test_NAME.py in it, or all of them. With --boot it runs none: it says how to reach the machine, in the state of a
-snapshot (booted, installed, enrolled), which ends with a line (or the end) of standard input.
+scenarios of test_NAME.py in it, or all of them; with N machines beside each other, each with a world of its own. With --boot it runs
+none: it says how to reach the machine, in the state of a snapshot (booted, installed, enrolled), which ends with a line (or the
+end) of standard input.
 """
 
 import argparse
+import concurrent.futures
+import contextlib
 import glob
+import io
+import json
 import os
 import shlex
 import signal
+import subprocess
 import sys
 import time
 import unittest
@@ -24,8 +30,12 @@ import bench    # noqa: E402
 from world import World     # noqa: E402
 
 
+LONGEST = ("power_cut", "documents", "service", "network")     # these first, so that the others run beside them
+
+
 def names():
-    return sorted(os.path.basename(path)[len("test_"):-len(".py")] for path in glob.glob(HERE + "/test_*.py"))
+    found = sorted(os.path.basename(path)[len("test_"):-len(".py")] for path in glob.glob(HERE + "/test_*.py"))
+    return [name for name in LONGEST if name in found] + [name for name in found if name not in LONGEST]
 
 
 class Result(unittest.TextTestResult):
@@ -68,30 +78,119 @@ def enrol(machine, world):
     scenario.stop()
 
 
+# --- several machines ---------------------------------------------------------------------------------------------------------
+
+def run_one(name, out):
+    """The scenarios of test_NAME.py: what became of them; all that is said goes to @out."""
+    with contextlib.redirect_stdout(out):
+        suite = unittest.defaultTestLoader.loadTestsFromName("test_" + name)
+        result = unittest.TextTestRunner(stream=out, verbosity=2, resultclass=Result).run(suite)
+    return {"name": name, "ran": result.testsRun, "good": result.wasSuccessful() and result.testsRun > 0,
+            "skipped": [f"{test}: {why}" for test, why in result.skipped], "took": result.took}
+
+
+def serve():
+    """With one machine: a name a line on standard input, what became of it a line on what standard output was."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    with machine_and_world("enrolled"):
+        for line in sys.stdin:
+            out = io.StringIO()
+            done = run_one(line.strip(), out)
+            print(json.dumps({**done, "output": out.getvalue()}), file=answers, flush=True)
+
+
+class Shard:
+    """Such a process."""
+
+    def __init__(self):
+        self.popen = subprocess.Popen([sys.executable, os.path.abspath(__file__), "--serve"], stdin=subprocess.PIPE,
+                                      stdout=subprocess.PIPE, text=True, preexec_fn=lambda: bench.die_with_parent(signal.SIGTERM))
+
+    def run(self, name):
+        with contextlib.suppress(OSError, ValueError):
+            self.popen.stdin.write(name + "\n")
+            self.popen.stdin.flush()
+            return json.loads(self.popen.stdout.readline())
+        return {"name": name, "ran": 0, "good": False, "skipped": [], "took": {}, "output": "there is no machine\n"}
+
+    def end(self):
+        with contextlib.suppress(OSError):
+            self.popen.stdin.close()
+        self.popen.wait(300)
+        self.popen.stdout.close()
+
+
+def share_out(wanted, machines):
+    """Each machine takes the next name when it is done with one; what they say is shown name by name."""
+    shards = [Shard() for _ in range(machines)]
+    waiting, done = list(wanted), []
+
+    def work(shard):
+        while waiting:
+            done.append(shard.run(waiting.pop(0)))
+            print(done[-1]["output"], flush=True)
+    try:
+        with concurrent.futures.ThreadPoolExecutor(machines) as pool:
+            list(pool.map(work, shards))
+    finally:
+        for shard in shards:
+            shard.end()
+    return done
+
+
+def summary(done, seconds):
+    for name, took in sorted(((n, t) for d in done for n, t in d["took"].items()), key=lambda pair: -pair[1]):
+        print(f"{took:6.1f} s  {name}")
+    for text in [text for d in done for text in d["skipped"]]:
+        print(f"skipped: {text}")
+    bad = [d["name"] for d in done if not d["good"]]
+    print(f"Ran {sum(d['ran'] for d in done)} tests in {seconds:.0f} s" + (f", FAILED: {' '.join(bad)}" if bad else ""), flush=True)
+    return 1 if bad or not done else 0
+
+
+# --- main ---------------------------------------------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def machine_and_world(wanted):
+    bench.Scenario.machine = machine = bench.Machine()
+    world = None
+    try:
+        bench.Scenario.world = world = World()
+        prepare(machine, world, wanted)
+        yield machine
+    finally:
+        machine.end()
+        if world:
+            world.end()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--machines", type=int, default=1)
     parser.add_argument("--boot", nargs="?", const="enrolled", choices=["booted", "installed", "enrolled"])
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("names", nargs="*", metavar="NAME")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    suite = unittest.TestSuite(unittest.defaultTestLoader.loadTestsFromName("test_" + name)
-                               for name in options.names or names())
-    bench.Scenario.machine = machine = bench.Machine()
-    bench.Scenario.world = world = World()
-    try:
-        prepare(machine, world, options.boot)
-        if options.boot:
+    if options.serve:
+        serve()
+        return 0
+    if options.boot:
+        with machine_and_world(options.boot) as machine:
             print(shlex.join(machine.ssh("")[:-1]), flush=True)
             sys.stdin.readline()
-            return 0
-        runner = unittest.TextTestRunner(stream=sys.stdout, verbosity=2, resultclass=Result)
-        result = runner.run(suite)
-        for name, seconds in sorted(result.took.items(), key=lambda item: -item[1]):
-            print(f"{seconds:6.1f} s  {name}")
-        return 0 if result.wasSuccessful() and result.testsRun else 1
-    finally:
-        machine.end()
-        world.end()
+        return 0
+    wanted, began = options.names or names(), time.monotonic()
+    if options.machines > 1:
+        # The first one would be the only one to boot and to install, and the others could wait for it.
+        with machine_and_world("installed"):
+            pass
+        done = share_out(wanted, options.machines)
+    else:
+        with machine_and_world("enrolled"):
+            done = [run_one(name, sys.stdout) for name in wanted]
+    return summary(done, time.monotonic() - began)
 
 
 if __name__ == "__main__":
