@@ -31,16 +31,25 @@ say() { printf '%s %s\n' "$(clock)" "$*"; }
 good() { printf '%s %sok%s      %s\n' "$(clock)" "$c_ok" "$c_off" "$*"; }
 bad() { printf '%s %sFAILED%s  %s\n' "$(clock)" "$c_bad" "$c_off" "$*" >&2; }
 
-# step NAME COMMAND...: runs it with its output in $logs/NAME.log; shows the end of it when it fails.
+spent_ms=0
+
+# step NAME COMMAND...: runs it with its output in $logs/NAME.log; shows the end of it when it fails. Adds what it took of the
+# processors to $spent_ms.
 step() {
-	local name=$1 begin=$SECONDS log
+	local name=$1 begin=$SECONDS log code user system TIMEFORMAT='%3U %3S'
 	shift
 	log="$logs/${name//[^A-Za-z0-9]/-}.log"
-	if "$@" >"$log" 2>&1; then
-		good "$name ($((SECONDS - begin)) s)"
+	{ time "$@" >"$log" 2>&1; } 2>"$log.spent"
+	code=$?
+	read -r user system <"$log.spent"
+	rm -f "$log.spent"
+	begin=$((SECONDS - begin)) user=$((10#${user/./} + 10#${system/./}))
+	spent_ms=$((spent_ms + user))
+	if [ $code = 0 ]; then
+		good "$name ($begin s, $(((user + 500) / 1000)) s of the processors)"
 		return 0
 	fi
-	bad "$name ($((SECONDS - begin)) s); the end of $log:"
+	bad "$name ($begin s); the end of $log:"
 	tail -n 40 "$log" >&2
 	return 1
 }

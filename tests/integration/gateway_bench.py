@@ -47,16 +47,25 @@ def die_with_parent():
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+POLL_S = 0.05
+
+
 def wait_for(what, condition, seconds=30):
-    """Polls until condition() is true and returns its value; the deadline is one that only a broken part reaches."""
-    end = time.monotonic() + seconds
+    """Polls until condition() is true and returns its value; the deadline is one that only a broken part reaches.
+
+    On a busy machine all takes longer, our own turns too: it is not over before as many of them were taken as half of the
+    time has room for, unless it is over four times.
+    """
+    begun, turns = time.monotonic(), 0
     while True:
         found = condition()
         if found:
             return found
-        if time.monotonic() > end:
-            raise AssertionError(f"waited {seconds} s in vain for {what}")
-        time.sleep(0.05)
+        turns += 1
+        passed = time.monotonic() - begun
+        if passed > seconds and (turns * POLL_S * 2 > seconds or passed > 4 * seconds):
+            raise AssertionError(f"waited {passed:.0f} s in vain for {what}")
+        time.sleep(POLL_S)
 
 
 def quiet_port():

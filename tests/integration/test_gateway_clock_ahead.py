@@ -16,7 +16,7 @@ class Ahead(ClockScenario):
         self.assertRegex(error["text"], "expired|ended")
         self.wait("a second one", lambda: self.agent.status()["enrolment"]["failures"] >= 2, 60)
         self.synchronise()
-        self.wait_online(20)
+        self.wait_online()
         self.assertEqual(len(self.cloud.issued()), 1)
         # The same for the broker alone.
         self.set_clock(3 * 365 * DAY)

@@ -23,7 +23,7 @@ FULL = "--full" in sys.argv and not sys.argv.remove("--full")
 KEEP_ALIVE_S = 6
 FOUND_S = KEEP_ALIVE_S * 1.5
 # The link looks once a second, and what is asked here is asked now and then.
-SLACK_S = 4
+SLACK_S = 8
 MESSAGE_MAX = 1024      # bytes of a reading on the wire, and more: what is only not acknowledged yet is no closed window
 
 

@@ -8,7 +8,7 @@ import os
 from gateway_bench import Scenario, main, read_text
 from rotation_bench import RotationScenario, say
 
-GAP_MAX = 2.0           # seconds from the last publish on the old to the first on the new certificate
+GAP_MAX = 3.0           # seconds from the last publish on the old to the first on the new certificate
 
 
 class OnSchedule(RotationScenario):
