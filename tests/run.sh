@@ -14,7 +14,7 @@
 #   integration  real peers: swtpm, mosquitto, Modbus servers, the stand-ins for AWS IoT and EST; under ASan and UBSan
 #   cuts         power cuts at every point of the spool and a sample of those of enrolment and rotation; random kills under load
 #   demo         tests/demo.sh with the optimised build
-#   package      the .deb: built, looked at by lintian, installed and purged in a fresh Debian of this release
+#   package      the .deb: built twice alike, looked at by lintian and piuparts, installed and purged in a fresh Debian of this release
 #   trixie       Debian 13: built there, unit tests, the demo with each OpenSSL provider, EST with the packaged one
 #   machine      (--machine) the arm64 package on a Debian 12 under qemu, with a TPM and the kernel's own buses, made in build/machine
 #
@@ -85,7 +85,7 @@ packages_of() {
 	threads | demo) echo "${bench_packages[@]}" ;;
 	integration) echo "${bench_packages[@]}" "${est_packages[@]}" tpm2-openssl ;;
 	cuts) echo "${bench_packages[@]}" e2fsprogs mount ;;
-	package) echo build-essential debhelper dh-apparmor dpkg-dev lintian systemd udev mmdebstrap ;;
+	package) echo build-essential debhelper dh-apparmor dpkg-dev devscripts lintian piuparts systemd udev mmdebstrap ;;
 	trixie) echo mmdebstrap ;;
 	esac
 }
@@ -222,9 +222,13 @@ ring_package() {
 	local deb suite
 	# A package is for the release that it was built on.
 	suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
-	step "package: build" packaging/build-deb.sh || return 1
+	# The unit tests have a ring of their own.
+	rm -rf "build/deb/$suite"
+	step "package: build" env DEB_BUILD_OPTIONS=nocheck packaging/build-deb.sh || return 1
 	deb=$(find "build/deb/$suite" -name "tidegate_*_$(dpkg --print-architecture).deb")
-	step "package: lintian" lintian --allow-root --fail-on error,warning,info "$deb" || return 1
+	step "package: look" tests/package/lint.sh "$deb" &&
+		step "package: build again" tests/package/reproducible.sh "build/deb/$suite" &&
+		step "package: piuparts" tests/package/piuparts.sh "$deb" || return 1
 	if ! step "package: a fresh $suite" chroot_of package "$suite" ca-certificates; then
 		skip_reason="no chroot: $(reason_of "package--a-fresh-$suite")"
 		return 77
