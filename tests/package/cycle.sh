@@ -155,4 +155,43 @@ lacks /etc/systemd/system/multi-user.target.wants/tidegate.service
 lacks /etc/systemd/system/sockets.target.wants/tidegate.socket
 # Files elsewhere may be its own; a name that comes back must not be given to another.
 says tidegate getent passwd tidegate
+
+purge() {
+	apt-get purge -q -y tidegate >/tmp/purge 2>&1 || die "expected a purge, got: $(cat /tmp/purge)"
+}
+
+echo "--- purge what was never used"
+install $deb
+purge
+if grep -q evictcontrol /tmp/purge; then
+	die "expected no word about a TPM that was never used, got: $(cat /tmp/purge)"
+fi
+
+echo "--- purge a state that is elsewhere, and a storage root key of one's own"
+install $deb
+rm -rf $state /tmp/place
+mkdir -p /tmp/place/identity/generations
+echo theirs >/tmp/place/theirs
+chown -R tidegate /tmp/place/identity
+ln -s /tmp/place $state
+printf '[mqtt]\nkeep-alive = 10s\n[tpm]\n  parent = 0x81000002\n[gateway]\nid = a\n' >$etc/tidegate.conf
+purge
+says 'tpm2_evictcontrol -C o -c 0x81000002' cat /tmp/purge
+[ ! -L $state ] || die "expected no link $state"
+lacks /tmp/place/identity
+says theirs cat /tmp/place/theirs
+rm -r /tmp/place
+
+echo "--- purge a state that is a partition"
+install $deb
+mount -t tmpfs tmpfs $state
+mkdir $state/identity
+echo precious >$state/spool.db
+purge
+says 'tpm2_evictcontrol -C o -c 0x81000001' cat /tmp/purge
+says "not removed: $state" cat /tmp/purge
+[ -z "$(ls -A $state)" ] || die "expected an empty partition, found: $(ls -A $state)"
+umount $state
+rmdir $state
+lacks $etc
 echo "the package came and went as it should"
