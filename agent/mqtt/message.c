@@ -50,7 +50,8 @@ int tg_message_form(struct tg_message *m, const struct tg_message_context *ctx,
 	if (r < 0)
 		return r;
 	tg_message_repair_clock(&u.pack, &ctx->clock, ctx->boot_id);
-	m->payload.max = ctx->cfg->mqtt.max_payload;
+	/* At most 16 MiB, by the table of keys. */
+	m->payload.max = (size_t) ctx->cfg->mqtt.max_payload;
 	tg_buffer_reset(&m->payload);
 	tg_encoder_get(ctx->cfg->mqtt.format)->encode(&u.pack, stream, base_name, &m->payload);
 	r = tg_buffer_error(&m->payload);

@@ -9,7 +9,7 @@ set -eu
 . "$(dirname "$0")/../lib.sh"
 deb=$(realpath "$1")
 suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
-base=$top/build/chroot/piuparts-$suite.tar
+base=$top/build/chroot/piuparts-$suite.tar.gz
 site=$(mirror)
 [ -n "$site" ] || { echo "apt knows no Debian mirror"; exit 77; }
 
@@ -26,6 +26,6 @@ fi
 
 # A mount namespace of its own, so that no mount of its is left.
 unshare --mount --propagation private piuparts --distribution "$suite" --basetgz "$base" --mirror "$site main" \
-	--no-eatmydata --no-upgrade-test --warn-on-debsums-errors "$deb" >"${base%.tar}.log" 2>&1 ||
-	{ tail -n 60 "${base%.tar}.log"; exit 1; }
-grep -E 'PASS: |ERROR|FAIL' "${base%.tar}.log" || { echo "FAILED: piuparts has not come to an end"; exit 1; }
+	--no-eatmydata --no-upgrade-test --warn-on-debsums-errors "$deb" >"${base%.tar.gz}.log" 2>&1 ||
+	{ tail -n 60 "${base%.tar.gz}.log"; exit 1; }
+grep -E 'PASS: |ERROR|FAIL' "${base%.tar.gz}.log" || { echo "FAILED: piuparts has not come to an end"; exit 1; }
