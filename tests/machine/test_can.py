@@ -161,7 +161,7 @@ class Rate(CanScenario):
         self.add_engine("can0")
         self.start()
         error = self.wait("what is wrong", lambda: self.bus("genset")["error"])
-        self.assertIn("is down", error)
+        self.assertIn("is down: is its bit rate in /etc/tidegate/can/can0.conf?", error)
         self.up()
         self.wait("the bus", lambda: not self.bus("genset")["error"])
 

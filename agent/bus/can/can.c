@@ -95,7 +95,7 @@ static int check_link(struct tg_bus *bus)
 		return tg_fault_set(&bus->why, -ENODEV, "there is no interface %s", name);
 	case TG_CAN_DOWN:
 		return tg_fault_set(&bus->why, -ENETDOWN,
-				    "%s is down; 'ip link set %s up' starts it", name, name);
+				    TG_CAN_IS_DOWN, name, name);
 	case TG_CAN_NO_CARRIER:
 		bus->no_carrier = true;
 		return 0;

@@ -10,6 +10,9 @@
 
 #include <tidegate/log.h>
 
+/* Twice its name; tidegate-can(8) brings it up. */
+#define TG_CAN_IS_DOWN "%s is down: is its bit rate in /etc/tidegate/can/%s.conf?"
+
 /* What the files of the driver share. One thread, the bus's. */
 struct tg_bus {
 	const struct tg_config_bus *cfg;

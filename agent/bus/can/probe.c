@@ -265,7 +265,7 @@ int tg_can_probe(struct tg_bus *bus, const struct tg_config_device *dev, const c
 	if (r < 0)
 		return r;
 	if (tg_can_link_state(bus->cfg->can.interface) == TG_CAN_DOWN)
-		return tg_fault_set(reterr, -ENOTCONN, "%s is down; 'ip link set %s up' starts it",
+		return tg_fault_set(reterr, -ENOTCONN, TG_CAN_IS_DOWN,
 				    bus->cfg->can.interface, bus->cfg->can.interface);
 	r = tg_can_open_raw(bus->cfg->can.interface, &filter, 1, true, &fd, reterr);
 	if (r < 0)

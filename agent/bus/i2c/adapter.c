@@ -13,7 +13,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
+#define I2C_MAJOR  89  /* Documentation/admin-guide/devices.txt */
 #define NAME_BYTES 128 /* of an adapter; the kernel's has 48 */
 
 const struct tg_i2c_roots tg_i2c_roots = { .dev = "/dev", .sys = "/sys" };
@@ -28,6 +30,16 @@ static unsigned number_of(const char *name)
 	if (strncmp(name, "i2c-", 4) != 0 || tg_parse_u64(name + 4, &n) < 0 || n >= UINT_MAX)
 		return UINT_MAX;
 	return (unsigned) n;
+}
+
+/* What a link such as those below /dev/tidegate leads to, or UINT_MAX. */
+static unsigned number_behind(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || !S_ISCHR(st.st_mode) || major(st.st_rdev) != I2C_MAJOR)
+		return UINT_MAX;
+	return minor(st.st_rdev);
 }
 
 static bool has_name(const struct tg_i2c_roots *roots, unsigned number, const char *name)
@@ -127,6 +139,8 @@ int tg_i2c_open(const struct tg_i2c_roots *roots, const char *name, struct tg_i2
 	a.fd = open(a.path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (a.fd < 0)
 		return refuse(&a, reterr);
+	if (a.number == UINT_MAX)
+		a.number = number_behind(a.fd);
 	if (ioctl(a.fd, I2C_FUNCS, &a.funcs) < 0) {
 		r = tg_fault_set(reterr, -ENOTCONN, "%s is no I2C adapter: %s", a.path,
 				 strerror(errno));
