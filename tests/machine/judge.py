@@ -12,7 +12,8 @@ WRONG = {
     "a denial by seccomp": re.compile(r"type=1326 |\bSECCOMP auid="),
     "a dumped core": re.compile(r"dumped core|code=dumped|potentially unexpected fatal signal"),
     "a fault in the kernel": re.compile(r"\bkernel: .*(\bOops\b|\bBUG:|Call trace:|Unable to handle kernel)"),
-    "a unit that systemd does not like": re.compile(r"(tidegate\S*|60-tidegate\.rules):\d+: |Unknown (key|lvalue|section)"),
+    "a unit that systemd does not like": re.compile(
+        r"\bsystemd\S*\[\d+\]: .*(tidegate\S*:\d+: |tidegate\S*\.rules:\d+|Unknown (key|lvalue|section))"),
 }
 
 
