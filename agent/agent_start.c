@@ -42,6 +42,9 @@ static int load_first(struct tg_agent *a)
 		tg_log(c.items[i].warning ? LOG_WARNING : LOG_ERR, "config", "%s", c.items[i].text);
 	if (r < 0 && c.errors == 0)
 		tg_log(LOG_ERR, "config", "%s: %s", a->o->config_path, strerror(-r));
+	/* "systemctl status" shows it as long as the service stays down. */
+	if (r < 0)
+		(void) sd_notify(0, "STATUS=configuration refused, see \"tidegate check\"");
 	tg_complaints_done(&c);
 	return r;
 }
@@ -360,7 +363,6 @@ static bool stop(struct tg_agent *a, bool *ret_kept)
 	uint64_t until = tg_clock_boot_us() + STOP_US, link_until, now;
 	bool clean = true;
 
-	(void) sd_notify(0, "STOPPING=1\nSTATUS=stopping: committing what is not acknowledged");
 	a->control = tg_control_free(a->control);
 	a->verbs = tg_verbs_free(a->verbs);
 	a->keeper = tg_keeper_free(a->keeper);
@@ -412,12 +414,17 @@ static int run(struct tg_agent *a)
 	int r = start(a, &why);
 
 	if (r < 0) {
-		tg_log(LOG_ERR, "agent", "cannot start: %s", why.text[0] ? why.text : strerror(-r));
-		return r == -EOPNOTSUPP ? TG_EXIT_CONFIG : TG_EXIT_FAILED;
+		const char *reason = why.text[0] ? why.text : strerror(-r);
+
+		tg_log(LOG_ERR, "agent", "cannot start: %s", reason);
+		(void) sd_notifyf(0, "STATUS=cannot start: %s", reason);
+		/* Neither build nor spool changes by a restart. */
+		return r == -EOPNOTSUPP || r == -EPROTONOSUPPORT ? TG_EXIT_CONFIG : TG_EXIT_FAILED;
 	}
 	tg_event(TG_EV_STARTED, LOG_NOTICE, "tidegate " TIDEGATE_VERSION " runs", NULL);
 	(void) sd_notify(0, "READY=1");
 	r = sd_event_loop(a->loop);
+	(void) sd_notify(0, "STOPPING=1\nSTATUS=stopping: committing what is not acknowledged");
 	tg_event(TG_EV_STOPPING, LOG_NOTICE, "Stopping", NULL);
 	return r < 0 ? TG_EXIT_FAILED : TG_EXIT_OK;
 }

@@ -446,7 +446,10 @@ int tg_disk_init(struct tg_disk *d, const char *state_dir, const struct tg_disk_
 	}
 	if (r == -EPROTONOSUPPORT) {
 		tg_disk_done(d);
-		return tg_fault_set(reterr, r, "%s", fault.text);
+		return tg_fault_set(reterr, r,
+				    "%s: install the newer version again, or move spool.db* away "
+				    "to go on without what waits there",
+				    fault.text);
 	}
 	if (r == -EUCLEAN) {
 		/* To be repaired by the first turn: that may take long, and must not hold up the

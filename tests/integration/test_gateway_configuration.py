@@ -5,6 +5,7 @@
 import os
 import re
 import signal
+import sqlite3
 
 import faults
 from gateway_bench import Modbus, Scenario, main
@@ -53,6 +54,24 @@ class Configuration(Scenario):
         self.assertEqual(code, 78)
         self.assertIn(self.agent.conf, said)
         faults.told("F20", "no start on a bad file: exit 78 with file and line, nothing made")
+
+    def test_does_not_start_on_the_spool_of_a_newer_version(self):
+        self.begin()
+        self.agent.stop()
+        spool = self.agent.state + "/spool.db"
+        db = sqlite3.connect(spool)
+        db.execute("PRAGMA user_version = 900")
+        db.execute("UPDATE counter SET value = 900 WHERE name = 'schema'")
+        db.commit()
+        db.close()
+        with open(spool, "rb") as file:
+            before = file.read()
+        code, said = self.agent.run_to_end()
+        self.assertEqual(code, 78, "a restart would change nothing")
+        self.assertRegex(said, "cannot start: .*newer.*: install the newer version again")
+        with open(spool, "rb") as file:
+            self.assertEqual(file.read(), before)
+        faults.told("F43", "no start on the spool of a newer version: exit 78, the file left alone")
 
     def test_a_bad_reload_is_refused_and_the_running_configuration_stays(self):
         self.begin()

@@ -312,6 +312,7 @@ static void refuses_a_file_of_a_newer_version(void **state)
 	assert_int_equal(tg_spool_new(b->dir, &b->cfg, on_state, b, &b->spool, &fault),
 			 -EPROTONOSUPPORT);
 	assert_non_null(strstr(fault.text, "newer"));
+	assert_non_null(strstr(fault.text, "install the newer version again"));
 	after = spool_bench_read(b->dir, "spool.db", &len_after);
 	assert_int_equal(len, len_after);
 	assert_memory_equal(before, after, len);
