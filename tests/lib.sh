@@ -113,7 +113,8 @@ chroot_of() {
 	if [ "$(cat "$root.made" 2>/dev/null)" != "$*" ]; then
 		site=$(mirror)
 		[ -n "$site" ] || { echo "apt knows no Debian mirror"; return 1; }
-		rm -rf "$root" "$root.made"
+		# Never into a mount that an interrupted run has left there.
+		rm -rf --one-file-system "$root" "$root.made"
 		mkdir -p "$(dirname "$root")"
 		mmdebstrap --variant=minbase ${architectures:+--architectures="$architectures"} --include="$(IFS=,; echo "$*")" "$suite" "$root" \
 			"deb $site $suite main" || return 1
