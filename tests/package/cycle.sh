@@ -192,6 +192,7 @@ says 'tpm2_evictcontrol -C o -c 0x81000001' cat /tmp/purge
 says "not removed: $state" cat /tmp/purge
 [ -z "$(ls -A $state)" ] || die "expected an empty partition, found: $(ls -A $state)"
 umount $state
-rmdir $state
+# What the partition had been mounted over.
+rm -r $state
 lacks $etc
 echo "the package came and went as it should"
