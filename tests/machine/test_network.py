@@ -17,7 +17,7 @@ class Network(System):
         self.wait("a spool that grows", lambda: self.ask("status")["spool"]["disk_packs"] >= 12)
         self.assertGreater(self.device("boiler")["polls"], polls)
         self.assertEqual(len(self.world.subscriber.numbers()), arrived)
-        self.assertRegex(line, r"not answer|timed out|unreachable|keep-alive|no route|silent|lost", line)
+        self.assertRegex(line, r"not answer|timed out|unreachable|keep-alive|no route|is dead|lost", line)
         self.machine.world(True)
         self.wait_fine()
         self.wait_drained()
