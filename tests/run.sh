@@ -18,10 +18,9 @@
 #   trixie       Debian 13: built there, unit tests, the demo with each OpenSSL provider, EST with the packaged one
 #   machine      (--machine) the arm64 package on a Debian 12 under qemu, with a TPM and the kernel's own buses, made in build/machine
 #
-# The tests of integration mostly wait, so they run beside the rings behind them, which give way (nice); what they said is shown
-# when they are through. Seconds are told as they passed, and as processors spent them.
+# Seconds are told as they passed, and as processors spent them.
 #
-# --full makes fuzzing and simulation longer, builds all with clang, runs all unit tests on Debian 13, cuts the power at every point,
+# --full makes fuzzing and simulation longer, builds all with clang, cuts the power at every point,
 # kills 2,000 times, injects all of what is else a sample, and rotates for an hour. Logs stay in build/logs;
 # tests/reliability.py --write makes doc/reliability.md of them.
 
@@ -33,7 +32,7 @@ while [ $# -gt 0 ]; do
 	case $1 in
 	--machine) machine=yes ;;
 	--full) full=yes ;;
-	-*) sed -n '4,28s/^# \{0,1\}//p' "$0" && exit 2 ;;
+	-*) sed -n '4,26s/^# \{0,1\}//p' "$0" && exit 2 ;;
 	*) rings+=("$1") ;;
 	esac
 	shift
@@ -151,15 +150,15 @@ fuzz_longer() {
 ring_threads() {
 	local tests=(mailbox pipeline spool spool-events worker tpm-provider tpm-faults tpm-device)
 	step "threads: build with TSan" configure tsan "${tests[@]/#/test-}" http-probe tpm-proxy &&
-		step "threads: tests" ctest --test-dir build/tsan --no-tests=error --output-on-failure -j $((2 * jobs)) \
+		step "threads: tests" ctest --test-dir build/tsan --no-tests=error --output-on-failure -j "$jobs" \
 			-R "^($(IFS='|'; echo "${tests[*]}")|http)$" && say "         $(count_of threads--tests)"
 }
 
 # Real processes on a shared machine stall now and then: a test that fails gets one more run, and is named. They mostly wait, so
-# there are three at a time for every processor.
+# there are two at a time for every processor.
 ring_integration() {
 	step "integration: build with ASan and UBSan" configure debug || return 1
-	step "integration: tests" tests_of debug integration tests --repeat until-pass:2 -j $((3 * jobs)) || return 1
+	step "integration: tests" tests_of debug integration tests --repeat until-pass:2 -j $((2 * jobs)) || return 1
 	say "         $(count_of integration--tests)"
 	grep -F '***' "$logs/integration--tests.log" | sed 's/^/          failed once: /' || true
 	bounds || return 1
@@ -237,22 +236,17 @@ ring_package() {
 	step "package: install, look, remove, purge" in_chroot /bin/sh -eu -c "$(cat tests/package/cycle.sh)"
 }
 
-# shellcheck disable=SC2016
 ring_trixie() {
-	local provider type=RelWithDebInfo fewer=()
+	local provider
 	if ! step "trixie: a fresh Debian 13" chroot_of trixie trixie "${build_packages[@]}" "${bench_packages[@]}" \
 		"${est_packages[@]}" tpm2-openssl iproute2; then
 		skip_reason="no chroot: $(reason_of trixie--a-fresh-Debian-13)"
 		return 77
 	fi
 	export_tree "$root/root/tidegate" || return 1
-	# Warnings are held against gcc 12 and clang 14; newer ones guess differently. Of the tests those that another libc, OpenSSL or
-	# SQLite can change; that memory runs short or power is cut is the same there, and with --full all are run, optimised.
-	[ $full = yes ] || fewer=(-E '^(memory-|spool-(cuts|damage|failing)|style|layering|rules-of-the-tree|limits|reliability)') type=Debug
-	step "trixie: build and unit tests" in_chroot /bin/sh -eu -c 'cd /root/tidegate; type=$1; shift
-		cmake --preset release -DTIDEGATE_WERROR=OFF -DCMAKE_BUILD_TYPE=$type
-		cmake --build --preset release
-		ctest --preset release -L unit -j "$@"' sh $type "$jobs" "${fewer[@]}" || return 1
+	# Warnings are held against gcc 12 and clang 14; newer ones guess differently.
+	step "trixie: build and unit tests" in_chroot /bin/sh -eu -c 'cd /root/tidegate
+		cmake --preset release -DTIDEGATE_WERROR=OFF && cmake --build --preset release && ctest --preset release -L unit' || return 1
 	for provider in builtin tpm2; do
 		step "trixie: demo with the $provider provider" in_chroot /root/tidegate/tests/demo.sh \
 			--build /root/tidegate/build/release --provider $provider || return 1
@@ -305,34 +299,7 @@ note_result() {
 	esac
 }
 
-beside=''
-# Starts RING in a process group of its own; what follows gives way to it.
-start_beside() {
-	set -m
-	run_ring "$1" >"$logs/$1.out" 2>&1 </dev/null &
-	beside=$! beside_ring=$1
-	set +m
-	say "$1: runs beside the rings that follow"
-	renice -n 19 -p $$ >/dev/null || true
-}
-
-# end_beside [--if-through]
-end_beside() {
-	[ -n "$beside" ] || return 0
-	[ "${1:-}" != --if-through ] || ! kill -0 "$beside" 2>/dev/null || return 0
-	wait "$beside"
-	beside=''
-	cat "$logs/$beside_ring.out"
-	note_result "$beside_ring"
-	# Only root may.
-	renice -n 0 -p $$ >/dev/null 2>&1 || true
-}
-
-end_all() {
-	[ -z "$beside" ] || kill -TERM -- "-$beside" 2>/dev/null
-	end_processes
-}
-trap end_all EXIT
+trap end_processes EXIT
 
 wanted=()
 for ring in "${rings[@]}"; do
@@ -349,17 +316,9 @@ mapfile -t wanted < <(printf '%s\n' "${wanted[@]}" | sort -u)
 install_step "${wanted[@]}" || exit 1
 
 for ring in "${rings[@]}"; do
-	if [ "$ring" = integration ] && [ "$ring" != "${rings[-1]}" ]; then
-		start_beside integration
-		continue
-	fi
-	# Its guest keeps the times of a machine of its own.
-	[ "$ring" != machine ] || end_beside
 	run_ring "$ring"
 	note_result "$ring"
-	end_beside --if-through
 done
-end_beside
 
 echo
 for ring in "${passed[@]}"; do echo "passed   $ring"; done
