@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A certificate follows another under systemd: by an operator's word and by the schedule; the old key ends."""
 
+import json
+
 from scenes import System
 
 # What a service that keeps the time tells the kernel, and timedate1 asks for: the clock's error is bounded. Without it the
@@ -54,5 +56,6 @@ class Rotation(System):
         for event in "certificate-renewed", "certificate-retired":
             told = {(e["old"]["generation"], e["new"]["generation"]) for e in self.world.subscriber.events(event)}
             self.assertEqual(told, {(n, n + 1) for n in range(1, number)})
-        self.assertEqual(self.machine.run("tidegate identity --history").count("retired"), number - 1)
+        history = json.loads(self.machine.run("tidegate identity --history --json"))
+        self.assertEqual([g["state"] for g in history].count("retired"), number - 1, history)
         self.assertEqual(self.unit("NRestarts")["NRestarts"], "0")
