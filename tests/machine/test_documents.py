@@ -228,6 +228,8 @@ class Installation(Documents):
     SNAPSHOT = "booted"
 
     def test_the_installation_of_the_readme(self):
+        # udevd looks at the rules while the package is being unpacked, before its groups are there; postinst has it look again.
+        self.excuse(r"60-tidegate\.rules:\d+ Unknown group")
         self.have_names("packages.example.org", "boiler.plant.example", ENDPOINT)
         self.have_checkout()
         self.have_web_server()
