@@ -6,10 +6,10 @@
 # The rings of tests, cheapest first. Run as root on Debian 12 or 13: installs what is missing with apt, starts no service
 # of the machine, uses loopback and free ports. A ring that cannot run says why and counts as skipped, never as passed.
 #
-#   static       warnings of gcc and clang, shell scripts, units, manual pages
+#   static       warnings of gcc, shell scripts, units, manual pages
 #   unit         unit tests under ASan and UBSan
 #   sim          years of renewals, and days without a broker, under virtual time
-#   fuzz         every fuzz target for a moment, over its corpus
+#   fuzz         warnings of clang; every fuzz target for a moment, over its corpus
 #   threads      provider, mailboxes, pipeline, spool and HTTPS client under TSan
 #   integration  real peers: swtpm, mosquitto, Modbus servers, the stand-ins for AWS IoT and EST; under ASan and UBSan
 #   cuts         power cuts at every point of the spool and a sample of those of enrolment and rotation; random kills under load
@@ -18,7 +18,8 @@
 #   trixie       Debian 13: built there, unit tests, the demo with each OpenSSL provider, EST with the packaged one
 #   machine      (--machine) the arm64 package on a Debian 12 under qemu, with a TPM and the kernel's own buses, made in build/machine
 #
-# Seconds are told as they passed, and as processors spent them.
+# The tests of integration mostly wait, so they run beside the rings behind them, which give way (nice); what they said is shown
+# when they are through. Seconds are told as they passed, and as processors spent them.
 #
 # --full makes fuzzing and simulation longer, builds all with clang, cuts the power at every point,
 # kills 2,000 times, injects all of what is else a sample, and rotates for an hour. Logs stay in build/logs;
@@ -79,7 +80,7 @@ reason_of() { tail -n 1 "$logs/$1.log" | cut -c1-160; }
 # Packages of a ring that are not those of every build. All of them come in one go at the start.
 packages_of() {
 	case $1 in
-	static) echo apparmor clang shellcheck systemd udev mandoc python3 ;;
+	static) echo apparmor shellcheck systemd udev mandoc python3 ;;
 	fuzz) echo clang "$(runtime_of_clang)" ;;
 	threads | demo) echo "${bench_packages[@]}" ;;
 	integration) echo "${bench_packages[@]}" "${est_packages[@]}" tpm2-openssl ;;
@@ -99,20 +100,9 @@ runtime_of_clang() {
 
 ring_static() {
 	step "static: gcc, optimised" configure release &&
-		step "static: warnings of clang" clang_warnings &&
 		step "static: shell scripts" shellcheck -x -P SCRIPTDIR tests/*.sh tests/machine/*.sh tests/package/*.sh packaging/*.sh .ci/run &&
 		step "static: units, manual pages" tests/package/unit.sh build/release &&
 		step "static: AppArmor profile" tests/package/apparmor.sh
-}
-
-# They come from its first pass: no code is made. With --full it is.
-clang_warnings() {
-	local commands
-	[ $full = no ] || { configure clang; return; }
-	cmake --preset clang || return 1
-	commands=$(ninja -C build/clang -t commands | sed -nE 's/ -MD -MT [^ ]+ -MF [^ ]+ -o [^ ]+ -c / -fsyntax-only /p')
-	echo "$(wc -l <<<"$commands") files"
-	[ -n "$commands" ] && (cd build/clang && xargs -d '\n' -n 1 -P "$jobs" sh -c <<<"$commands")
 }
 
 ring_unit() {
@@ -132,9 +122,22 @@ ring_sim() {
 
 ring_fuzz() {
 	step "fuzz: build" configure fuzz fuzzers &&
+		step "fuzz: warnings of clang in the rest" clang_warnings &&
 		step "fuzz: targets" ctest --test-dir build/fuzz -L fuzz --no-tests=error --output-on-failure -j "$jobs" &&
 		say "         $(count_of fuzz--targets)" || return 1
 	[ $full = no ] || step "fuzz: five minutes each" fuzz_longer
+}
+
+# What no fuzzer has in it. They come from its first pass: no code is made. With --full it is, of all, and optimised.
+clang_warnings() {
+	local commands
+	[ $full = no ] || { configure clang; return; }
+	commands=$(comm -23 <(compilations all) <(compilations fuzzers))
+	echo "$(wc -l <<<"$commands") files"
+	[ -n "$commands" ] && (cd build/fuzz && xargs -d '\n' -n 1 -P "$jobs" sh -c <<<"$commands")
+}
+compilations() {
+	ninja -C build/fuzz -t commands "$1" | sed -nE 's/ -MD -MT [^ ]+ -MF [^ ]+ -o [^ ]+ -c / -fsyntax-only /p' | sort -u
 }
 
 # Findings stay in build/fuzz; new inputs that reach new code stay beside the smoke runs'.
@@ -155,10 +158,10 @@ ring_threads() {
 }
 
 # Real processes on a shared machine stall now and then: a test that fails gets one more run, and is named. They mostly wait, so
-# there are two at a time for every processor.
+# there are three at a time for every processor.
 ring_integration() {
 	step "integration: build with ASan and UBSan" configure debug || return 1
-	step "integration: tests" tests_of debug integration tests --repeat until-pass:2 -j $((2 * jobs)) || return 1
+	step "integration: tests" tests_of debug integration tests --repeat until-pass:2 -j $((3 * jobs)) || return 1
 	say "         $(count_of integration--tests)"
 	grep -F '***' "$logs/integration--tests.log" | sed 's/^/          failed once: /' || true
 	bounds || return 1
@@ -256,18 +259,23 @@ ring_trixie() {
 }
 
 ring_machine() {
+	local tidegate image=
 	tests/machine/build.sh tools >"$logs/machine--tools.log" 2>&1
 	case $? in
 	0) ;;
 	77) skip_reason=$(reason_of machine--tools) && return 77 ;;
 	*) tail -n 40 "$logs/machine--tools.log" >&2 && return 1 ;;
 	esac
-	if ! step "machine: kernel and disk" tests/machine/build.sh image; then
+	# The one waits for emulated package scripts, one after the other.
+	step "machine: tidegate for arm64" tests/machine/build.sh tidegate &
+	tidegate=$!
+	step "machine: kernel and disk" tests/machine/build.sh image || image=failed
+	wait "$tidegate" || return 1
+	if [ -n "$image" ]; then
 		skip_reason="no machine: $(reason_of machine--kernel-and-disk)"
 		return 77
 	fi
-	step "machine: tidegate for arm64" tests/machine/build.sh tidegate &&
-		step "machine: programs of this side" configure release &&
+	step "machine: programs of this side" configure release &&
 		step "machine: scenarios" /usr/bin/python3 tests/machine/run.py --machines 2 &&
 		sed -nE '/^( +[0-9.]+ s  |skipped: |Ran [0-9]+ tests in [0-9]+ s$)/s/^/         /p' "$logs/machine--scenarios.log"
 }
@@ -299,7 +307,34 @@ note_result() {
 	esac
 }
 
-trap end_processes EXIT
+beside=''
+# Starts RING in a process group of its own; what follows gives way to it.
+start_beside() {
+	set -m
+	run_ring "$1" >"$logs/$1.out" 2>&1 </dev/null &
+	beside=$! beside_ring=$1
+	set +m
+	say "$1: runs beside the rings that follow"
+	renice -n 19 -p $$ >/dev/null || true
+}
+
+# end_beside [--if-through]
+end_beside() {
+	[ -n "$beside" ] || return 0
+	[ "${1:-}" != --if-through ] || ! kill -0 "$beside" 2>/dev/null || return 0
+	wait "$beside"
+	beside=''
+	cat "$logs/$beside_ring.out"
+	note_result "$beside_ring"
+	# Only root may.
+	renice -n 0 -p $$ >/dev/null 2>&1 || true
+}
+
+end_all() {
+	[ -z "$beside" ] || kill -TERM -- "-$beside" 2>/dev/null
+	end_processes
+}
+trap end_all EXIT
 
 wanted=()
 for ring in "${rings[@]}"; do
@@ -316,9 +351,17 @@ mapfile -t wanted < <(printf '%s\n' "${wanted[@]}" | sort -u)
 install_step "${wanted[@]}" || exit 1
 
 for ring in "${rings[@]}"; do
+	if [ "$ring" = integration ] && [ "$ring" != "${rings[-1]}" ]; then
+		start_beside integration
+		continue
+	fi
+	# Its guest keeps the times of a machine of its own.
+	[ "$ring" != machine ] || end_beside
 	run_ring "$ring"
 	note_result "$ring"
+	end_beside --if-through
 done
+end_beside
 
 echo
 for ring in "${passed[@]}"; do echo "passed   $ring"; done

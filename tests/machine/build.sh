@@ -19,7 +19,7 @@ set -eu
 suite=bookworm
 cache=$top/build/machine
 here=$top/tests/machine
-tools=(qemu-system-arm qemu-utils qemu-user-static mmdebstrap kmod rsync cpio e2fsprogs openssh-client python3 apt-utils gnupg
+tools=(qemu-system-arm qemu-utils qemu-user-static mmdebstrap kmod rsync cpio e2fsprogs openssh-client python3 apt-utils gnupg dpkg-dev
 	mosquitto mosquitto-clients python3-cryptography)
 
 # What the guest is: the Debian of a gateway, buses and the tools to look at them, and all that the package of tidegate depends
