@@ -1,23 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/timekeeping/timewatch.h"
 
-#include "base/clock.h"
-
 #include <errno.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-/* The timer has to stand somewhere; when it comes, it is put off again. */
-#define FAR_S (365 * 86400)
+/* The timer has to stand where no clock comes to: in the year 2255, or where 32 bits end. */
+#define FAR_S ((time_t) (sizeof(time_t) > 4 ? INT64_C(9000000000) : INT32_MAX))
 
 static int arm(int fd)
 {
-	struct itimerspec far = { .it_value.tv_sec = 0 };
+	static const struct itimerspec far = { .it_value.tv_sec = FAR_S };
 
-	far.it_value.tv_sec = (time_t) (tg_clock_wall_us() / (int64_t) TG_US_PER_S + FAR_S);
 	return timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &far, NULL) < 0
 		       ? -errno
 		       : 0;
@@ -27,12 +23,15 @@ static int on_io(sd_event_source *s, int fd, uint32_t events, void *user)
 {
 	struct tg_timewatch *w = user;
 	uint64_t n;
-	bool set = read(fd, &n, sizeof(n)) < 0 && errno == ECANCELED;
-	int r = arm(fd);
+	int r = read(fd, &n, sizeof(n)) < 0 ? -errno : -ETIME;
 
 	(void) events;
-	if (set)
+	if (r == -EAGAIN)
+		return 0;
+	if (r == -ECANCELED) {
+		r = arm(fd);
 		w->changed(w->user);
+	}
 	/* Who compares the clocks each second finds it out all the same, only later. */
 	if (r < 0)
 		return sd_event_source_set_enabled(s, SD_EVENT_OFF);

@@ -20,8 +20,9 @@
  * cost of one load for each question.
  *
  * All other clocks, and with them every timer and deadline, stay right. What
- * the kernel does by CLOCK_REALTIME itself (times of files, absolute
- * time-outs, TFD_TIMER_CANCEL_ON_SET) does not know of it.
+ * the kernel does by CLOCK_REALTIME itself (times of files, timers,
+ * TFD_TIMER_CANCEL_ON_SET) does not know of it, but for those who wait for a
+ * condition until a time of day, and would else wait not at all.
  */
 #define EXPORTED __attribute__((__visibility__("default"), __used__))
 #define US       INT64_C(1000000)
@@ -55,9 +56,9 @@ static int64_t offset_us(void)
 	return offset ? __atomic_load_n(offset, __ATOMIC_RELAXED) : 0;
 }
 
-static void shift(struct timespec *ts)
+static void shift(struct timespec *ts, int64_t us)
 {
-	int64_t us = offset_us(), s = us / US, ns = (us % US) * 1000 + ts->tv_nsec;
+	int64_t s = us / US, ns = (us % US) * 1000 + ts->tv_nsec;
 
 	if (ns < 0) {
 		ns += 1000 * US;
@@ -77,7 +78,7 @@ EXPORTED int clock_gettime(clockid_t id, struct timespec *ts)
 	(void) pthread_once(&once, prepare);
 	r = next_clock_gettime(id, ts);
 	if (r == 0 && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE))
-		shift(ts);
+		shift(ts, offset_us());
 	return r;
 }
 
@@ -104,4 +105,23 @@ EXPORTED time_t time(time_t *ret)
 	if (ret)
 		*ret = ts.tv_sec;
 	return ts.tv_sec;
+}
+
+static int64_t distance_s(clockid_t id, const struct timespec *ts)
+{
+	struct timespec now;
+
+	return clock_gettime(id, &now) < 0 ? INT64_MAX : llabs((int64_t) ts->tv_sec - now.tv_sec);
+}
+
+/* Which clock the condition goes by is not told; the deadline is near the time of one of them. */
+EXPORTED int pthread_cond_timedwait(pthread_cond_t *restrict cond, pthread_mutex_t *restrict lock,
+				    const struct timespec *restrict until)
+{
+	struct timespec ts = *until;
+
+	if (distance_s(CLOCK_MONOTONIC, until) < distance_s(CLOCK_REALTIME, until))
+		return pthread_cond_clockwait(cond, lock, CLOCK_MONOTONIC, &ts);
+	shift(&ts, -offset_us());
+	return pthread_cond_clockwait(cond, lock, CLOCK_REALTIME, &ts);
 }

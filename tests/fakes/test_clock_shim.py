@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The clock shim moves the wall clock of a program, nothing else, and while it runs."""
 
+import errno
 import os
 import struct
 import subprocess
@@ -18,6 +19,15 @@ import datetime, sys, time
 for _ in sys.stdin:
     print(time.time(), datetime.datetime.now(datetime.timezone.utc).timestamp(), time.monotonic(),
           time.clock_gettime(time.CLOCK_BOOTTIME), flush=True)
+"""
+# Waits a quarter of a second, by the wall clock; all zeros is a condition, and a lock that we have.
+WAITER = """
+import ctypes, time
+libc, condition, lock = ctypes.CDLL(None), ctypes.create_string_buffer(64), ctypes.create_string_buffer(64)
+libc.pthread_mutex_lock(lock)
+began, until = time.monotonic(), time.time() + 0.25
+until = (ctypes.c_long * 2)(int(until), int(until % 1 * 1e9))
+print(libc.pthread_cond_timedwait(condition, lock, until), time.monotonic() - began)
 """
 
 
@@ -67,6 +77,14 @@ class ClockShim(unittest.TestCase):
                 before = time.time()
                 wall = self.ask(process)[0]
                 self.assertTrue(before + seconds - 0.001 <= wall <= time.time() + seconds + 0.001)
+
+    def test_who_waits_until_a_time_of_day_waits_no_less(self):
+        for seconds in (0, 730 * DAY, -730 * DAY):
+            self.write(seconds)
+            out = subprocess.run([sys.executable, "-c", WAITER], stdout=subprocess.PIPE, text=True, check=True, timeout=60,
+                                 env={"LD_PRELOAD": SHIM, "TIDEGATE_CLOCK_FILE": self.path}).stdout.split()
+            self.assertEqual(int(out[0]), errno.ETIMEDOUT)
+            self.assertGreater(float(out[1]), 0.2)
 
     def test_1970(self):
         process = self.teller(self.path)
