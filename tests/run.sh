@@ -39,7 +39,7 @@ while [ $# -gt 0 ]; do
 	shift
 done
 if [ ${#rings[@]} = 0 ]; then
-	rings=(static unit sim fuzz threads integration cuts demo package trixie)
+	rings=(integration static unit sim fuzz threads cuts demo package trixie)
 	[ $machine = no ] || rings+=(machine)
 fi
 
