@@ -32,7 +32,7 @@
  * that the fuzzers begin with, which reach most of each reader.
  */
 #define INPUT_MAX  (64u * 1024)
-#define INPUTS_MAX 4 /* of each corpus: further ones are more of the same */
+#define INPUTS_MAX 2 /* of each corpus: further ones are more of the same */
 
 struct input {
 	const char *data;
