@@ -1,19 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/ctl/ctl.h"
 
-#include <stdarg.h>
-#include <string.h>
-
-static void add(char *out, size_t size, const char *fmt, ...) TG_PRINTF(3, 4);
-static void add(char *out, size_t size, const char *fmt, ...)
-{
-	size_t len = strlen(out);
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void) vsnprintf(out + len, size - len, fmt, ap);
-	va_end(ap);
-}
+#include "base/append.h"
 
 const char *tg_ctl_trust(json_t *trust, char *out, size_t size)
 {
@@ -25,11 +13,11 @@ const char *tg_ctl_trust(json_t *trust, char *out, size_t size)
 	(void) snprintf(out, size, "%s", ca ? ca : "");
 	if (n <= 0)
 		return out;
-	add(out, size, "%s%lld of the enrolment", ca ? ", and " : "", n);
+	tg_append(out, size, "%s%lld of the enrolment", ca ? ", and " : "", n);
 	json_array_foreach (anchors, i, a)
-		add(out, size, "%s%s until %.10s", i ? ", " : ": ", tg_ctl_text(a, "subject", "?"),
-		    tg_ctl_text(a, "not_after", "?"));
+		tg_append(out, size, "%s%s until %.10s", i ? ", " : ": ",
+			  tg_ctl_text(a, "subject", "?"), tg_ctl_text(a, "not_after", "?"));
 	if ((size_t) n > json_array_size(anchors))
-		add(out, size, ", ...");
+		tg_append(out, size, ", ...");
 	return out;
 }

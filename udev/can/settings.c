@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "udev/can/settings.h"
 
+#include "base/append.h"
 #include "base/parse.h"
 #include "config/ini.h"
 #include "config/source.h"
@@ -254,42 +255,28 @@ int tg_can_settings_load(const char *path, tg_can_complain_fn complain, void *us
 
 /* --- words --- */
 
-static TG_PRINTF(4, 5) void add(char *out, size_t size, size_t *used, const char *fmt, ...)
+static void add_rate(char *out, size_t size, uint32_t rate, uint32_t point)
 {
-	size_t room = size - *used;
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	n = vsnprintf(out + *used, room, fmt, ap);
-	va_end(ap);
-	if (n > 0)
-		*used += (size_t) n < room ? (size_t) n : room - 1;
-}
-
-static void add_rate(char *out, size_t size, size_t *used, uint32_t rate, uint32_t point)
-{
-	add(out, size, used, "%u bit/s", rate);
+	tg_append(out, size, "%u bit/s", rate);
 	if (point)
-		add(out, size, used, ", sample point %u.%u %%", point / 10, point % 10);
+		tg_append(out, size, ", sample point %u.%u %%", point / 10, point % 10);
 }
 
 const char *tg_can_settings_text(const struct tg_can_settings *s, char *out, size_t size)
 {
-	size_t used = 0;
-
-	add_rate(out, size, &used, s->bit_rate, s->sample_point);
+	out[0] = '\0';
+	add_rate(out, size, s->bit_rate, s->sample_point);
 	if (s->data_bit_rate) {
-		add(out, size, &used, ", data ");
-		add_rate(out, size, &used, s->data_bit_rate, s->data_sample_point);
+		tg_append(out, size, ", data ");
+		add_rate(out, size, s->data_bit_rate, s->data_sample_point);
 	}
 	if (s->restart_ms)
-		add(out, size, &used, ", restart after %u ms", s->restart_ms);
+		tg_append(out, size, ", restart after %u ms", s->restart_ms);
 	else
-		add(out, size, &used, ", no restart after bus-off");
+		tg_append(out, size, ", no restart after bus-off");
 	if (s->listen_only)
-		add(out, size, &used, ", listen-only");
+		tg_append(out, size, ", listen-only");
 	if (s->loopback)
-		add(out, size, &used, ", loopback");
+		tg_append(out, size, ", loopback");
 	return out;
 }

@@ -3,9 +3,10 @@
 
 #include <tidegate/cleanup.h>
 
+#include "base/append.h"
+
 #include <linux/can/error.h>
 
-#include <stdarg.h>
 #include <stdio.h>
 
 /* Not in the headers of every kernel that this is built on: says that the counters are there. */
@@ -92,31 +93,18 @@ const char *tg_can_mode_text(enum tg_can_mode mode)
 	return "";
 }
 
-static TG_PRINTF(3, 4) void add(char *out, size_t *used, const char *fmt, ...)
-{
-	size_t room = TG_REASON_MAX + 1 - *used;
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	n = vsnprintf(out + *used, room, fmt, ap);
-	va_end(ap);
-	if (n > 0)
-		*used += (size_t) n < room ? (size_t) n : room - 1;
-}
-
 void tg_can_state_text(const struct tg_can_state *s, char out[static TG_REASON_MAX + 1])
 {
-	size_t used = 0;
+	const size_t size = TG_REASON_MAX + 1;
 
 	out[0] = '\0';
 	if (s->errors == 0 && s->mode == TG_CAN_ACTIVE)
 		return;
-	add(out, &used, "%s", tg_can_mode_text(s->mode));
+	tg_append(out, size, "%s", tg_can_mode_text(s->mode));
 	if (s->counted)
-		add(out, &used, ", tx %u rx %u", s->tx, s->rx);
+		tg_append(out, size, ", tx %u rx %u", s->tx, s->rx);
 	if (s->bus_offs)
-		add(out, &used, "; bus-off %llu times", (unsigned long long) s->bus_offs);
+		tg_append(out, size, "; bus-off %llu times", (unsigned long long) s->bus_offs);
 	if (s->last)
-		add(out, &used, "; last: %s", s->last);
+		tg_append(out, size, "; last: %s", s->last);
 }
