@@ -14,7 +14,8 @@
 #   integration  real peers: swtpm, mosquitto, Modbus servers, the stand-ins for AWS IoT and EST; under ASan and UBSan
 #   cuts         power cuts at every point of the spool and a sample of those of enrolment and rotation; random kills under load
 #   demo         tests/demo.sh with the optimised build
-#   package      the .deb: built twice alike, looked at by lintian and piuparts, installed and purged in a fresh Debian of this release
+#   package      the .deb: built twice alike, looked at by lintian and piuparts, installed and purged in a fresh Debian of this release;
+#                its life, its units and their sandbox on a booted systemd in a container
 #   trixie       Debian 13: built there, unit tests, the demo with each OpenSSL provider, EST with the packaged one
 #   machine      (--machine) the arm64 package on a Debian 12 under qemu, with a TPM and the kernel's own buses, made in build/machine
 #
@@ -33,7 +34,7 @@ while [ $# -gt 0 ]; do
 	case $1 in
 	--machine) machine=yes ;;
 	--full) full=yes ;;
-	-*) sed -n '4,28s/^# \{0,1\}//p' "$0" && exit 2 ;;
+	-*) sed -n '4,29s/^# \{0,1\}//p' "$0" && exit 2 ;;
 	*) rings+=("$1") ;;
 	esac
 	shift
@@ -85,7 +86,10 @@ packages_of() {
 	threads | demo) echo "${bench_packages[@]}" ;;
 	integration) echo "${bench_packages[@]}" "${est_packages[@]}" tpm2-openssl ;;
 	cuts) echo "${bench_packages[@]}" e2fsprogs mount ;;
-	package) echo build-essential debhelper dh-apparmor dpkg-dev devscripts lintian piuparts systemd udev mmdebstrap ;;
+	package)
+		echo build-essential debhelper dh-apparmor dpkg-dev devscripts lintian piuparts systemd udev mmdebstrap \
+			systemd-container iproute2 "${bench_packages[@]}"
+		;;
 	trixie) echo mmdebstrap ;;
 	esac
 }
@@ -236,7 +240,19 @@ ring_package() {
 		return 77
 	fi
 	cp "$deb" "$root/root/tidegate.deb"
-	step "package: install, look, remove, purge" in_chroot /bin/sh -eu -c "$(cat tests/package/cycle.sh)"
+	step "package: install, look, remove, purge" in_chroot /bin/sh -eu -c "$(cat tests/package/cycle.sh)" || return 1
+	booted_package "$deb"
+}
+
+# The life of the package, the traps of its units and the sandbox, with systemd as process 1.
+booted_package() {
+	local booted=(/usr/bin/python3 tests/package/booted.py build/chroot/booted "$1")
+	if ! step "package: a Debian that boots" "${booted[@]}" probe; then
+		skip_reason="no container: $(reason_of package--a-Debian-that-boots)"
+		return 77
+	fi
+	step "package: on a booted systemd" "${booted[@]}" &&
+		say "         $(grep -E '^(Ran|OK)' "$logs/package--on-a-booted-systemd.log" | paste -sd ' ')"
 }
 
 # shellcheck disable=SC2016
