@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Debian with systemd as PID 1 in a container, for the scenarios in test_booted_*.py.
 
-A tree is made once; every container writes to a layer of its own above it, in memory, and what one has written can be
+A tree is made once, and is the ground of piuparts too; every container writes to a layer of its own above it, in memory, and what one has written can be
 the ground of the next. All of it runs in namespaces and a cgroup that end with the test: whatever happens, no process,
 mount or file stays. The stand-ins share the container's network, which is loopback and nothing else.
 """
@@ -21,6 +21,7 @@ PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 # What a gateway of Debian's has, and what the tests look with. The package's own dependencies come from its control file.
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "udev", "apt", "tpm-udev", "procps", "iproute2", "init-system-helpers",
             "libtss2-tcti-swtpm0*", "ca-certificates", "python3")
+RECIPE = 1          # of make_tree(); another number makes all trees anew
 BOOT_S, OFF_S = 60, 60
 PR_SET_PDEATHSIG = 1
 
@@ -65,7 +66,7 @@ def make_tree(root, deb):
     """A fresh Debian of this release in @root, with what @deb depends on and recommends, but without it. Made again only when
     that has changed."""
     needs = ", ".join(filter(None, (field(deb, "Depends"), field(deb, "Recommends"))))
-    made, key = root + ".made", hashlib.sha256(repr((suite(), PACKAGES, needs)).encode()).hexdigest()
+    made, key = root + ".made", hashlib.sha256(repr((RECIPE, suite(), PACKAGES, needs)).encode()).hexdigest()
     if os.path.exists(made) and open(made, encoding="ascii").read() == key:
         return
     for path in (root, made):

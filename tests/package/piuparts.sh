@@ -1,31 +1,26 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# piuparts.sh DEB: Debian's own judge of installing and purging: no file is left or altered that the package has not told of, in
-# a fresh Debian of this release. The base is made once for each set of dependencies, with the dependencies in it, as that they
-# come is for others to test.
+# piuparts.sh TREE DEB: Debian's own judge of installing and purging: no file is left or altered that the package has not told
+# of. In a copy of TREE, a fresh Debian of this release with what the package depends on, as that this comes is for others to
+# test.
 
 set -eu
 . "$(dirname "$0")/../lib.sh"
-deb=$(realpath "$1")
+tree=$(realpath "$1") deb=$(realpath "$2")
 suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
-base=$top/build/chroot/piuparts-$suite.tar.gz
 site=$(mirror)
-[ -n "$site" ] || { echo "apt knows no Debian mirror"; exit 77; }
+[ -n "$site" ] || { echo "apt knows no Debian mirror"; exit 1; }
+log=$top/build/logs/piuparts.log
 
-# Of alternatives the one that this release has.
-depends=$(dpkg-deb --field "$deb" Depends | tr ',' '\n' | sed -E 's/\([^)]*\)//g; s/ //g' | while IFS='|' read -r one other; do
-	apt-cache show "$one" >/dev/null 2>&1 && echo "$one" || echo "$other"
-done | sort | tr '\n' ,)
-if [ "$(cat "$base.made" 2>/dev/null)" != "$depends" ]; then
-	mkdir -p "${base%/*}"
-	rm -f "$base" "$base.made"
-	mmdebstrap --variant=apt --include="$depends" "$suite" "$base" "deb $site $suite main"
-	echo "$depends" >"$base.made"
-fi
-
-# A mount namespace of its own, so that no mount of its is left.
-unshare --mount --propagation private piuparts --distribution "$suite" --basetgz "$base" --mirror "$site main" \
-	--no-eatmydata --no-upgrade-test --warn-on-debsums-errors "$deb" >"${base%.tar.gz}.log" 2>&1 ||
-	{ tail -n 60 "${base%.tar.gz}.log"; exit 1; }
-grep -E 'PASS: |ERROR|FAIL' "${base%.tar.gz}.log" || { echo "FAILED: piuparts has not come to an end"; exit 1; }
+mkdir -p "${log%/*}"
+# A mount namespace of its own, so that no mount of its is left; the copy is in memory, so that nothing else is either.
+# shellcheck disable=SC2016
+unshare --mount --propagation private sh -eu -c '
+	mkdir -p /run/tidegate-piuparts
+	mount -t tmpfs -o mode=755 tmpfs /run/tidegate-piuparts
+	exec piuparts --distribution "$1" --existing-chroot "$2" --mirror "$3 main" --tmpdir /run/tidegate-piuparts \
+		--no-eatmydata --no-upgrade-test --warn-on-debsums-errors "$4"' sh "$suite" "$tree" "$site" "$deb" >"$log" 2>&1 ||
+	{ tail -n 60 "$log"; exit 1; }
+rmdir /run/tidegate-piuparts
+grep -E 'PASS: |ERROR|FAIL' "$log" || { echo "FAILED: piuparts has not come to an end"; exit 1; }

@@ -43,6 +43,17 @@ def executed(path):
         raise OSError(errno.EIO, "")
 
 
+def copied_and_executed(directory):
+    path = directory + "/probe-program"
+    with open("/usr/bin/env", "rb") as source, open(path, "wb") as program:
+        program.write(source.read())
+    os.chmod(path, 0o700)
+    try:
+        executed(path)
+    finally:
+        os.unlink(path)
+
+
 def opened(family, kind, protocol=0):
     socket.socket(family, kind, protocol).close()
 
@@ -86,7 +97,9 @@ def main():
     tried("become root", lambda: os.setuid(0))
     tried("kernel log", lambda: read("/dev/kmsg"))
     tried("execute what is not ours", lambda: executed("/usr/bin/env"))
-    tried("execute from the state", lambda: os.chmod("/var/lib/tidegate", 0o700) or executed("/var/lib/tidegate/program"))
+    for name, directory in (("the state", "/var/lib/tidegate"), ("the runtime directory", "/run/tidegate"), ("tmp", "/tmp"),
+                            ("var tmp", "/var/tmp"), ("shared memory", "/dev/shm")):
+        tried(f"execute from {name}", lambda: copied_and_executed(directory))
     print("--- needed")
     tried("boot id", lambda: read("/proc/sys/kernel/random/boot_id"))
     tried("memory", lambda: read("/proc/meminfo"))

@@ -4,7 +4,7 @@
 import os
 import sqlite3
 
-from gateway import (REPOSITORY, Booted, World, apt, configure, enrol, index_repository, install, repacked, show, state, status,
+from gateway import (HERE, REPOSITORY, Booted, World, apt, configure, enrol, index_repository, install, repacked, show, state, status,
                      status_text, wait_for, wait_online)
 
 import gateway_bench
@@ -158,7 +158,8 @@ class Life(Booted):
 
     def test_42_a_purge_leaves_the_user_alone_and_says_what_the_tpm_keeps(self):
         said = apt(self.gateway, "purge", "tidegate")
-        for path in ("/etc/tidegate", STATE, "/run/tidegate", "/run/tidegate-control.sock",
+        for path in ("/etc/tidegate", STATE, "/run/tidegate", "/run/tidegate-control.sock", "/etc/apparmor.d/usr.sbin.tidegated",
+                     "/etc/apparmor.d/local/usr.sbin.tidegated",
                      "/etc/systemd/system/multi-user.target.wants/tidegate.service",
                      "/etc/systemd/system/sockets.target.wants/tidegate.socket"):
             self.assertFalse(self.gateway.exists(path), path)
@@ -167,3 +168,39 @@ class Life(Booted):
         self.assertTrue(self.gateway.run("getent", "passwd", "tidegate").out)
         self.assertEqual(self.gateway.run("systemctl", "is-system-running").out, "running\n")
         self.gateway.run("systemctl", "daemon-reload")
+
+
+class Installed(Booted):
+    """What has never been configured: looked at, and purged in each of the ways that its state can lie."""
+
+    STAGE = "installed"
+
+    def purge(self):
+        return apt(self.gateway, "purge", "tidegate")
+
+    def test_1_files_account_units_and_programs_are_as_promised(self):
+        with open(HERE + "/installed.sh", encoding="utf-8") as file:
+            print(self.gateway.shell(file.read()).out, end="")
+
+    def test_2_a_purge_of_what_was_never_used_has_no_word_of_the_tpm(self):
+        self.assertNotIn("evictcontrol", self.purge())
+
+    def test_3_a_purge_of_a_state_that_is_elsewhere_takes_what_is_its_own(self):
+        install(self.gateway)
+        self.gateway.shell(f"rm -r {STATE}; mkdir -p /srv/place/identity/generations; echo theirs >/srv/place/theirs; "
+                           f"chown -R tidegate /srv/place/identity; ln -s /srv/place {STATE}")
+        self.gateway.write("/etc/tidegate/tidegate.conf", "[mqtt]\nkeep-alive = 10s\n[tpm]\n  parent = 0x81000002\n[gateway]\nid = a\n")
+        self.assertIn("tpm2_evictcontrol -C o -c 0x81000002", self.purge())
+        self.gateway.run("test", "!", "-L", STATE)
+        self.assertFalse(self.gateway.exists("/srv/place/identity"))
+        self.assertEqual(self.gateway.read("/srv/place/theirs"), "theirs\n")
+
+    def test_4_a_purge_of_a_state_that_is_a_partition_empties_it(self):
+        install(self.gateway)
+        self.gateway.shell(f"mount -t tmpfs tmpfs {STATE}; mkdir {STATE}/identity; echo precious >{STATE}/spool.db")
+        said = self.purge()
+        self.assertIn("tpm2_evictcontrol -C o -c 0x81000001", said)
+        self.assertIn(f"not removed: {STATE}", said)
+        self.assertEqual(self.gateway.run("ls", "-A", STATE).out, "")
+        self.gateway.run("umount", STATE)
+        self.assertFalse(self.gateway.exists("/etc/tidegate"))
