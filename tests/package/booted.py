@@ -70,7 +70,7 @@ def all_tests(tree, deb):
     """Every module, in two containers at a time, as they wait more than they work; what they say comes one after the other."""
     names = sorted(os.path.basename(path)[:-3] for path in glob.glob(HERE + "/test_booted_*.py"))
     shares = [[n for n in names if n == "test_booted_traps"], [n for n in names if n != "test_booted_traps"]]
-    begin, found, results = time.monotonic(), 0, set()
+    begin, found, spent, results = time.monotonic(), 0, 0, set()
     with contextlib.ExitStack() as stack:
         runs = []
         for share in shares:
@@ -83,8 +83,9 @@ def all_tests(tree, deb):
             out.seek(0)
             said = out.read()
             found += sum(int(n) for n in re.findall(r"(?m)^Ran ([0-9]+) tests? in ", said))
+            spent += sum(float(n) for n in re.findall(r"(?m)^([0-9.]+) s of the processors$", said))
             print(said, flush=True)
-    print(f"{found} tests on a booted systemd in {time.monotonic() - begin:.0f} s")
+    print(f"{found} tests on a booted systemd in {time.monotonic() - begin:.0f} s, {spent:.0f} s of the processors")
     return 0 if results == {0} else SKIPPED if results == {SKIPPED} else 1
 
 

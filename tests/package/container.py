@@ -135,6 +135,8 @@ def fence(script, *arguments):
     try:
         return inner.wait()
     finally:
+        with open(group + "/cpu.stat", encoding="ascii") as file:
+            print(f"{int(re.search('usage_usec ([0-9]+)', file.read())[1]) / 1e6:.1f} s of the processors", flush=True)
         with open(group + "/cgroup.kill", "w", encoding="ascii") as file:
             file.write("1")
         for _ in range(100):
