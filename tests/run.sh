@@ -34,7 +34,7 @@ while [ $# -gt 0 ]; do
 	case $1 in
 	--machine) machine=yes ;;
 	--full) full=yes ;;
-	-*) sed -n '4,29s/^# \{0,1\}//p' "$0" && exit 2 ;;
+	-*) sed -n '4,28s/^# \{0,1\}//p' "$0" && exit 2 ;;
 	*) rings+=("$1") ;;
 	esac
 	shift

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Debian with systemd as PID 1 in a container, for the scenarios in test_booted_*.py.
 
-A tree is made once, and is the ground of piuparts too; every container writes to a layer of its own above it, in memory, and what one has written can be
-the ground of the next. All of it runs in namespaces and a cgroup that end with the test: whatever happens, no process,
+A tree is made once, and is the ground of piuparts too; every container writes to a layer of its own above it, in memory, and
+what one has written can be the ground of the next. All of it runs in namespaces and a cgroup that end with the test: whatever happens, no process,
 mount or file stays. The stand-ins share the container's network, which is loopback and nothing else.
 """
 
@@ -22,7 +22,7 @@ PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "udev", "apt", "tpm-udev", "procps", "iproute2", "init-system-helpers",
             "libtss2-tcti-swtpm0*", "ca-certificates", "python3")
 RECIPE = 1          # of make_tree(); another number makes all trees anew
-BOOT_S, OFF_S = 60, 60
+BOOT_S, OFF_S, COMMAND_S = 180, 120, 300     # on a busy machine
 PR_SET_PDEATHSIG = 1
 
 
@@ -224,7 +224,7 @@ class Container:
         return ["nsenter", "-t", self.leader, "-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w", "--", "/usr/bin/env", "-i", f"PATH={PATH}",
                 "TERM=dumb", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive", "SYSTEMD_PAGER=", "SYSTEMD_COLORS=0", *command]
 
-    def run(self, *command, check=True, seconds=120, text=None):
+    def run(self, *command, check=True, seconds=COMMAND_S, text=None):
         """A command inside, with standard output and error together."""
         done = subprocess.run(self.command(*command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds, check=False,
                               **({"input": text} if text is not None else {"stdin": subprocess.DEVNULL}), text=True, errors="replace")

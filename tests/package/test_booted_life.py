@@ -5,7 +5,7 @@ import os
 import sqlite3
 
 from gateway import (HERE, REPOSITORY, Booted, World, apt, configure, enrol, index_repository, install, repacked, show, state, status,
-                     status_text, wait_for, wait_online)
+                     status_text, wait_for, wait_online, waiting)
 
 import gateway_bench
 from faults import told
@@ -24,10 +24,6 @@ class Life(Booted):
 
     def epoch(self):
         return max(self.numbers()) >> 32
-
-    def waiting(self):
-        spool = status(self.gateway)["spool"]
-        return spool["memory_packs"] + spool["disk_packs"]
 
     def numbers(self):
         return World.site.subscriber.numbers()
@@ -91,19 +87,19 @@ class Life(Booted):
         # What it must not lose: the broker is away while the package changes.
         World.site.broker.stop()
         self.addCleanup(lambda: World.site.broker.listens() or World.site.broker.start())
-        wait_for(self.gateway, "readings that wait", lambda: self.waiting() > 5)
+        wait_for(self.gateway, "readings that wait", lambda: waiting(self.gateway) > 5)
         apt(self.gateway, "update")
         apt(self.gateway, "install", "tidegate")
         self.assertEqual(self.gateway.run("dpkg-query", "-W", "-f", "${Version}", "tidegate").out, NEWER)
         self.assert_shows(ActiveState="active", NRestarts="0")
         self.assertNotEqual(show(self.gateway, "MainPID"), pid)
-        self.assertGreater(self.waiting(), 5)
+        self.assertGreater(waiting(self.gateway), 5)
         World.site.broker.start()
         wait_online(self.gateway)
         self.assertEqual(self.generation(), generation)
         wait_for(self.gateway, "readings of the new one", lambda: self.epoch() == epoch + 1)
         wait_for(self.gateway, "what waited to arrive",
-                 lambda: self.waiting() < 5 and not gateway_bench.Scenario.holes(self.numbers()))
+                 lambda: waiting(self.gateway) < 5 and not gateway_bench.Scenario.holes(self.numbers()))
         told("F43", f"the package upgraded on a booted system under traffic, the broker away: {len(self.numbers()) - before} packs "
                     "more, none missing, same identity")
 

