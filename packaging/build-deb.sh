@@ -100,10 +100,13 @@ build_packages_of() { # SUITE ARCH PROFILES
 	rm -f "$mark"
 	in_chroot /bin/sh -eu -c '
 		export DEBIAN_FRONTEND=noninteractive
-		dpkg --configure -a
+		# Libraries for two processors lie beside each other, but in Debian 13 not with their manuals (libpsl-dev).
+		echo "path-exclude=/usr/share/man/*" >/etc/dpkg/dpkg.cfg.d/manuals
+		rm -rf /usr/share/man/*
 		dpkg --add-architecture "$1"
 		apt-get -q update
 		install="apt-get -q -y --no-install-recommends -o Dpkg::Use-Pty=0"
+		dpkg --configure -a || $install --fix-broken install
 		[ -z "$3" ] || $install install "$3"
 		$install build-dep --host-architecture "$1" --build-profiles "$2" /build/tidegate
 		apt-get clean' sh "$2" "$3" "$compiler"

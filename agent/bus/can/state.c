@@ -7,8 +7,6 @@
 
 #include <linux/can/error.h>
 
-#include <stdio.h>
-
 /* Not in the headers of every kernel that this is built on: says that the counters are there. */
 #define COUNTERS 0x200u
 
