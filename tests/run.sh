@@ -16,7 +16,7 @@
 #   demo         tests/demo.sh with the optimised build
 #   package      the .deb: built twice alike, looked at by lintian and piuparts, installed and purged in a fresh Debian of this release;
 #                its life, its units and their sandbox on a booted systemd in a container
-#   trixie       Debian 13: built there, unit tests, the demo with each OpenSSL provider, EST with the packaged one
+#   trixie       Debian 13: built there, unit tests, udev rules, the demo with each OpenSSL provider, EST with the packaged one
 #   machine      (--machine) the arm64 package on a Debian 12 under qemu, with a TPM and the kernel's own buses, made in build/machine
 #
 # The tests of integration mostly wait, so that ring begins first and runs beside the others, which give way (nice); what it said
@@ -257,7 +257,7 @@ booted_package() {
 ring_trixie() {
 	local provider fewer=()
 	if ! step "trixie: a fresh Debian 13" chroot_of trixie trixie "${build_packages[@]}" "${bench_packages[@]}" \
-		"${est_packages[@]}" tpm2-openssl iproute2; then
+		"${est_packages[@]}" tpm2-openssl iproute2 udev; then
 		skip_reason="no chroot: $(reason_of trixie--a-fresh-Debian-13)"
 		return 77
 	fi
@@ -269,6 +269,7 @@ ring_trixie() {
 		cmake --preset release -DTIDEGATE_WERROR=OFF -DCMAKE_C_FLAGS_RELWITHDEBINFO=-O1
 		cmake --build --preset release
 		ctest --preset release -L unit "$@"' sh -j "$jobs" "${fewer[@]}" || return 1
+	step "trixie: udev rules" in_chroot /usr/bin/python3 /root/tidegate/tests/package/rules.py || return 1
 	for provider in builtin tpm2; do
 		step "trixie: demo with the $provider provider" in_chroot /root/tidegate/tests/demo.sh \
 			--build /root/tidegate/build/release --provider $provider || return 1
