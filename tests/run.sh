@@ -162,10 +162,10 @@ ring_threads() {
 }
 
 # Real processes on a shared machine stall now and then: a test that fails gets one more run, and is named. They mostly wait, so
-# there are three at a time for every processor.
+# there are five at a time for every two processors.
 ring_integration() {
 	step "integration: build with ASan and UBSan" configure debug || return 1
-	step "integration: tests" tests_of debug integration tests --repeat until-pass:2 -j $((3 * jobs)) || return 1
+	step "integration: tests" tests_of debug integration tests --repeat until-pass:2 -j $((5 * jobs / 2)) || return 1
 	say "         $(count_of integration--tests)"
 	grep -F '***' "$logs/integration--tests.log" | sed 's/^/          failed once: /' || true
 	bounds || return 1
