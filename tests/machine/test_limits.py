@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memory ends for the service."""
+"""Memory ends for the service, or for a program that it has started."""
 
 import faults
 from scenes import FINE, System
@@ -27,3 +27,19 @@ class Memory(System):
         there = {int(p.values["number"]) for p in self.packs("plant") if "number" in p.values}
         self.assertEqual([n for n in range(1, kept + 1) if n not in there], [])
         faults.told("F24", "MemoryMax= of systemd lowered under a backlog: killed, restarted, all that was on the disk arrived")
+
+    def test_a_program_that_eats_memory_dies_alone(self):
+        """OOMPolicy=continue: the kernel takes the largest, and systemd leaves the others. MemoryHigh= alone would make it slow."""
+        self.drop_in("ExecPaths=/usr/bin/python3", "MemoryHigh=infinity")
+        self.add_bus("programs", "exec")
+        self.add_device("glutton", "programs", {"line": "line"}, command=f"/usr/bin/python3 -c \"'x' * {1 << 28}\"", every="2s",
+                        timeout="60s")
+        self.excuse(r"oom|OOM|Call trace:")
+        self.start()
+        pid = self.unit("MainPID")
+        self.wait("the kernel to kill the program",
+                  lambda: self.machine.try_run("journalctl -q -b --no-pager -k -o cat --grep 'Killed process.*python3'").stdout, 120)
+        line = self.wait_status_text(r"^enrolled; link online; 1 of 2 devices ok \(glutton: .+\); \d+ packs wait$", 120)
+        self.assertRegex(line, r"kill|signal")
+        self.assertEqual(self.unit("MainPID"), pid)
+        self.wait_packs(4)
