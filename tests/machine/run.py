@@ -30,6 +30,7 @@ import bench    # noqa: E402
 from world import World     # noqa: E402
 
 
+LINES, LINE = 3, 400      # of a failure's text, at the end of all that is said
 LONGEST = ("power_cut", "documents", "service", "network")     # these first, so that the others run beside them
 
 
@@ -49,6 +50,7 @@ class Result(unittest.TextTestResult):
         super().stopTest(test)
         now, name = time.monotonic(), f"{type(test).__module__}.{type(test).__qualname__}"
         self.took[name] = self.took.get(name, 0) + now - self.last
+        self.stream.writeln(f"{now - self.last:6.1f} s")
         self.last = now
 
 
@@ -86,6 +88,7 @@ def run_one(name, out):
         suite = unittest.defaultTestLoader.loadTestsFromName("test_" + name)
         result = unittest.TextTestRunner(stream=out, verbosity=2, resultclass=Result).run(suite)
     return {"name": name, "ran": result.testsRun, "good": result.wasSuccessful() and result.testsRun > 0,
+            "failed": [(test.id(), text) for test, text in result.failures + result.errors],
             "skipped": [f"{test}: {why}" for test, why in result.skipped], "took": result.took}
 
 
@@ -114,7 +117,8 @@ class Shard:
             self.popen.stdin.write(name + "\n")
             self.popen.stdin.flush()
             return json.loads(self.popen.stdout.readline())
-        return {"name": name, "ran": 0, "good": False, "skipped": [], "took": {}, "output": "there is no machine\n"}
+        return {"name": name, "ran": 0, "good": False, "failed": [(name, "there is no machine")], "skipped": [], "took": {},
+                "output": ""}
 
     def end(self):
         with contextlib.suppress(OSError):
@@ -134,21 +138,42 @@ def share_out(wanted, machines):
             print(done[-1]["output"], flush=True)
     try:
         with concurrent.futures.ThreadPoolExecutor(machines) as pool:
-            list(pool.map(work, shards))
+            try:
+                list(pool.map(work, shards))
+            except KeyboardInterrupt:
+                waiting.clear()
+                for shard in shards:
+                    shard.popen.terminate()
+                raise
     finally:
         for shard in shards:
             shard.end()
     return done
 
 
+def of_failure(text):
+    """The end of a traceback: who looks at the last lines of all shall see which assertion it was, and where."""
+    lines = text.strip().splitlines()
+    where = [line.strip() for line in lines if line.startswith("  File ") and "/test_" in line]
+    return "".join(f"    {line[:LINE]}\n" for line in where[-1:] + lines[-LINES:])
+
+
 def summary(done, seconds):
+    """What is of most interest comes last."""
     for name, took in sorted(((n, t) for d in done for n, t in d["took"].items()), key=lambda pair: -pair[1]):
         print(f"{took:6.1f} s  {name}")
     for text in [text for d in done for text in d["skipped"]]:
         print(f"skipped: {text}")
+    for test, text in [failure for d in done for failure in d["failed"]]:
+        print(f"failed: {test}\n{of_failure(text)}", end="")
     bad = [d["name"] for d in done if not d["good"]]
     print(f"Ran {sum(d['ran'] for d in done)} tests in {seconds:.0f} s" + (f", FAILED: {' '.join(bad)}" if bad else ""), flush=True)
     return 1 if bad or not done else 0
+
+
+def interrupted(*_):
+    """What unittest does not take for a test that failed."""
+    raise KeyboardInterrupt
 
 
 # --- main ---------------------------------------------------------------------------------------------------------------------
@@ -174,7 +199,7 @@ def main():
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("names", nargs="*", metavar="NAME")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, interrupted)
     if options.serve:
         serve()
         return 0
@@ -196,4 +221,7 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(143)
