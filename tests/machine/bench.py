@@ -22,6 +22,11 @@ from judge import Judge      # noqa: E402
 from machine import Machine, Refused, die_with_parent, wait_for     # noqa: E402,F401
 
 
+CONTROL = "/run/tidegate-control.sock"
+STATUS_NOW = ("busctl --json=short get-property org.freedesktop.systemd1 /org/freedesktop/systemd1/unit/tidegate_2eservice "
+              "org.freedesktop.systemd1.Service StatusText")
+
+
 class Bridge:
     """The CP2112 of guest/cp2112.py, plugged in as long as this lives."""
 
@@ -113,29 +118,28 @@ class Scenario(unittest.TestCase):
     """The installed package in the machine, configured in /etc/tidegate and started with systemctl, as a user does.
 
     SNAPSHOT "installed": no identity, no broker, and self.config says so; "enrolled": with an identity from the TPM, and
-    self.config, which is in its place already, says where cloud and broker are. The machine goes back to it before each class and,
-    where FRESH, before each test; where not, configuration and state of a test are removed behind it.
+    self.config, which is in its place already, says where cloud and broker are. Before each test tidegate's own files are
+    made what they were in it; the machine itself goes back, which takes longer, where FRESH, or behind a test that failed or SPOILS.
 
     After each test the journal is judged: see judge.py. What a test wants to go wrong it announces with self.excuse().
     """
 
     machine = world = None      # of run.py
     SNAPSHOT = "installed"
-    FRESH = False
+    FRESH = False       # needs a machine that nobody has used
+    SPOILS = False      # leaves more behind than files of tidegate
 
-    @classmethod
-    def setUpClass(cls):
-        if not cls.FRESH:
-            cls.go_back()
-
-    @classmethod
-    def go_back(cls):
-        cls.world.reset(cls.SNAPSHOT)
-        cls.machine.reset(cls.SNAPSHOT)
+    def go_back(self):
+        if self.FRESH or self.machine.state != self.SNAPSHOT:
+            self.world.reset(self.SNAPSHOT)
+            self.machine.reset(self.SNAPSHOT)
+            return
+        if self.SNAPSHOT == "enrolled":
+            self.world.reset(self.SNAPSHOT)
+        self.machine.restore()
 
     def setUp(self):
-        if self.FRESH:
-            self.go_back()
+        self.go_back()
         if self.SNAPSHOT == "enrolled":
             self.config = self.world.config()
         else:
@@ -149,13 +153,15 @@ class Scenario(unittest.TestCase):
         self.judge.excuse(pattern)
 
     def look_back(self):
-        """The journal's verdict, while the service still runs; then nothing of the test is left for the next one."""
+        """The journal's verdict, while the service still runs; then it ends, before its world does."""
         complaints = self.judge.complaints()
         if complaints or self.failures() > self.failed_before:
             print(self.machine.try_run("journalctl --no-pager -b -n 60").stdout, flush=True)
-        self.machine.try_run("systemctl stop tidegate.service; systemctl reset-failed")
-        if not self.FRESH:
-            self.machine.try_run("rm -rf /etc/tidegate/tidegate.conf /etc/tidegate/conf.d/*.conf /var/lib/tidegate/*")
+            self.machine.state = None
+        if self.SPOILS:
+            self.machine.state = None
+        if self.machine.state:
+            self.machine.try_run("systemctl stop tidegate.service; systemctl reset-failed")
         self.assertEqual(complaints, [])
 
     def failures(self):
@@ -197,7 +203,7 @@ class Scenario(unittest.TestCase):
         """The service, with self.config; returns when systemd has it as started."""
         self.write_config()
         self.machine.run("systemctl start tidegate.service")
-        self.wait("the gateway to answer", lambda: self.ctl("status").returncode == 0)
+        self.wait("the gateway to answer", lambda: self.control(cmd="status"))
 
     def stop(self):
         self.machine.run("systemctl stop tidegate.service")
@@ -211,7 +217,13 @@ class Scenario(unittest.TestCase):
     def wait_status_text(self, pattern, seconds=60):
         """Until that line matches; returns it."""
         return self.wait(f"a status line like {pattern}",
-                         lambda: (lambda text: re.search(pattern, text) and text)(self.status_text()), seconds)
+                         lambda: re.search(pattern, self.status_now()) and (lambda text: re.search(pattern, text) and text)(self.status_text()),
+                         seconds)
+
+    def status_now(self):
+        """The same from systemd itself, which takes less."""
+        out = self.machine.try_run(STATUS_NOW).stdout
+        return json.loads(out)["data"] if out else ""
 
     def unit(self, *properties):
         """Properties of the service, as text, in a dictionary."""
@@ -228,9 +240,18 @@ class Scenario(unittest.TestCase):
         return self.machine.try_run(self.arguments(*words))
 
     def ask(self, *words):
+        if words == ("status",):    # the one that is asked again and again, until something is so
+            status = self.control(cmd="status")
+            self.assertIsNotNone(status, "nobody answers")
+            return status
         done = self.ctl("--json", *words)
         self.assertEqual(done.returncode, 0, done.stderr)
         return json.loads(done.stdout)
+
+    def control(self, **request):
+        """The agent's own answer on its socket, which `tidegate` would print; None where there is none, or a refusal."""
+        done = self.machine.ask(CONTROL, json.dumps(request))
+        return json.loads(done.stdout).get("data") if done.stdout else None
 
     def bus(self, name):
         return next(b for b in self.ask("status")["buses"] if b["name"] == name)
@@ -240,9 +261,9 @@ class Scenario(unittest.TestCase):
 
     def read(self, device):
         """Reads now: {point: sample}, good or bad."""
-        done = self.ctl("--json", "read", device)
-        self.assertTrue(done.stdout, done.stderr)
-        return {s["point"]: s for s in json.loads(done.stdout)["samples"]}
+        data = self.control(cmd="read", device=device)
+        self.assertTrue(data, "no answer")
+        return {s["point"]: s for s in data["samples"]}
 
     def value(self, point):
         """The good value of DEVICE/POINT, read now."""
@@ -266,8 +287,7 @@ class Scenario(unittest.TestCase):
     def wait_online(self, seconds=120):
         """Connected with the current identity, and the broker has acknowledged something; returns the status."""
         def online():
-            done = self.ctl("--json", "status")
-            status = json.loads(done.stdout) if done.returncode == 0 else None
+            status = self.control(cmd="status")
             return (status and status["link"]["state"] == "online" and status["link"]["error"] is None and
                     status["identity"]["state"] == "current" and status)
         return self.wait("a session", online, seconds)

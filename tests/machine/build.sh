@@ -177,6 +177,7 @@ settle() { # TREE
 		modprobe@drm.service modprobe@fuse.service modprobe@efi_pstore.service; do
 		ln -sf /dev/null "$r/etc/systemd/system/$unit"
 	done
+	sh "$here/guest/hasten.sh" "$r"
 }
 
 # What the image is made of: this recipe, and Debian's packages as they are now. Without a network, what is there is good.
@@ -202,7 +203,7 @@ build_image() {
 	mkdir -p "$cache"
 	site=$(mirror)
 	want=$({ declare -f build_image settle network initrd installed && echo "$suite ${guest_packages[*]} ${unused_modules[*]}" &&
-		cat "$here/guest/vtpm.service"; } | sha256sum && recipe)
+		cat "$here/guest/vtpm.service" "$here/guest/hasten.sh"; } | sha256sum && recipe)
 	if [ "$(cat "$cache/image.made" 2>/dev/null)" = "$want" ] && is_sound; then
 		echo "kept"
 		return 0

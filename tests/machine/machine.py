@@ -2,6 +2,7 @@
 """The arm64 machine: a Debian under qemu with a TPM, kernel interfaces for buses, and two networks.
 
     Control     the QEMU Machine Protocol
+    Hands       commands in it
     Machine     boots what build.sh made, runs commands in it, plugs and unplugs its USB serial adapters, cuts its network and
                 its power, takes it back to a state that was kept; nothing of it outlives this process, and its disk is a
                 throw-away overlay
@@ -16,6 +17,7 @@ import hashlib
 import json
 import os
 import re
+import select
 import shlex
 import shutil
 import signal
@@ -33,6 +35,8 @@ BOOT_SECONDS = 900          # a busy host takes minutes where an idle one takes 
 ADAPTERS = ("meter", "gps")  # USB serial adapters, in the order of their ports
 WORLD = "10.0.3.2"          # the host, as the machine's network `world` has it
 PACKAGES = "/srv/packages"  # the apt source in the machine
+DROP_INS_AWAY = ('for d in /etc/systemd/system /run/systemd/system /run/systemd/system.control; do [ ! -d $d/tidegate.service.d ] || '
+                 'gone="${gone:-} $d/tidegate.service.d"; done; [ -z "${gone:-}" ] || { rm -rf $gone && systemctl daemon-reload; }')
 
 
 def bytes_of(path):
@@ -65,15 +69,19 @@ def first_of_all():
 
 
 def wait_for(what, condition, seconds=60):
-    """Polls until condition() is true and returns its value; the deadline is one that only a broken part reaches."""
+    """
+    Polls until condition() is true and returns its value; the deadline is one that only a broken part reaches. A look takes the
+    machine's time, so most of it is left for what is waited for.
+    """
     end = time.monotonic() + seconds
     while True:
+        began = time.monotonic()
         found = condition()
         if found:
             return found
         if time.monotonic() > end:
             raise AssertionError(f"waited {seconds} s in vain for {what}")
-        time.sleep(0.1)
+        time.sleep(max(0.1, min(2 * (time.monotonic() - began), 2)))
 
 
 class Refused(AssertionError):
@@ -117,27 +125,85 @@ class Control:
         self.socket.close()
 
 
+class Hands:
+    """guest/hands.py, which runs commands in the machine with less ado than a session of ssh."""
+
+    def __init__(self, arguments):
+        # What ssh has to say is kept for who asks why it has ended; a file, as the shared connection stays behind with it.
+        self.error = tempfile.TemporaryFile("w+")      # pylint: disable=consider-using-with
+        self.popen = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.error, bufsize=0,
+                                      preexec_fn=die_with_parent)
+
+    def call(self, what, first, second, seconds):
+        """(code, output, errors); 255 where the connection ends, as of ssh."""
+        end = time.monotonic() + seconds
+        first, second = first.encode(), (second or "").encode()
+        try:
+            self.popen.stdin.write(b"%s %d %d\n" % (what.encode(), len(first), len(second)) + first + second)
+            code, out, error = (int(word) for word in self.line(end).split())
+            return code, self.take(out, end).decode(errors="replace"), self.take(error, end).decode(errors="replace")
+        except (BrokenPipeError, EOFError):
+            self.error.seek(0)
+            return 255, "", self.error.read()
+
+    def line(self, end):
+        found = b""
+        while not found.endswith(b"\n"):
+            found += self.take(1, end)
+        return found
+
+    def take(self, count, end):
+        found = b""
+        while len(found) < count:
+            if not select.select([self.popen.stdout], [], [], max(0, end - time.monotonic()))[0]:
+                raise subprocess.TimeoutExpired("a command in the machine", 0)
+            data = self.popen.stdout.read(count - len(found))
+            if not data:
+                raise EOFError
+            found += data
+        return found
+
+    def end(self):
+        self.popen.kill()
+        self.popen.wait()
+        for file in self.popen.stdin, self.popen.stdout, self.error:
+            with contextlib.suppress(BrokenPipeError):
+                file.close()
+
+
 class Machine:
     """One guest; start() takes between ten seconds and a minute."""
 
     def __init__(self):
         self.dir = tempfile.mkdtemp(prefix="tg-machine-")
+        self.rooms = [self.dir]
         self.key = self.dir + "/key"
-        self.qemu = self.control = self.port = None
+        self.qemu = self.control = self.port = self.hands = None
         self.adapters = {}      # plugged: name -> device
         self.append = ""        # more arguments for the kernel, of this start
         self.log = None         # of what is written to the disk
         self.image = None       # another disk than that of the snapshots: (path, format)
+        self.state = None       # the snapshot that it is in, but for the files of tidegate
 
     def path(self, name):
         return os.path.join(self.dir, name)
 
+    def room(self, elsewhere=None):
+        """A directory that goes with the machine, whatever becomes of the test that has asked for it."""
+        made = tempfile.mkdtemp(prefix="tg-machine-", dir=elsewhere or self.dir)
+        self.rooms.append(made)
+        return made
+
     def command(self):
-        """Two processors, two networks, two CAN controllers on one wire, USB."""
+        """
+        Two networks, two CAN controllers on one wire, USB. One processor, as a second one costs more than it brings where machines
+        run beside each other. Where its addresses are lots, the kernel changes page tables with each system call, at which
+        the emulator forgets what it knew of them: a third of all the time.
+        """
         out = ["qemu-system-aarch64", "-machine", "virt,gic-version=3", "-accel", "tcg,thread=multi", "-cpu", "cortex-a72",
-               "-smp", "2", "-m", "512", "-display", "none", "-nodefaults", "-rtc", "base=utc",
+               "-smp", "1", "-m", "512", "-display", "none", "-nodefaults", "-rtc", "base=utc",
                "-kernel", BUILT + "/kernel", "-initrd", BUILT + "/initrd.img",
-               "-append", f"console=ttyAMA0 quiet panic=-1 {self.append}", *self.disk(),
+               "-append", f"console=ttyAMA0 quiet panic=-1 nokaslr mitigations=off {self.append}", *self.disk(),
                "-netdev", "user,id=host,restrict=on,hostfwd=tcp:127.0.0.1:0-:22", "-netdev", "user,id=world,net=10.0.3.0/24",
                "-device", "virtio-net-pci,netdev=host,mac=52:54:00:00:02:0f,romfile=",
                "-device", "virtio-net-pci,netdev=world,mac=52:54:00:00:03:0f,romfile=",
@@ -174,8 +240,9 @@ class Machine:
             self.resume("booted")
         else:
             self.power_on()
-            self.wait_boot()
+            wait_for("the machine to boot", self.is_reachable, BOOT_SECONDS)
             self.install_helpers()
+            self.wait_boot()
             self.keep("booted")
         self.install_package()
         self.keep("installed")
@@ -206,6 +273,7 @@ class Machine:
         self.power_on("-loadvm", name)
         wait_for("the machine to answer", self.answers)
         self.set_clock()
+        self.state = name
 
     def save(self, stamps):
         """Whole or not at all: others may run from the same directory."""
@@ -220,6 +288,7 @@ class Machine:
         os.rename(made.name, PREPARED + ".made")
 
     def power_on(self, *more):
+        self.state = None
         with open(self.path("qemu.log"), "wb") as log:
             self.qemu = subprocess.Popen(self.command() + list(more), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                          preexec_fn=first_of_all)
@@ -250,13 +319,12 @@ class Machine:
         self.power_on()
         self.wait_boot()
 
-    def restart_logged(self, log):
+    def restart_logged(self, log, base):
         """
-        A power cut and a cold boot, from which on all that is written to the disk goes to @log, too. Returns the path of the
-        disk as it was, raw; the machine needs it as long as it runs.
+        A power cut and a cold boot, from which on all that is written to the disk goes to @log, too. The disk as it was is @base,
+        raw; the machine needs it as long as it runs.
         """
         self.power_off()
-        base = self.path("base.img")
         subprocess.run(["qemu-img", "convert", "-O", "raw", self.path("disk.qcow2"), base], check=True)
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "raw", self.path("logged.qcow2")], check=True)
         with open(log, "wb"):
@@ -264,7 +332,6 @@ class Machine:
         self.log, self.image = log, (self.path("logged.qcow2"), "qcow2")
         self.power_on()
         self.wait_boot()
-        return base
 
     def restart_from(self, path):
         """A cold boot from another disk, raw; the machine must be off."""
@@ -274,7 +341,7 @@ class Machine:
 
     def reboot(self, command="systemctl reboot"):
         """The machine's own; returns when it has booted again."""
-        before = self.boot_id()
+        before, self.state = self.boot_id(), None
         self.try_run(command)
         self.forget_connection()
         wait_for("another boot", lambda: self.answers() and self.boot_id() != before, BOOT_SECONDS)
@@ -292,6 +359,13 @@ class Machine:
     def answers(self):
         self.alive()
         with contextlib.suppress(subprocess.TimeoutExpired):
+            return self.try_run("true", seconds=60).returncode == 0
+        return False
+
+    def is_reachable(self):
+        """As long as there are no hands."""
+        self.alive()
+        with contextlib.suppress(subprocess.TimeoutExpired):
             return subprocess.run(self.ssh("true"), capture_output=True, timeout=60).returncode == 0
         return False
 
@@ -307,12 +381,28 @@ class Machine:
         """What became of a command: a CompletedProcess, text."""
         if not isinstance(command, str):
             command = shlex.join(command)
-        # The connection stays behind with the descriptors of who opened it, so they are files and not pipes.
-        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as error:
-            done = subprocess.run(self.ssh(command), input=data, stdout=out, stderr=error, text=True, timeout=seconds)
-            for file in (out, error):
-                file.seek(0)
-            return subprocess.CompletedProcess(done.args, done.returncode, out.read(), error.read())
+        return subprocess.CompletedProcess(command, *self.call("run", command, data, seconds))
+
+    def ask(self, path, line, seconds=120):
+        """What a service in the machine answers on its socket, a line for a line: a CompletedProcess."""
+        return subprocess.CompletedProcess(path, *self.call("ask", path, line + "\n", seconds))
+
+    def call(self, what, first, second, seconds):
+        if not self.hands:
+            self.hands = Hands(self.ssh("exec python3 /root/hands.py"))
+        try:
+            done = self.hands.call(what, first, second, seconds)
+        except BaseException:
+            self.drop_hands()   # its answer would be taken for the next one's
+            raise
+        if done[0] == 255 and self.hands.popen.poll() is not None:
+            self.drop_hands()
+        return done
+
+    def drop_hands(self):
+        if self.hands:
+            self.hands.end()
+            self.hands = None
 
     def run(self, command, data=None, seconds=120):
         """Standard output of a command, text or list, that must succeed."""
@@ -384,14 +474,28 @@ class Machine:
 
     def keep(self, name):
         """A state that reset() can go back to. No USB serial adapter may be there."""
+        self.run("[ ! -d /etc/tidegate ] || tar -c -f /root/tidegate.tar -C / etc/tidegate var/lib/tidegate")
+        self.forget_connection()
         self.control.monitor(f"savevm {name}")
+        self.state = name
+
+    def restore(self):
+        """The files of tidegate as they were in the state that was kept last. The service stands still."""
+        self.run("rm -rf /etc/tidegate /var/lib/tidegate; "
+                 f"tar -x -f /root/tidegate.tar -C / && {DROP_INS_AWAY}")
+        self.world(True)
+        self.set_clock()
 
     def reset(self, name):
-        """Back to a kept state, in a second or two; the clock is the host's again, and the cable is plugged in."""
+        """
+        Back to a kept state, in a second or two, but then it is as slow as if it had never run, since the emulator forgets what it
+        has translated. The clock is the host's again, and the cable is plugged in.
+        """
         if self.append or self.image or not self.control:
             self.append, self.log, self.image = "", None, None
             self.resume(name)
             return
+        self.state = name
         for adapter in list(self.adapters):
             self.control.ask("device_del", id=adapter)
             del self.adapters[adapter]
@@ -402,6 +506,7 @@ class Machine:
         self.set_clock()
 
     def forget_connection(self):
+        self.drop_hands()
         subprocess.run(self.ssh("", "-O", "exit"), capture_output=True, timeout=30)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path("ssh"))
@@ -414,4 +519,5 @@ class Machine:
         if self.qemu:
             self.qemu.kill()
             self.qemu.wait()
-        shutil.rmtree(self.dir, ignore_errors=True)
+        for room in self.rooms:
+            shutil.rmtree(room, ignore_errors=True)

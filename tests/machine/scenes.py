@@ -58,7 +58,6 @@ class System(Scenario):
     """Starts each test with a gateway that is enrolled, where SNAPSHOT does not say otherwise, and stands still."""
 
     SNAPSHOT = "enrolled"
-    FRESH = True
     EVERY = "500ms"
 
     def setUp(self):
@@ -126,6 +125,6 @@ class System(Scenario):
         return newest
 
     def messages(self, pattern):
-        """Lines of the service's journal of this boot that match."""
-        text = self.machine.run("journalctl -q --no-pager -o cat -b -u tidegate.service")
+        """Lines of the service's journal of this test that match."""
+        text = self.machine.run(f"journalctl -q --no-pager -o cat --after-cursor='{self.judge.cursor}' -u tidegate.service")
         return [line for line in text.splitlines() if re.search(pattern, line)]

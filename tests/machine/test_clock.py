@@ -11,6 +11,8 @@ DAY = 86400
 
 
 class NoChip(System):
+    SPOILS = True
+
     def test_starts_in_the_past_and_dates_its_readings_when_the_clock_is_set(self):
         self.add_source()
         self.go_online()

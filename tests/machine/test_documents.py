@@ -9,9 +9,7 @@ import functools
 import http.server
 import os
 import shlex
-import shutil
 import subprocess
-import tempfile
 import threading
 import time
 
@@ -81,12 +79,11 @@ STAND_INS = {
 
 
 class Documents(Scenario):
-    FRESH = True
+    FRESH = SPOILS = True
 
     def setUp(self):
         super().setUp()
-        self.dir = tempfile.mkdtemp(prefix="tg-documents-")     # the host's side
-        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+        self.dir = self.machine.room()  # the host's side
         self.stood_in = set()
         self.took = []
 

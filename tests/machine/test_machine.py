@@ -47,6 +47,8 @@ class TheMachine(Scenario):
 
 
 class ThePackage(Scenario):
+    FRESH = True
+
     def test_it_is_enabled_and_waits_for_its_configuration(self):
         self.assertEqual(self.machine.run("dpkg-query -W -f '${db:Status-Abbrev}' tidegate"), "ii ")
         self.assertEqual(self.machine.run("systemctl is-enabled tidegate.service tidegate.socket"), "enabled\nenabled\n")
@@ -68,7 +70,6 @@ class TheFilter(Scenario):
     """The unit's filter refuses with EPERM, of which the kernel tells nobody: here it kills, and the kernel tells."""
 
     SNAPSHOT = "enrolled"
-    FRESH = True
     KILLS = "/run/systemd/system/tidegate.service.d/kills.conf"
 
     def test_the_agent_makes_no_system_call_that_is_filtered(self):

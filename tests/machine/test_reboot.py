@@ -5,6 +5,8 @@ from scenes import FINE, System
 
 
 class Reboot(System):
+    SPOILS = True
+
     def test_what_waits_survives_the_boot_and_the_gateway_comes_by_itself(self):
         self.add_source()
         self.go_online()

@@ -12,6 +12,8 @@ SYNCHRONISED = 'my $t = pack("L x4 q4 l x400", 0x1c, 0, 0, 0, 0, 0); syscall(171
 
 
 class Rotation(System):
+    SPOILS = True   # the kernel thinks that its clock is good
+
     def serial(self):
         return self.ask("status")["identity"]["serial"]
 

@@ -29,6 +29,7 @@ def newer(directory):
 
 
 class Upgrade(System):
+    SPOILS = True
     EVERY = "200ms"
 
     def version(self):

@@ -57,6 +57,8 @@ class UsbSerial(UsbScenario):
 
 
 class LateDriver(UsbScenario):
+    FRESH = True
+
     def test_the_first_adapter_may_come_after_the_service(self):
         """systemd looks up which devices are allowed when the service starts; before the driver is there, none is."""
         self.machine.run("grep -qw ttyUSB /proc/devices && grep -qw i2c /proc/devices")     # modules-load.d
