@@ -279,7 +279,8 @@ ring_trixie() {
 }
 
 ring_machine() {
-	local tidegate image=
+	local tidegate image='' more=()
+	[ $full = no ] || more=(--full)
 	tests/machine/build.sh tools >"$logs/machine--tools.log" 2>&1
 	case $? in
 	0) ;;
@@ -296,7 +297,7 @@ ring_machine() {
 		return 77
 	fi
 	step "machine: programs of this side" configure release &&
-		step "machine: scenarios" /usr/bin/python3 tests/machine/run.py --machines 2 &&
+		step "machine: scenarios" /usr/bin/python3 tests/machine/run.py --machines 2 "${more[@]}" &&
 		sed -nE '/^( +[0-9.]+ s  |skipped: |Ran [0-9]+ tests in [0-9]+ s$)/s/^/         /p' "$logs/machine--scenarios.log"
 }
 

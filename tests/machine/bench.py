@@ -27,6 +27,12 @@ STATUS_NOW = ("busctl --json=short get-property org.freedesktop.systemd1 /org/fr
               "org.freedesktop.systemd1.Service StatusText")
 
 
+def full(test):
+    """Decorates a test that only --full runs."""
+    test.for_full = True
+    return test
+
+
 class Bridge:
     """The CP2112 of guest/cp2112.py, plugged in as long as this lives."""
 

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The arm64 machine: a Debian under qemu with a TPM, kernel interfaces for buses, and two networks.
 
-    Control     the QEMU Machine Protocol
-    Hands       commands in it
     Machine     boots what build.sh made, runs commands in it, plugs and unplugs its USB serial adapters, cuts its network and
                 its power, takes it back to a state that was kept; nothing of it outlives this process, and its disk is a
                 throw-away overlay
@@ -11,25 +9,21 @@ The host's loopback is 10.0.3.2 in there, on the network `world`, which can be c
 """
 
 import contextlib
-import ctypes
 import glob
 import hashlib
-import json
 import os
 import re
-import select
 import shlex
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
 import time
 
+from control import Control, Hands, die_with_parent
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILT = os.path.abspath(os.environ.get("TIDEGATE_MACHINE", os.path.join(HERE, "..", "..", "build", "machine")))
-LIBC = ctypes.CDLL(None)
-PR_SET_PDEATHSIG = 1
 PREPARED = BUILT + "/prepared.qcow2"
 BOOT_SECONDS = 900          # a busy host takes minutes where an idle one takes twelve seconds
 ADAPTERS = ("meter", "gps")  # USB serial adapters, in the order of their ports
@@ -53,10 +47,6 @@ def lines_of(path):
 
 def digest(*what):
     return hashlib.sha256(repr(what).encode()).hexdigest()
-
-
-def die_with_parent(how=signal.SIGKILL):
-    LIBC.prctl(PR_SET_PDEATHSIG, how)
 
 
 def first_of_all():
@@ -92,85 +82,6 @@ class Refused(AssertionError):
         self.code, self.error = done.returncode, done.stderr
 
 
-class Control:
-    """The QEMU Machine Protocol."""
-
-    def __init__(self, path):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(120)
-        self.socket.connect(path)
-        self.file = self.socket.makefile("rw", encoding="utf-8")
-        self.file.readline()    # the greeting
-        self.ask("qmp_capabilities")
-
-    def ask(self, command, **arguments):
-        self.file.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
-        self.file.flush()
-        while True:
-            answer = json.loads(self.file.readline())
-            if "return" in answer:
-                return answer["return"]
-            if "error" in answer:
-                raise AssertionError(f"{command}: {answer['error']['desc']}")
-
-    def monitor(self, line):
-        """For what the protocol has no command; says something only when it fails."""
-        said = self.ask("human-monitor-command", **{"command-line": line})
-        if said.strip() and not line.startswith("info"):
-            raise AssertionError(f"{line}: {said}")
-        return said
-
-    def close(self):
-        self.file.close()
-        self.socket.close()
-
-
-class Hands:
-    """guest/hands.py, which runs commands in the machine with less ado than a session of ssh."""
-
-    def __init__(self, arguments):
-        # What ssh has to say is kept for who asks why it has ended; a file, as the shared connection stays behind with it.
-        self.error = tempfile.TemporaryFile("w+")      # pylint: disable=consider-using-with
-        self.popen = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.error, bufsize=0,
-                                      preexec_fn=die_with_parent)
-
-    def call(self, what, first, second, seconds):
-        """(code, output, errors); 255 where the connection ends, as of ssh."""
-        end = time.monotonic() + seconds
-        first, second = first.encode(), (second or "").encode()
-        try:
-            self.popen.stdin.write(b"%s %d %d\n" % (what.encode(), len(first), len(second)) + first + second)
-            code, out, error = (int(word) for word in self.line(end).split())
-            return code, self.take(out, end).decode(errors="replace"), self.take(error, end).decode(errors="replace")
-        except (BrokenPipeError, EOFError):
-            self.error.seek(0)
-            return 255, "", self.error.read()
-
-    def line(self, end):
-        found = b""
-        while not found.endswith(b"\n"):
-            found += self.take(1, end)
-        return found
-
-    def take(self, count, end):
-        found = b""
-        while len(found) < count:
-            if not select.select([self.popen.stdout], [], [], max(0, end - time.monotonic()))[0]:
-                raise subprocess.TimeoutExpired("a command in the machine", 0)
-            data = self.popen.stdout.read(count - len(found))
-            if not data:
-                raise EOFError
-            found += data
-        return found
-
-    def end(self):
-        self.popen.kill()
-        self.popen.wait()
-        for file in self.popen.stdin, self.popen.stdout, self.error:
-            with contextlib.suppress(BrokenPipeError):
-                file.close()
-
-
 class Machine:
     """One guest; start() takes between ten seconds and a minute."""
 
@@ -184,6 +95,7 @@ class Machine:
         self.log = None         # of what is written to the disk
         self.image = None       # another disk than that of the snapshots: (path, format)
         self.state = None       # the snapshot that it is in, but for the files of tidegate
+        self.spent_before = 0   # seconds of the processors, by what is no longer running
 
     def path(self, name):
         return os.path.join(self.dir, name)
@@ -300,9 +212,17 @@ class Machine:
         wait_for("the machine to boot", self.answers, BOOT_SECONDS)
         self.run("systemctl is-system-running --wait >/dev/null; modprobe -a vcan can-j1939 uhid hid-cp2112 i2c-dev")
 
+    def spent(self):
+        """Seconds of the host's processors."""
+        if not self.control:
+            return self.spent_before
+        words = lines_of(f"/proc/{self.qemu.pid}/stat")[0].rpartition(")")[2].split()
+        return self.spent_before + (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
     def power_off(self):
         """From one moment to the next: what the machine had in its memory is gone, what it had written is on its disk."""
         self.forget_connection()
+        self.spent_before = self.spent()
         self.control.ask("stop")
         self.control.ask("quit")
         self.control.close()

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""tests/machine/run.py [--machines N] [--boot [SNAPSHOT]] [NAME...]
+"""tests/machine/run.py [--machines N] [--full] [--boot [SNAPSHOT]] [NAME...]
 
 Boots the machine that build.sh made, installs the package from a local apt source, enrols it through its TPM, and runs the
-scenarios of test_NAME.py in it, or all of them; with N machines beside each other, each with a world of its own. With --boot it runs
-none: it says how to reach the machine, in the state of a snapshot (booted, installed, enrolled), which ends with a line (or the
+scenarios of test_NAME.py in it, or all of them; with N machines beside each other, each with a world of its own; with --full also
+those of which others say as much, by bits or in a cheaper ring. With --boot it runs none: it says how to reach the machine, in the state of a snapshot (booted, installed, enrolled), which ends with a line (or the
 end) of standard input.
 """
 
@@ -30,6 +30,7 @@ import bench    # noqa: E402
 from world import World     # noqa: E402
 
 
+FULL = "--full" in sys.argv
 LINES, LINE = 3, 400      # of a failure's text, at the end of all that is said
 LONGEST = ("power_cut", "documents", "service", "network")     # these first, so that the others run beside them
 
@@ -44,14 +45,15 @@ class Result(unittest.TextTestResult):
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
-        self.took, self.last = {}, time.monotonic()
+        self.took, self.last, self.spent = {}, time.monotonic(), bench.Scenario.machine.spent()
 
     def stopTest(self, test):
         super().stopTest(test)
         now, name = time.monotonic(), f"{type(test).__module__}.{type(test).__qualname__}"
         self.took[name] = self.took.get(name, 0) + now - self.last
-        self.stream.writeln(f"{now - self.last:6.1f} s")
-        self.last = now
+        spent = bench.Scenario.machine.spent()
+        self.stream.writeln(f"{now - self.last:6.1f} s, {spent - self.spent:.1f} s of a processor")
+        self.last, self.spent = now, spent
 
 
 def prepare(machine, world, wanted):
@@ -82,10 +84,19 @@ def enrol(machine, world):
 
 # --- several machines ---------------------------------------------------------------------------------------------------------
 
+def chosen(suite):
+    """Without those that only --full runs."""
+    for test in suite:
+        if isinstance(test, unittest.TestSuite):
+            yield from chosen(test)
+        elif FULL or not getattr(getattr(test, test._testMethodName, None), "for_full", False):     # pylint: disable=protected-access
+            yield test
+
+
 def run_one(name, out):
     """The scenarios of test_NAME.py: what became of them; all that is said goes to @out."""
     with contextlib.redirect_stdout(out):
-        suite = unittest.defaultTestLoader.loadTestsFromName("test_" + name)
+        suite = unittest.TestSuite(chosen(unittest.defaultTestLoader.loadTestsFromName("test_" + name)))
         result = unittest.TextTestRunner(stream=out, verbosity=2, resultclass=Result).run(suite)
     return {"name": name, "ran": result.testsRun, "good": result.wasSuccessful() and result.testsRun > 0,
             "failed": [(test.id(), text) for test, text in result.failures + result.errors],
@@ -109,7 +120,7 @@ class Shard:
     """Such a process."""
 
     def __init__(self):
-        self.popen = subprocess.Popen([sys.executable, os.path.abspath(__file__), "--serve"], stdin=subprocess.PIPE,
+        self.popen = subprocess.Popen([sys.executable, os.path.abspath(__file__), "--serve", *(["--full"] if FULL else [])], stdin=subprocess.PIPE,
                                       stdout=subprocess.PIPE, text=True, preexec_fn=lambda: bench.die_with_parent(signal.SIGTERM))
 
     def run(self, name):
@@ -195,6 +206,7 @@ def machine_and_world(wanted):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--machines", type=int, default=1)
+    parser.add_argument("--full", action="store_true")
     parser.add_argument("--boot", nargs="?", const="enrolled", choices=["booted", "installed", "enrolled"])
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("names", nargs="*", metavar="NAME")

@@ -7,7 +7,7 @@ That nothing else is refused is seen behind every test in this directory: a deni
 import re
 import socket
 
-from bench import Scenario
+from bench import Scenario, full
 
 PROFILES = "/sys/kernel/security/apparmor/profiles"
 LOCAL = "/etc/apparmor.d/local/usr.sbin.tidegated"
@@ -104,6 +104,7 @@ class Profile(Scenario):
                 self.assertIn("Permission denied", done.stderr)
         self.assertEqual(self.machine.run("aa-exec -p tidegated -- cat /etc/hostname").strip(), "machine")
 
+    @full
     def test_authorities_may_lie_in_the_usual_places_and_elsewhere_with_a_rule_of_the_site(self):
         usual = "/usr/local/share/ca-certificates/broker.crt"
         self.machine.run(f"install -D -m 644 /etc/tidegate/broker.pem {usual}")
@@ -127,6 +128,7 @@ class Package(Scenario):
     def profiles(self):
         return re.findall(r"^(tidegated\S*) \((\w+)\)$", self.machine.run(f"cat {PROFILES}"), re.MULTILINE)
 
+    @full
     def test_the_profile_comes_and_goes_with_the_package(self):
         names = ("tidegated", "tidegated//program", "tidegated//provision")
         self.assertEqual(sorted(self.profiles()), [(name, "enforce") for name in names])

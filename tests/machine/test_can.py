@@ -2,7 +2,7 @@
 """Signals and parameter groups between two CAN controllers, and interfaces that fall, are unplugged and come back."""
 
 import faults
-from bench import Scenario
+from bench import Scenario, full
 
 ENGINE = {"speed": {"read": "pgn=61444 24|16@1+", "scale": 0.125, "unit": "1/min"},
           "coolant": {"read": "pgn=65262 0|8@1+", "offset": -40, "unit": "Cel"},
@@ -165,6 +165,7 @@ class Rate(CanScenario):
         self.up()
         self.wait("the bus", lambda: not self.bus("genset")["error"])
 
+    @full
     def test_what_the_controller_cannot_do_is_said(self):
         self.excuse(r"tidegate-can(@can0\.service|\[\d+\]: can: )")
         self.machine.write("/etc/tidegate/can/can0.conf", "[can]\nbit-rate = 250k\ndata-bit-rate = 1M\n")
@@ -172,6 +173,7 @@ class Rate(CanScenario):
         self.assertIn("the controller cannot do what the file asks for", self.said("can0"))
         self.assertIn("state DOWN", self.link("can0"))
 
+    @full
     def test_an_interface_without_a_file_is_not_touched(self):
         self.unplug()
         self.plug()
@@ -182,6 +184,7 @@ class Rate(CanScenario):
         unit = self.unit_of("can0", "ActiveState", "ConditionResult")
         self.assertEqual(unit, {"ActiveState": "inactive", "ConditionResult": "no"})
 
+    @full
     def test_an_interface_of_somebody_else_is_left_alone(self):
         network = "/etc/systemd/network/70-can.network"
         self.machine.write(network, "[Match]\nName=can0\n[CAN]\nBitRate=125K\n")
@@ -195,6 +198,7 @@ class Rate(CanScenario):
         self.assertIn("something else has brought it up already, with 125000 bit/s", self.said("can0"))
         self.assertIn("bitrate 125000", self.link("can0"))
 
+    @full
     def test_an_interface_may_have_a_name_of_its_own(self):
         link = "/etc/systemd/network/60-engine.link"
         self.machine.write(link, f"[Match]\nPath=*-pci-{self.slot}\n[Link]\nName=engine\n")

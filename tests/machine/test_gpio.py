@@ -2,7 +2,7 @@
 """Lines of a GPIO chip: levels, edges with the kernel's time, counters, a chip that is unplugged."""
 
 import faults
-from bench import Scenario
+from bench import Scenario, full
 
 
 class Gpio(Scenario):
@@ -42,6 +42,7 @@ class Gpio(Scenario):
         self.wait_health("cellar", "ok")
         self.pulses(4, 1)
 
+    @full
     def test_the_count_goes_on_after_a_restart(self):
         self.config["device cellar"]["totals-interval"] = "1h"
         self.start()
@@ -55,7 +56,7 @@ class Gpio(Scenario):
 
     def test_a_command_sets_an_output_and_silence_lets_it_fall(self):
         self.add_device("relay", "header", {"valve": {"read": "line 6 output", "write": "yes", "safe": "0",
-                                                      "safe-after": "20s"}}, every="1s")
+                                                      "safe-after": "8s"}}, every="1s")
         self.start()
         self.wait_health("relay", "ok")
         self.assertEqual(self.chip.output(6), 0)
@@ -66,6 +67,7 @@ class Gpio(Scenario):
         self.wait("the safe state", lambda: self.chip.output(6) == 0)
         self.assertEqual(self.ctl("write", "cellar/water", "1").returncode, 1)
 
+    @full
     def test_probing_shows_the_lines(self):
         self.start()
         table = self.ask("probe", "header")

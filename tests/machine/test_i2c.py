@@ -2,7 +2,7 @@
 """Chips without a driver of the kernel, through /dev/i2c-N."""
 
 import faults
-from bench import Scenario
+from bench import Scenario, full
 
 RULE = "/etc/udev/rules.d/70-site.rules"
 
@@ -47,6 +47,7 @@ class I2c(Scenario):
         self.wait_health("thermometer", "ok")
         faults.told("F37", "a chip that does not answer: told as bad, the other chip read on, back when it is there")
 
+    @full
     def test_a_chip_of_the_kernel_is_left_alone(self):
         """Also where the adapter goes by a name of the site."""
         self.machine.write(RULE, 'SUBSYSTEM=="i2c-dev", ATTR{name}=="CP2112*", SYMLINK+="tidegate/chips"\n')
@@ -59,6 +60,7 @@ class I2c(Scenario):
         self.wait_health("thermometer", "dead")
         self.assertIn("the kernel's driver lm75 has 0x48", self.device("thermometer")["error"])
 
+    @full
     def test_probing_lists_who_answers(self):
         self.start()
         table = self.ask("probe", "i2c")

@@ -3,10 +3,11 @@
 
 import subprocess
 
-from bench import Scenario, wait_for
+from bench import Scenario, full, wait_for
 
 
 class TheMachine(Scenario):
+    @full
     def test_chips_on_the_i2c_bus_answer_the_kernel(self):
         bridge = self.bridge()
         bridge.ask("chip", "0x48", "celsius", 37.5)
@@ -15,6 +16,7 @@ class TheMachine(Scenario):
         self.assertEqual(self.machine.run(f"i2ctransfer -y {bridge.adapter} w2@0x44 0x24 0 r3").split(), ["0x66", "0x66", "0x93"])
         self.assertNotEqual(self.machine.try_run(f"i2ctransfer -y {bridge.adapter} w1@0x50 0 r1").returncode, 0)
 
+    @full
     def test_lines_of_the_gpio_chip_are_driven_from_both_sides(self):
         bridge = self.bridge()
         bridge.ask("line", 3, 1)
@@ -22,12 +24,14 @@ class TheMachine(Scenario):
         self.machine.run(f"gpioset {bridge.gpio} 5=1")
         self.assertEqual((bridge.output(5), bridge.output(3)), (1, None))
 
+    @full
     def test_a_frame_goes_from_one_can_controller_to_the_other(self):
         self.machine.run("for c in can0 can1; do ip link set $c type can bitrate 250000 && ip link set $c up; done")
         with subprocess.Popen(self.machine.ssh("candump -L -n 1 -T 20000 can1"), stdout=subprocess.PIPE, text=True) as dump:
             wait_for("the frame", lambda: self.machine.run("cansend can0 18FEF100#0102030405060708") or dump.poll() is not None)
             self.assertIn("can1 18FEF100#0102030405060708", dump.stdout.read())
 
+    @full
     def test_a_usb_serial_adapter_comes_and_goes(self):
         wires = self.machine.plug("meter")
         self.wait_for_adapter(1)
@@ -40,6 +44,7 @@ class TheMachine(Scenario):
     def wait_for_adapter(self, count):
         wait_for(f"{count} adapters", lambda: len(self.machine.run("ls /dev/serial/by-id 2>/dev/null || true").split()) == count)
 
+    @full
     def test_the_tpm_has_a_resource_manager_and_the_rights_of_debian(self):
         self.assertEqual(self.machine.run("stat -c '%n %U:%G %a' /dev/tpm0 /dev/tpmrm0").splitlines(),
                          ["/dev/tpm0 tss:root 660", "/dev/tpmrm0 tss:tss 660"])

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Chips with drivers of the kernel: hwmon, IIO and 1-Wire, all behind the same I2C adapter."""
 
-from bench import Scenario, wait_for
+from bench import Scenario, full, wait_for
 
 W1 = "/sys/bus/w1/devices"
 
@@ -48,6 +48,7 @@ class Sysfs(Scenario):
         self.bus_of_chips.bind("lm75", 0x48)    # with another number, as the kernel likes
         self.becomes("cabinet/temperature", value=25)
 
+    @full
     def test_a_converter_gives_volts(self):
         self.bus_of_chips.bind("ads1015", 0x49)
         self.add_bus("converters", "iio")
@@ -60,6 +61,7 @@ class Sysfs(Scenario):
         self.becomes("tank/level", value=1.234)
         self.becomes("tank/spare", value=-250)
 
+    @full
     def test_thermometers_on_one_wire(self):
         self.bus_of_chips.bind("ds2482", 0x18)
         wait_for("both to be found", lambda: len(self.machine.run(f"ls {W1}").split()) == 3, 120)

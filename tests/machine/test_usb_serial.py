@@ -2,7 +2,7 @@
 """A Modbus RTU unit behind a USB serial adapter, which is pulled out and plugged in again."""
 
 import faults
-from bench import Scenario, wait_for
+from bench import Scenario, full, wait_for
 from wires import Meter
 
 PORT = "/dev/tidegate/tty-METER"
@@ -25,6 +25,7 @@ class UsbScenario(Scenario):
 
 
 class UsbSerial(UsbScenario):
+    @full
     def test_registers_arrive_with_value_unit_and_quality(self):
         self.plug()
         self.start()
