@@ -26,6 +26,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 BUILT = os.path.abspath(os.environ.get("TIDEGATE_MACHINE", os.path.join(HERE, "..", "..", "build", "machine")))
 PREPARED = BUILT + "/prepared.qcow2"
 BOOT_SECONDS = 900          # a busy host takes minutes where an idle one takes twelve seconds
+ANSWER_SECONDS = 300        # the same for a second
 ADAPTERS = ("meter", "gps")  # USB serial adapters, in the order of their ports
 WORLD = "10.0.3.2"          # the host, as the machine's network `world` has it
 PACKAGES = "/srv/packages"  # the apt source in the machine
@@ -183,7 +184,7 @@ class Machine:
         if self.control:
             self.power_off()
         self.power_on("-loadvm", name)
-        wait_for("the machine to answer", self.answers)
+        wait_for("the machine to answer", self.answers, ANSWER_SECONDS)
         self.set_clock()
         self.state = name
 
@@ -294,7 +295,7 @@ class Machine:
     def ssh(self, command, *options):
         """The command line that runs @command in the machine; all of them share one connection."""
         return ["ssh", "-i", self.key, "-p", self.port, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-                "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=10", "-o", "ControlMaster=auto", "-o", "ControlPersist=yes",
+                "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=60", "-o", "ControlMaster=auto", "-o", "ControlPersist=yes",
                 "-o", f"ControlPath={self.path('ssh')}", *options, "root@127.0.0.1", command]
 
     def try_run(self, command, data=None, seconds=120):
@@ -422,7 +423,7 @@ class Machine:
         self.forget_connection()
         self.control.monitor(f"loadvm {name}")
         self.world(True)
-        wait_for("the machine to answer again", self.answers)
+        wait_for("the machine to answer again", self.answers, ANSWER_SECONDS)
         self.set_clock()
 
     def forget_connection(self):
