@@ -29,6 +29,7 @@ BOOT_SECONDS = 900          # a busy host takes minutes where an idle one takes 
 ANSWER_SECONDS = 300        # the same for a second
 ADAPTERS = ("meter", "gps")  # USB serial adapters, in the order of their ports
 WORLD = "10.0.3.2"          # the host, as the machine's network `world` has it
+KERNEL = "nokaslr mitigations=off rcupdate.rcu_cpu_stall_suppress=1"
 PACKAGES = "/srv/packages"  # the apt source in the machine
 DROP_INS_AWAY = ('for d in /etc/systemd/system /run/systemd/system /run/systemd/system.control; do [ ! -d $d/tidegate.service.d ] || '
                  'gone="${gone:-} $d/tidegate.service.d"; done; [ -z "${gone:-}" ] || { rm -rf $gone && systemctl daemon-reload; }')
@@ -111,12 +112,13 @@ class Machine:
         """
         Two networks, two CAN controllers on one wire, USB. One processor, as a second one costs more than it brings where machines
         run beside each other. Where its addresses are lots, the kernel changes page tables with each system call, at which
-        the emulator forgets what it knew of them: a third of all the time.
+        the emulator forgets what it knew of them: a third of all the time. A host that is busy for long looks to the kernel like a
+        processor that hangs, of which it need not tell.
         """
         out = ["qemu-system-aarch64", "-machine", "virt,gic-version=3", "-accel", "tcg,thread=multi", "-cpu", "cortex-a72",
                "-smp", "1", "-m", "512", "-display", "none", "-nodefaults", "-rtc", "base=utc",
                "-kernel", BUILT + "/kernel", "-initrd", BUILT + "/initrd.img",
-               "-append", f"console=ttyAMA0 quiet panic=-1 nokaslr mitigations=off {self.append}", *self.disk(),
+               "-append", f"console=ttyAMA0 quiet panic=-1 {KERNEL} {self.append}", *self.disk(),
                "-netdev", "user,id=host,restrict=on,hostfwd=tcp:127.0.0.1:0-:22", "-netdev", "user,id=world,net=10.0.3.0/24",
                "-device", "virtio-net-pci,netdev=host,mac=52:54:00:00:02:0f,romfile=",
                "-device", "virtio-net-pci,netdev=world,mac=52:54:00:00:03:0f,romfile=",
