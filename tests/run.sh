@@ -19,8 +19,8 @@
 #   trixie       Debian 13: built there, unit tests, udev rules, the demo with each OpenSSL provider, EST with the packaged one
 #   machine      (--machine) the arm64 package on a Debian 12 under qemu, with a TPM and the kernel's own buses, made in build/machine
 #
-# The tests of integration mostly wait, so that ring begins first and runs beside the others, which give way (nice); what it said
-# is shown when it is through. Seconds are told as they passed, and as processors spent them.
+# The tests of integration, cuts and demo mostly wait, so these run beside the others, which give way (nice); what they said is
+# shown when all are through. Seconds are told as they passed, and as processors spent them.
 #
 # --full makes fuzzing and simulation longer, builds all with clang, runs all unit tests on Debian 13, cuts the power at every
 # point, kills 2,000 times, injects all of what is else a sample, and rotates for an hour. Logs stay in build/logs;
@@ -40,7 +40,7 @@ while [ $# -gt 0 ]; do
 	shift
 done
 if [ ${#rings[@]} = 0 ]; then
-	rings=(integration static unit sim fuzz threads cuts demo package trixie)
+	rings=(static unit sim fuzz threads integration cuts demo package trixie)
 	[ $machine = no ] || rings+=(machine)
 fi
 
@@ -331,25 +331,26 @@ note_result() {
 	esac
 }
 
+run_rings() {
+	local ring
+	for ring in "$@"; do run_ring "$ring"; done
+}
+
 beside=''
-# Starts RING in a process group of its own; what follows gives way to it.
+# Starts rings, one behind the other, in a process group of their own; what follows gives way to it. It is no child of this shell,
+# which takes the times of its children.
 start_beside() {
-	set -m
-	run_ring "$1" >"$logs/$1.out" 2>&1 </dev/null &
-	beside=$! beside_ring=$1
-	set +m
-	say "$1: runs beside the rings that follow"
+	beside=$(set -m; run_rings "$@" >"$logs/beside.out" 2>&1 </dev/null & echo $!)
+	say "$*: beside the others, told when all are through"
 	renice -n 19 -p $$ >/dev/null || true
 }
 
-# end_beside [--if-through]
 end_beside() {
 	[ -n "$beside" ] || return 0
-	[ "${1:-}" != --if-through ] || ! kill -0 "$beside" 2>/dev/null || return 0
-	wait "$beside"
+	# As whose child it ends is not known, nor whether that one looks after it.
+	while grep -qs '^State:[[:space:]][^XZ]' "/proc/$beside/status"; do sleep 1; done
 	beside=''
-	cat "$logs/$beside_ring.out"
-	note_result "$beside_ring"
+	cat "$logs/beside.out"
 	# Only root may.
 	renice -n 0 -p $$ >/dev/null 2>&1 || true
 }
@@ -374,18 +375,23 @@ install_step "${build_packages[@]}" || exit 1
 mapfile -t wanted < <(printf '%s\n' "${wanted[@]}" | sort -u)
 install_step "${wanted[@]}" || exit 1
 
+# The guest of `machine` keeps the times of a machine of its own, so nothing is beside it.
+waiting=() computing=() alone=()
 for ring in "${rings[@]}"; do
-	if [ "$ring" = integration ] && [ "$ring" != "${rings[-1]}" ]; then
-		start_beside integration
-		continue
-	fi
-	# Its guest keeps the times of a machine of its own.
-	[ "$ring" != machine ] || end_beside
-	run_ring "$ring"
-	note_result "$ring"
-	end_beside --if-through
+	case $ring in
+	integration | cuts | demo) waiting+=("$ring") ;;
+	machine) alone+=("$ring") ;;
+	*) computing+=("$ring") ;;
+	esac
 done
+if [ ${#waiting[@]} -gt 0 ] && [ ${#computing[@]} -gt 0 ]; then
+	start_beside "${waiting[@]}"
+	waiting=()
+fi
+run_rings "${waiting[@]}" "${computing[@]}"
 end_beside
+run_rings "${alone[@]}"
+for ring in "${rings[@]}"; do note_result "$ring"; done
 
 echo
 for ring in "${passed[@]}"; do echo "passed   $ring"; done
