@@ -174,11 +174,13 @@ ring_integration() {
 
 # With the optimised build: a sanitizer takes many times the memory and the time that are allowed here, and has threads of its own.
 bounds() {
+	local spoilt=(--mutations 250)
+	[ $full = no ] || spoilt=(--full)
 	step "integration: optimised build" configure release &&
-		step "integration: optimised" tests_of release integration optimised --repeat until-pass:2 -j "$jobs" \
+		step "integration: optimised" tests_of release integration optimised --repeat until-pass:2 -j $((2 * jobs)) \
 			-R '^(bus-(exhaustion|watchdog)|gateway-drain)$' &&
 		step "integration: bounds of an enrolment" /usr/bin/python3 tests/integration/test_provision_bounds.py \
-			build/release/provisioning/tidegate-provision --full --memory 20 &&
+			build/release/provisioning/tidegate-provision "${spoilt[@]}" --memory 20 &&
 		sed -nE 's/(.*[^0-9])?(([0-9]+ spoilt answers in [0-9]+ s|the most memory of a run was).*)/         \2/p' \
 			"$logs/integration--bounds-of-an-enrolment.log"
 }
