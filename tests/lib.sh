@@ -34,7 +34,7 @@ bad() { printf '%s %sFAILED%s  %s\n' "$(clock)" "$c_bad" "$c_off" "$*" >&2; }
 spent_ms=0
 
 # step NAME COMMAND...: runs it with its output in $logs/NAME.log; shows the end of it when it fails. Adds what it took of the
-# processors to $spent_ms.
+# processors to $spent_ms. Returns its exit code; 77 is that it cannot run here, for the reason in its last line.
 step() {
 	local name=$1 begin=$SECONDS log code user system TIMEFORMAT='%3U %3S'
 	shift
@@ -49,9 +49,13 @@ step() {
 		good "$name ($begin s, $(((user + 500) / 1000)) s of the processors)"
 		return 0
 	fi
-	bad "$name ($begin s); the end of $log:"
-	tail -n 40 "$log" >&2
-	return 1
+	if [ $code = 77 ]; then
+		say "cannot  $name: $(tail -n 1 "$log")"
+	else
+		bad "$name ($begin s); the end of $log:"
+		tail -n 40 "$log" >&2
+	fi
+	return $code
 }
 
 # --- packages -------------------------------------------------------------------------------------------------------------
@@ -103,8 +107,8 @@ mirror() {
 	apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin: Debian' | head -n 1
 }
 
-# chroot_of NAME SUITE PACKAGES...: a fresh Debian in build/chroot/NAME, made once for these packages; sets $root. Says why when
-# it cannot be made. With $architectures it takes packages of others than this machine's too (NAME:ARCHITECTURE).
+# chroot_of NAME SUITE PACKAGES...: a fresh Debian in build/chroot/NAME, made once for these packages; sets $root. Returns 77
+# and says why where there is nothing to make it from. With $architectures it takes packages of others than this machine's too (NAME:ARCHITECTURE).
 chroot_of() {
 	local suite=$2 site
 	root=$top/build/chroot/$1
@@ -112,7 +116,7 @@ chroot_of() {
 	install_packages mmdebstrap || return 1
 	if [ "$(cat "$root.made" 2>/dev/null)" != "$*" ]; then
 		site=$(mirror)
-		[ -n "$site" ] || { echo "apt knows no Debian mirror"; return 1; }
+		[ -n "$site" ] || { echo "apt knows no Debian mirror"; return 77; }
 		# Never into a mount that an interrupted run has left there.
 		rm -rf --one-file-system "$root" "$root.made"
 		mkdir -p "$(dirname "$root")"

@@ -22,9 +22,9 @@
 # The tests of integration, cuts and demo mostly wait, so these run beside the others, which give way (nice); what they said is
 # shown when all are through. Seconds are told as they passed, and as processors spent them.
 #
-# --full makes fuzzing and simulation longer, builds all with clang, runs all unit tests on Debian 13, cuts the power at every
-# point, kills 2,000 times, injects all of what is else a sample, and rotates for an hour. Logs stay in build/logs;
-# tests/reliability.py --write makes doc/reliability.md of them.
+# --full makes fuzzing and simulation longer, builds all with clang, runs all unit tests on Debian 13, the autopkgtests and each
+# scenario of the machine, cuts the power at every point, kills 2,000 times, injects all of what is else a sample, and rotates for
+# an hour. Logs stay in build/logs; tests/reliability.py --write makes doc/reliability.md of them.
 
 set -u
 . "$(dirname "$0")/lib.sh"
@@ -81,7 +81,7 @@ reason_of() { tail -n 1 "$logs/$1.log" | cut -c1-160; }
 # Packages of a ring that are not those of every build. All of them come in one go at the start.
 packages_of() {
 	case $1 in
-	static) echo apparmor shellcheck systemd udev mandoc python3 ;;
+	static) echo apparmor procps shellcheck systemd udev mandoc python3 ;;
 	fuzz) echo clang "$(runtime_of_clang)" ;;
 	threads | demo) echo "${bench_packages[@]}" ;;
 	integration) echo "${bench_packages[@]}" "${est_packages[@]}" tpm2-openssl ;;
@@ -257,12 +257,13 @@ booted_package() {
 
 # shellcheck disable=SC2016
 ring_trixie() {
-	local provider fewer=()
-	if ! step "trixie: a fresh Debian 13" chroot_of trixie trixie "${build_packages[@]}" "${bench_packages[@]}" \
-		"${est_packages[@]}" tpm2-openssl iproute2 udev; then
+	local provider code fewer=()
+	step "trixie: a fresh Debian 13" chroot_of trixie trixie "${build_packages[@]}" "${bench_packages[@]}" \
+		"${est_packages[@]}" tpm2-openssl iproute2 udev || {
+		code=$?
 		skip_reason="no chroot: $(reason_of trixie--a-fresh-Debian-13)"
-		return 77
-	fi
+		return $code
+	}
 	export_tree "$root/root/tidegate" || return 1
 	# Warnings are held against gcc 12 and clang 14; newer ones guess differently. That memory runs short or power is cut is the same
 	# there, and left to --full.
@@ -280,8 +281,11 @@ ring_trixie() {
 		--output-on-failure -R '^(provision|gateway)-est[-_]packaged$'
 }
 
+# The package and the image beside each other, as the image waits for emulated package scripts, one after the other.
+ring_arm64_package() { step "machine: tidegate for arm64" tests/machine/build.sh tidegate; }
+
 ring_machine() {
-	local tidegate image='' more=()
+	local image=0 package cpu more=()
 	[ $full = no ] || more=(--full)
 	tests/machine/build.sh tools >"$logs/machine--tools.log" 2>&1
 	case $? in
@@ -289,18 +293,18 @@ ring_machine() {
 	77) skip_reason=$(reason_of machine--tools) && return 77 ;;
 	*) tail -n 40 "$logs/machine--tools.log" >&2 && return 1 ;;
 	esac
-	# The one waits for emulated package scripts, one after the other.
-	step "machine: tidegate for arm64" tests/machine/build.sh tidegate &
-	tidegate=$!
-	step "machine: kernel and disk" tests/machine/build.sh image || image=failed
-	wait "$tidegate" || return 1
-	if [ -n "$image" ]; then
-		skip_reason="no machine: $(reason_of machine--kernel-and-disk)"
-		return 77
-	fi
+	start_beside arm64_package
+	step "machine: kernel and disk" tests/machine/build.sh image || image=$?
+	end_beside
+	read -r package _ cpu _ <"$logs/arm64_package.result" || return 1
+	spent_ms=$((spent_ms + 1000 * cpu))
+	skip_reason="no machine: $(reason_of machine--kernel-and-disk)"
+	[ $image = 0 ] || return $image
+	skip_reason=
+	[ "$package" = 0 ] || return 1
 	step "machine: programs of this side" configure release &&
 		step "machine: scenarios" /usr/bin/python3 tests/machine/run.py --machines 2 "${more[@]}" &&
-		sed -nE '/^( +[0-9.]+ s  |skipped: |Ran [0-9]+ tests in [0-9]+ s$)/s/^/         /p' "$logs/machine--scenarios.log"
+		sed -nE '/^( +[0-9.]+ s  |skipped: |Ran [0-9]+ tests in )/s/^/         /p' "$logs/machine--scenarios.log"
 }
 
 install_step() {
@@ -358,7 +362,16 @@ end_beside() {
 }
 
 end_all() {
-	[ -z "$beside" ] || kill -TERM -- "-$beside" 2>/dev/null
+	local n
+	if [ -n "$beside" ]; then
+		kill -TERM -- "-$beside" 2>/dev/null
+		for n in $(seq 100); do
+			pgrep -g "$beside" -r D,R,S >/dev/null || break
+			[ "$n" -lt 95 ] || kill -KILL -- "-$beside" 2>/dev/null
+			sleep 0.1
+		done
+		cat "$logs/beside.out"
+	fi
 	end_processes
 }
 trap end_all EXIT

@@ -84,21 +84,27 @@ def enrol(machine, world):
 
 # --- several machines ---------------------------------------------------------------------------------------------------------
 
-def chosen(suite):
-    """Without those that only --full runs."""
+def tests_of(suite):
     for test in suite:
         if isinstance(test, unittest.TestSuite):
-            yield from chosen(test)
-        elif FULL or not getattr(getattr(test, test._testMethodName, None), "for_full", False):     # pylint: disable=protected-access
+            yield from tests_of(test)
+        else:
             yield test
+
+
+def is_chosen(test):
+    """Not one that only --full runs."""
+    return FULL or not getattr(getattr(test, test._testMethodName, None), "for_full", False)     # pylint: disable=protected-access
 
 
 def run_one(name, out):
     """The scenarios of test_NAME.py: what became of them; all that is said goes to @out."""
     with contextlib.redirect_stdout(out):
-        suite = unittest.TestSuite(chosen(unittest.defaultTestLoader.loadTestsFromName("test_" + name)))
+        there = list(tests_of(unittest.defaultTestLoader.loadTestsFromName("test_" + name)))
+        suite = unittest.TestSuite(filter(is_chosen, there))
+        left = len(there) - suite.countTestCases()
         result = unittest.TextTestRunner(stream=out, verbosity=2, resultclass=Result).run(suite)
-    return {"name": name, "ran": result.testsRun, "good": result.wasSuccessful() and result.testsRun > 0,
+    return {"name": name, "ran": result.testsRun, "left": left, "good": result.wasSuccessful() and result.testsRun > 0,
             "failed": [(test.id(), text) for test, text in result.failures + result.errors],
             "skipped": [f"{test}: {why}" for test, why in result.skipped], "took": result.took}
 
@@ -128,7 +134,7 @@ class Shard:
             self.popen.stdin.write(name + "\n")
             self.popen.stdin.flush()
             return json.loads(self.popen.stdout.readline())
-        return {"name": name, "ran": 0, "good": False, "failed": [(name, "there is no machine")], "skipped": [], "took": {},
+        return {"name": name, "ran": 0, "left": 0, "good": False, "failed": [(name, "there is no machine")], "skipped": [], "took": {},
                 "output": ""}
 
     def end(self):
@@ -178,7 +184,9 @@ def summary(done, seconds):
     for test, text in [failure for d in done for failure in d["failed"]]:
         print(f"failed: {test}\n{of_failure(text)}", end="")
     bad = [d["name"] for d in done if not d["good"]]
-    print(f"Ran {sum(d['ran'] for d in done)} tests in {seconds:.0f} s" + (f", FAILED: {' '.join(bad)}" if bad else ""), flush=True)
+    left = sum(d["left"] for d in done)
+    print(f"Ran {sum(d['ran'] for d in done)} tests in {seconds:.0f} s" + (f"; {left} more with --full" if left else "") +
+          (f", FAILED: {' '.join(bad)}" if bad else ""), flush=True)
     return 1 if bad or not done else 0
 
 
