@@ -2,10 +2,12 @@
 """A Debian with systemd as PID 1 in a container, for the scenarios in test_booted_*.py.
 
 A tree is made once, and is the ground of piuparts too; every container writes to a layer of its own above it, in memory, and
-what one has written can be the ground of the next. All of it runs in namespaces and a cgroup that end with the test: whatever happens, no process,
-mount or file stays. The stand-ins share the container's network, which is loopback and nothing else.
+what one has written can be the ground of the next. All of it runs in namespaces and a cgroup that end with the test, also when
+that is interrupted, terminated, or loses its parent: no process, mount or file stays. The stand-ins share the container's
+network, which is loopback and nothing else.
 """
 
+import contextlib
 import ctypes
 import hashlib
 import os
@@ -30,8 +32,14 @@ class CannotRun(Exception):
     """This machine has not what a container needs."""
 
 
-def die_with_parent():
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def die_with_parent(how=signal.SIGKILL):
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, how)
+
+
+def when_told_to_end(action):
+    """From now on neither SIGTERM nor SIGINT ends this process, or what it waits for: they call @action."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: action())
 
 
 def call(*command, **options):
@@ -107,14 +115,21 @@ def enclosed(script, *arguments):
     if os.geteuid() != 0:
         raise CannotRun("only root can boot a container")
     inner = subprocess.Popen(["unshare", "--mount", "--propagation", "private", sys.executable, script, "--fence", *arguments],
-                             preexec_fn=die_with_parent)
-    signal.signal(signal.SIGTERM, lambda *_: inner.terminate())
+                             preexec_fn=lambda: die_with_parent(signal.SIGTERM))
+    when_told_to_end(inner.terminate)
     return inner.wait()
 
 
 def fence(script, *arguments):
     """In a mount namespace already: makes the cgroup, runs the tests in it, and ends what is left there."""
-    group = f"{CGROUP}/tidegate-{os.getpid()}"
+    group, told = f"{CGROUP}/tidegate-{os.getpid()}", []
+
+    def kill():
+        # unshare takes no signal but this while it waits.
+        with contextlib.suppress(OSError), open(group + "/cgroup.kill", "w", encoding="ascii") as file:
+            file.write("1")
+
+    when_told_to_end(lambda: (told.append(True), kill()))
     subprocess.run(["umount", "-R", CGROUP], stderr=subprocess.DEVNULL, check=False)
     try:
         call("mount", "-t", "cgroup2", "cgroup2", CGROUP)
@@ -129,22 +144,30 @@ def fence(script, *arguments):
 
     # With processes of its own too: systemd-nspawn takes the cgroup of process 1 for the root of all, and what is left
     # behind ends with that process.
-    inner = subprocess.Popen(["unshare", "--mount", "--net", "--cgroup", "--pid", "--fork", "--kill-child", "--mount-proc",
-                              "--propagation", "private", sys.executable, script, "--inside", *arguments], preexec_fn=join)
-    signal.signal(signal.SIGTERM, lambda *_: inner.terminate())
     try:
-        return inner.wait()
-    finally:
+        inner = subprocess.Popen(["unshare", "--mount", "--net", "--cgroup", "--pid", "--fork", "--kill-child", "--mount-proc",
+                                  "--propagation", "private", sys.executable, script, "--inside", *arguments], preexec_fn=join)
+        if told:        # before it had joined
+            kill()
+        code = inner.wait()
         with open(group + "/cpu.stat", encoding="ascii") as file:
             print(f"{int(re.search('usage_usec ([0-9]+)', file.read())[1]) / 1e6:.1f} s of the processors", flush=True)
-        with open(group + "/cgroup.kill", "w", encoding="ascii") as file:
-            file.write("1")
-        for _ in range(100):
-            subprocess.run(["find", group, "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"], stderr=subprocess.DEVNULL,
-                           check=False)
-            if not os.path.exists(group):
-                break
-            time.sleep(0.05)
+    finally:
+        kill()
+        remove_group(group)
+    return 128 + signal.SIGTERM if told else code
+
+
+def remove_group(group):
+    """When the last process in it is gone."""
+    end = time.monotonic() + OFF_S
+    while os.path.exists(group):
+        with contextlib.suppress(OSError):
+            for path, _, _ in os.walk(group, topdown=False):
+                os.rmdir(path)
+        if time.monotonic() > end:
+            raise RuntimeError(f"{group} does not end")
+        time.sleep(0.05)
 
 
 def settle():
