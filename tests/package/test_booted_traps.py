@@ -13,6 +13,42 @@ CURRENT = "/var/lib/tidegate/identity/current"
 SLOW_START_S = 80      # less than the 90 s after which systemd stops waiting for a device
 
 
+class Judge(Booted):
+    """That which looks at the system after each test of all these."""
+
+    STAGE = "bare"
+
+    def ran(self, name, service):
+        """A unit that has run to its end, after which the judge is asked."""
+        self.begin()
+        self.gateway.write(f"/run/systemd/system/{name}.service", f"[Service]\n{service}\n")
+        self.gateway.shell(f"systemctl daemon-reload; systemctl start --wait {name} || true")
+
+    def complains(self, pattern):
+        with self.assertRaisesRegex(AssertionError, pattern):
+            self.judge()
+
+    def test_1_a_unit_that_failed_is_complained_of_unless_it_is_wanted(self):
+        self.ran("false", "ExecStart=/bin/false")
+        self.complains(r"false\.service")
+        self.judge()                # it has been told
+        self.ran("false", "ExecStart=/bin/false")
+        self.wanted = {"false.service"}
+        self.judge()
+        self.complains(r"false\.service")       # wanted, and not failed
+        self.wanted = set()
+
+    def test_2_a_program_that_aborts_is_complained_of_also_when_it_was_started_again(self):
+        self.ran("abort", "Type=oneshot\nRestart=on-failure\nRestartSec=0\n"
+                          "ExecStart=/bin/sh -c 'test -e /run/aborted || { touch /run/aborted; kill -ABRT $$$$; }'")
+        wait_for(self.gateway, "its good end", lambda: show(self.gateway, "Result", "abort.service") == "success"
+                 and self.gateway.exists("/run/aborted") and state(self.gateway, "abort.service") == "inactive")
+        self.assertEqual(self.gateway.run("systemctl", "list-units", "--failed", "--no-legend").out, "")
+        self.complains(r"status=6/ABRT|Failed with result '(signal|core-dump)'")
+        self.allowed = "ABRT|Failed with result '(signal|core-dump)'"
+        self.judge()
+
+
 class Unconfigured(Booted):
     STAGE = "bare"
 
@@ -57,8 +93,8 @@ class Enrolled(Booted):
         wait_online(cls.gateway)
 
     def setUp(self):
+        self.addCleanup(self.back)      # runs after the judge, who would not see what failed otherwise
         super().setUp()
-        self.addCleanup(self.back)
 
     def back(self):
         """To what the package has, online."""
@@ -86,7 +122,7 @@ class Enrolled(Booted):
         self.assertIn("ermission denied", done.out)
         self.gateway.run("setpriv", "--reuid=technician", "--regid=technician", "--init-groups", "tidegate", "status")
 
-    def test_03_a_bad_configuration_at_the_start_is_one_start_whoever_asks(self):
+    def test_03_a_bad_configuration_is_no_more_starts_than_clients_that_ask(self):
         self.gateway.shell(f"echo 'endpiont = x' >>{CONF}")
         self.gateway.run("systemctl", "stop", "tidegate.service")
         clients = [self.gateway.start("tidegate", "status") for _ in range(3)]
