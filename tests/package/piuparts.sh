@@ -14,13 +14,13 @@ site=$(mirror)
 log=$top/build/logs/piuparts.log
 
 mkdir -p "${log%/*}"
+work=$(mktemp -d /run/tidegate-piuparts.XXXXXX)
+trap 'rmdir "$work"' EXIT
 # A mount namespace of its own, so that no mount of its is left; the copy is in memory, so that nothing else is either.
 # shellcheck disable=SC2016
 unshare --mount --propagation private sh -eu -c '
-	mkdir -p /run/tidegate-piuparts
-	mount -t tmpfs -o mode=755 tmpfs /run/tidegate-piuparts
-	exec piuparts --distribution "$1" --existing-chroot "$2" --mirror "$3 main" --tmpdir /run/tidegate-piuparts \
-		--no-eatmydata --no-upgrade-test --warn-on-debsums-errors "$4"' sh "$suite" "$tree" "$site" "$deb" >"$log" 2>&1 ||
+	mount -t tmpfs -o mode=755 tmpfs "$5"
+	exec piuparts --distribution "$1" --existing-chroot "$2" --mirror "$3 main" --tmpdir "$5" \
+		--no-eatmydata --no-upgrade-test --warn-on-debsums-errors "$4"' sh "$suite" "$tree" "$site" "$deb" "$work" >"$log" 2>&1 ||
 	{ tail -n 60 "$log"; exit 1; }
-rmdir /run/tidegate-piuparts
 grep -E 'PASS: |ERROR|FAIL' "$log" || { echo "FAILED: piuparts has not come to an end"; exit 1; }
